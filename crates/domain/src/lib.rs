@@ -1,1 +1,25 @@
-//! placeholder
+//! The pure heart of Entrain: what a directory and a site are, what the rules ask for, and which steps lead
+//! from the one to the other.
+//!
+//! Nothing in this crate waits, reads a clock, draws a random number or talks to anybody. Everything it needs is
+//! handed in, so that one function serves a scheduled run, a single person at sign-in, a what-if and a test.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`model`] | ids, users, groups and the snapshots of both sides, complete or not by type |
+//! | [`policy`] | the rules of a connection: scope, naming, matching, limits, protection |
+//! | [`memory`] | what Entrain remembers between runs: links and ledger |
+//! | [`plan`] | desired state, diff, ordered steps with their reasons, guards |
+//! | [`run`] | phases, journal entries and the report of a run |
+//! | [`verify`] | a second opinion on every plan, sharing no code with the planner |
+//! | [`failure`] | what went wrong, to which object, and what to do now |
+
+pub mod failure;
+pub mod memory;
+pub mod model;
+pub mod plan;
+pub mod policy;
+pub mod run;
+pub mod verify;
+
+pub use failure::{Failure, FailureClass, FailureCode};

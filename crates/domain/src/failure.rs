@@ -1,0 +1,136 @@
+//! Failures as people and programs read them: what happened, to which object, and what to do now.
+//!
+//! Every crate has its own error enum in its own words; at its edge it becomes a [`Failure`], which carries a stable
+//! code for programs (`error.code` of the contract), the sentence, the object and the remedy, and a class that tells
+//! the engine how far the damage reaches. Nothing in it may hold a secret.
+
+use std::fmt;
+
+/// How far a failure reaches, and what the engine may do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The other side is down or throttles: a later run will do. Nothing was written.
+    Transient,
+    /// A write was sent and its outcome is not known: look before anything is repeated.
+    Unclear,
+    /// This one object cannot be done; the rest of the run goes on.
+    Object,
+    /// Nothing can be done with this connection until a person mends it.
+    Connection,
+    /// The program or its input is wrong: usage, document, database.
+    Local,
+}
+
+macro_rules! codes {
+    ($($variant:ident = $text:literal, $meaning:literal;)*) => {
+        /// The stable codes of failures; `docs/reference/errors.md` is generated from this list.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum FailureCode {
+            $(#[doc = $meaning] #[serde(rename = $text)] $variant,)*
+        }
+        impl FailureCode {
+            /// All codes, in the order of the reference.
+            pub const ALL: &'static [FailureCode] = &[$(FailureCode::$variant,)*];
+            /// The code as programs see it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(FailureCode::$variant => $text,)* }
+            }
+            /// What the code means, in a sentence, for the reference.
+            pub fn meaning(self) -> &'static str {
+                match self { $(FailureCode::$variant => $meaning,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    DirectoryCredentialRefused = "directory_credential_refused", "Entra ID refused the application's secret, certificate or federated token.";
+    DirectoryAppUnknown = "directory_app_unknown", "The application or the tenant is not known to Entra ID, or is disabled.";
+    DirectoryRequestInvalid = "directory_request_invalid", "Entra ID or Microsoft Graph rejected a request as malformed: a wrong cloud, scope or setting.";
+    DirectoryConsentMissing = "directory_consent_missing", "The application has not been granted a permission of Microsoft Graph that the work needs.";
+    DirectoryUnauthenticated = "directory_unauthenticated", "Microsoft Graph refuses the access token, also after a new one was fetched.";
+    DirectoryThrottled = "directory_throttled", "Microsoft Graph asks for a pause longer than a run may wait.";
+    DirectoryUnavailable = "directory_unavailable", "Entra ID or Microsoft Graph did not answer, or answered with a server error, until the retries were used up.";
+    DirectoryAnswerInvalid = "directory_answer_invalid", "An answer of Entra ID or Microsoft Graph is not what the API documents: cut off, not JSON, or inconsistent. It is never read as an empty directory.";
+    DirectoryPropertiesHidden = "directory_properties_hidden", "Microsoft Graph answers with empty properties, as it does for objects that the application may not read.";
+    DirectoryStateExpired = "directory_state_expired", "A delta token or page token has expired; a full read is needed.";
+    SiteCredentialRefused = "site_credential_refused", "Jira refuses the admin e-mail and API token, or silently treats the request as anonymous.";
+    SiteTokenScoped = "site_token_scoped", "The API token has scopes and works only through the gateway address of the site.";
+    SiteNotCloud = "site_not_cloud", "The configured URL does not answer as a Jira Cloud site.";
+    SiteRightMissing = "site_right_missing", "The technical account lacks a right on the site: administer Jira, browse users, or site administration.";
+    SiteOrgAdminMissing = "site_org_admin_missing", "The technical account is not an organization administrator, which inviting people needs.";
+    SiteThrottled = "site_throttled", "Jira asks for a pause longer than a run may wait.";
+    SiteUnavailable = "site_unavailable", "Jira did not answer, or answered with a server error, until the retries were used up.";
+    SiteAnswerInvalid = "site_answer_invalid", "An answer of Jira is not what the API documents: cut off, not JSON, or inconsistent. It is never read as an empty site.";
+    SiteObjectUnknown = "site_object_unknown", "The site does not know the user or the group.";
+    SiteNameTaken = "site_name_taken", "A group of this name exists on the site already.";
+    SiteSeatsExhausted = "site_seats_exhausted", "The site has no seat left for the product that the group grants.";
+    SiteAccountWithoutAccess = "site_account_without_access", "An account of this address exists, but the site will not invite it: suspended, deactivated, or known to another product only.";
+    SiteRefused = "site_refused", "Jira refused the write for a reason of its own.";
+    SiteProtected = "site_protected", "The object is protected: Entrain does not touch it.";
+    OrganizationCredentialRefused = "organization_credential_refused", "The organization API refuses the key.";
+    WriteUnclear = "write_unclear", "A write was sent and its answer was lost; it is looked up before anything is repeated.";
+    ForeignLink = "foreign_link", "An answer points to another host. Entrain follows no such link and sends no credential there.";
+    RedirectRefused = "redirect_refused", "The server answered with a redirect. Entrain follows none.";
+    AnswerTooLarge = "answer_too_large", "An answer exceeds the size that Entrain accepts.";
+    TlsFailed = "tls_failed", "No trusted TLS connection could be made: certificate wrong, expired, or for another name.";
+    DocumentInvalid = "document_invalid", "The connection document is not valid.";
+    SecretUnavailable = "secret_unavailable", "A secret that the document refers to is not there.";
+    UsageInvalid = "usage_invalid", "The command was called wrongly.";
+    ConnectionUnknown = "connection_unknown", "There is no connection of that name.";
+    ConnectionExists = "connection_exists", "A connection of that name exists already.";
+    RunUnknown = "run_unknown", "There is no run of that id.";
+    ObjectUnknown = "object_unknown", "There is no such user or group.";
+    ConnectionBusy = "connection_busy", "Another run of this connection is under way.";
+    PlanStale = "plan_stale", "One of the sides has changed since the plan was made.";
+    PlanAltered = "plan_altered", "The plan file is not what Entrain wrote.";
+    PlanUnsound = "plan_unsound", "The second opinion refused the plan. Nothing was written.";
+    StoreUnreadable = "store_unreadable", "The database is damaged, cut off, or not Entrain's. It was left as it is.";
+    StoreNewer = "store_newer", "The database was written by a newer Entrain.";
+    StoreFailed = "store_failed", "The database could not be read or written.";
+    KeyMismatch = "key_mismatch", "A stored secret cannot be opened with this secret key.";
+    Stopped = "stopped", "The run was stopped at a step boundary.";
+    Internal = "internal", "Something that should not happen did. Please report it.";
+}
+
+impl fmt::Display for FailureCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What went wrong, to which object, and what to do now.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Stable code for programs.
+    pub code: FailureCode,
+    /// How far it reaches.
+    pub class: FailureClass,
+    /// What happened, in a sentence without a full stop.
+    pub message: String,
+    /// The object it happened to, as a person knows it (an address, a group's name, an id), if there is one.
+    pub object: Option<String>,
+    /// What to do now, in a sentence.
+    pub remedy: String,
+}
+
+impl Failure {
+    /// A failure without an object.
+    pub fn new(
+        code: FailureCode,
+        class: FailureClass,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { code, class, message: message.into(), object: None, remedy: remedy.into() }
+    }
+
+    /// The same failure, said of an object.
+    #[must_use]
+    pub fn of(mut self, object: impl Into<String>) -> Self {
+        self.object = Some(object.into());
+        self
+    }
+}

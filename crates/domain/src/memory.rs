@@ -1,0 +1,200 @@
+//! What Entrain remembers of a connection between runs: links and ledger.
+//!
+//! A link is the durable pair of a directory object and a site object; identity is the object id, whatever becomes of
+//! names and addresses. The ledger says what Entrain created, adopted or granted, and may therefore take away again;
+//! whatever is not in it belongs to somebody else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, SiteGroupId};
+
+/// How something on the site came to be Entrain's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Entrain made it.
+    Created,
+    /// It was there, and adopting it was an explicit act or a setting.
+    Adopted,
+    /// It was there and agreed with the directory.
+    Found,
+}
+
+impl Origin {
+    /// The word stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Adopted => "adopted",
+            Self::Found => "found",
+        }
+    }
+    /// The origin stored under a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Created, Self::Adopted, Self::Found].into_iter().find(|o| o.as_str() == word)
+    }
+}
+
+/// A directory user and an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserLink {
+    /// The directory user.
+    pub user: DirectoryUserId,
+    /// The account.
+    pub account: AccountId,
+    /// The address under which they were matched, or the person was invited.
+    pub address: Option<Arc<str>>,
+    /// Whether Entrain invited the person.
+    pub origin: Origin,
+}
+
+/// A directory group and a site group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLink {
+    /// The directory group.
+    pub directory: DirectoryGroupId,
+    /// The site group.
+    pub group: SiteGroupId,
+    /// The name on the site when last seen.
+    pub name: Arc<str>,
+    /// Whether Entrain made the group.
+    pub origin: Origin,
+}
+
+/// A change of memory: what a step, or an observation, makes known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemoryChange {
+    /// A person and an account belong together.
+    LinkUser(UserLink),
+    /// A directory group and a site group belong together.
+    LinkGroup(GroupLink),
+    /// A membership enters the ledger.
+    OwnMembership {
+        /// The site group.
+        group: SiteGroupId,
+        /// The account.
+        account: AccountId,
+        /// How it came to be.
+        origin: Origin,
+    },
+    /// A membership leaves the ledger.
+    DisownMembership {
+        /// The site group.
+        group: SiteGroupId,
+        /// The account.
+        account: AccountId,
+    },
+}
+
+/// Links and ledger of one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    users: HashMap<DirectoryUserId, UserLink>,
+    accounts: HashMap<AccountId, DirectoryUserId>,
+    groups: HashMap<DirectoryGroupId, GroupLink>,
+    site_groups: HashMap<SiteGroupId, DirectoryGroupId>,
+    memberships: HashMap<SiteGroupId, BTreeMap<AccountId, Origin>>,
+}
+
+impl Memory {
+    /// Nothing remembered.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies a change.
+    pub fn apply(&mut self, change: &MemoryChange) {
+        match change {
+            MemoryChange::LinkUser(link) => self.link_user(link.clone()),
+            MemoryChange::LinkGroup(link) => self.link_group(link.clone()),
+            MemoryChange::OwnMembership { group, account, origin } => self.own_membership(group, account, *origin),
+            MemoryChange::DisownMembership { group, account } => self.disown_membership(group, account),
+        }
+    }
+
+    /// Remembers a link of a user; a link of either side that it replaces is forgotten.
+    pub fn link_user(&mut self, link: UserLink) {
+        if let Some(old) = self.users.get(&link.user) {
+            self.accounts.remove(&old.account);
+        }
+        if let Some(other) = self.accounts.insert(link.account.clone(), link.user.clone()) {
+            if other != link.user {
+                self.users.remove(&other);
+            }
+        }
+        self.users.insert(link.user.clone(), link);
+    }
+
+    /// Remembers a link of a group; a link of either side that it replaces is forgotten.
+    pub fn link_group(&mut self, link: GroupLink) {
+        if let Some(old) = self.groups.get(&link.directory) {
+            self.site_groups.remove(&old.group);
+        }
+        if let Some(other) = self.site_groups.insert(link.group.clone(), link.directory.clone()) {
+            if other != link.directory {
+                self.groups.remove(&other);
+            }
+        }
+        self.groups.insert(link.directory.clone(), link);
+    }
+
+    /// Enters a membership into the ledger. What was granted stays granted when it is found again.
+    pub fn own_membership(&mut self, group: &SiteGroupId, account: &AccountId, origin: Origin) {
+        let group = self.memberships.entry(group.clone()).or_default();
+        match group.get(account) {
+            Some(Origin::Created) => {}
+            _ => {
+                group.insert(account.clone(), origin);
+            }
+        }
+    }
+
+    /// Takes a membership out of the ledger.
+    pub fn disown_membership(&mut self, group: &SiteGroupId, account: &AccountId) {
+        if let Some(members) = self.memberships.get_mut(group) {
+            members.remove(account);
+        }
+    }
+
+    /// The link of a directory user.
+    pub fn user(&self, id: &DirectoryUserId) -> Option<&UserLink> {
+        self.users.get(id)
+    }
+    /// The directory user an account is linked to.
+    pub fn user_of(&self, account: &AccountId) -> Option<&DirectoryUserId> {
+        self.accounts.get(account)
+    }
+    /// The link of a directory group.
+    pub fn group(&self, id: &DirectoryGroupId) -> Option<&GroupLink> {
+        self.groups.get(id)
+    }
+    /// The directory group a site group is linked to.
+    pub fn group_of(&self, id: &SiteGroupId) -> Option<&DirectoryGroupId> {
+        self.site_groups.get(id)
+    }
+    /// All user links.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = &UserLink> {
+        self.users.values()
+    }
+    /// All group links.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = &GroupLink> {
+        self.groups.values()
+    }
+    /// How a membership came to be in the ledger, if it is.
+    pub fn membership(&self, group: &SiteGroupId, account: &AccountId) -> Option<Origin> {
+        self.memberships.get(group).and_then(|members| members.get(account)).copied()
+    }
+    /// The ledger's memberships of one group.
+    pub fn memberships(&self, group: &SiteGroupId) -> impl Iterator<Item = (&AccountId, Origin)> {
+        self.memberships.get(group).into_iter().flatten().map(|(account, origin)| (account, *origin))
+    }
+    /// How many memberships the ledger holds.
+    pub fn membership_count(&self) -> usize {
+        self.memberships.values().map(BTreeMap::len).sum()
+    }
+    /// Every membership of the ledger.
+    pub fn all_memberships(&self) -> impl Iterator<Item = (&SiteGroupId, &AccountId, Origin)> {
+        self.memberships.iter().flat_map(|(g, m)| m.iter().map(move |(a, o)| (g, a, *o)))
+    }
+}

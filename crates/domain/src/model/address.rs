@@ -1,0 +1,108 @@
+//! E-mail addresses and names, and what makes two of them the same.
+//!
+//! Two different people must never be merged, so comparison is narrow: addresses are equal when they agree without
+//! regard to the case of ASCII letters, and nothing else is folded (no plus-address stripping, no Unicode folding).
+
+use std::fmt;
+use std::sync::Arc;
+
+/// An e-mail address, kept as written and compared without regard to ASCII case.
+#[derive(Clone)]
+pub struct EmailAddress(Arc<str>);
+
+/// Why a text is not an e-mail address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an e-mail address")]
+pub struct InvalidEmail;
+
+impl EmailAddress {
+    /// Parses an address; blanks around it are dropped.
+    ///
+    /// The check is deliberately small (one `@` with something on both sides, no blanks or control characters, at
+    /// most 254 bytes): the clouds decide what they accept, this only keeps nonsense out of requests.
+    pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
+        let text = text.trim();
+        let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
+        let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"');
+        if local.is_empty() || domain.is_empty() || text.len() > 254 || text.chars().any(bad) || local.contains('@')
+        {
+            return Err(InvalidEmail);
+        }
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// The address as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form under which two spellings of one address are equal.
+    pub fn key(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+impl PartialEq for EmailAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+impl Eq for EmailAddress {}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl fmt::Debug for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmailAddress({})", self.0)
+    }
+}
+impl serde::Serialize for EmailAddress {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+impl<'de> serde::Deserialize<'de> for EmailAddress {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Whether two display names are the same person's name as far as a machine may say: equal without regard to case
+/// and to runs of blanks. Used only to accept an account whose address is hidden (see `policy::matching`).
+pub fn same_name(a: &str, b: &str) -> bool {
+    let fold = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let (a, b) = (fold(a), fold(b));
+    !a.is_empty() && a == b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_compared_without_case_and_nothing_else() {
+        let a = EmailAddress::parse(" Ana.Silva@Example.com ").unwrap();
+        assert_eq!(a, EmailAddress::parse("ana.silva@example.COM").unwrap());
+        assert_ne!(a, EmailAddress::parse("ana.silva+jira@example.com").unwrap());
+        // H-02: full-width and dotless letters stay different people
+        assert_ne!(EmailAddress::parse("ıvan@example.com").unwrap(), EmailAddress::parse("ivan@example.com").unwrap());
+    }
+
+    #[test]
+    fn nonsense_is_not_an_address() {
+        for text in ["", "ana", "@example.com", "ana@", "a b@example.com", "a@b@c", "ana\n@example.com", "<a@b.c>"] {
+            assert_eq!(EmailAddress::parse(text).unwrap_err(), InvalidEmail, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_agree_across_case_and_blanks_only() {
+        assert!(same_name("Dana  Okafor", "dana okafor "));
+        assert!(!same_name("Dana Okafor", "Dana Okafor-Stein"));
+        assert!(!same_name("", " "));
+    }
+}

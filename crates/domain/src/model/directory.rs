@@ -1,0 +1,488 @@
+//! The directory as it was read: users, groups, direct members, and how much of it the read covers.
+//!
+//! Memberships are integers in sorted vectors, not strings in maps, so that time and memory grow with the number of
+//! memberships and nothing is ever groups × users. A [`DirectoryReading`] is filled from a listing or from a stored
+//! mirror, takes delta entries in any order of objects, and becomes an immutable [`DirectorySnapshot`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::address::EmailAddress;
+use super::closure::{self, Closure};
+use super::ids::{DirectoryGroupId, DirectoryUserId};
+
+/// Whether an account may sign in (`accountEnabled`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum AccountState {
+    /// `accountEnabled: true`
+    Enabled,
+    /// `accountEnabled: false`
+    Disabled,
+    /// Absent or null. Read as neither: such a person is neither added nor taken out.
+    Unknown,
+}
+
+/// Member or guest (`userType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum UserKind {
+    /// `Member`, or null on very old accounts.
+    Member,
+    /// `Guest`
+    Guest,
+}
+
+/// A user of the directory, with the attributes that Entrain reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryUser {
+    /// Object id.
+    pub id: DirectoryUserId,
+    /// `displayName`
+    pub display_name: Option<Arc<str>>,
+    /// `mail`; may be absent, may change, is not unique by contract.
+    pub mail: Option<Arc<str>>,
+    /// `userPrincipalName`; guests look like `alias_domain#EXT#@tenant`.
+    pub user_principal_name: Option<Arc<str>>,
+    /// First of `otherMails`: a guest's real address when `mail` is null.
+    pub other_mail: Option<Arc<str>>,
+    /// `accountEnabled`
+    pub account: AccountState,
+    /// `userType`
+    pub kind: UserKind,
+}
+
+impl DirectoryUser {
+    /// The address under which the person is looked for and invited: `mail`; without it the UPN of a member, the first
+    /// of a guest's `otherMails` (microsoft-graph.md 3.3).
+    pub fn address(&self) -> Option<EmailAddress> {
+        let parse = |text: &Option<Arc<str>>| text.as_deref().and_then(|t| EmailAddress::parse(t).ok());
+        parse(&self.mail).or_else(|| match self.kind {
+            UserKind::Member => parse(&self.user_principal_name),
+            UserKind::Guest => parse(&self.other_mail),
+        })
+    }
+
+    /// The name a person reads: display name, else address, else id.
+    pub fn label(&self) -> &str {
+        let filled = |text: &'_ Option<Arc<str>>| text.as_ref().map(|t| t.trim().is_empty()) == Some(false);
+        if filled(&self.display_name) {
+            self.display_name.as_deref().unwrap_or_default()
+        } else if filled(&self.mail) {
+            self.mail.as_deref().unwrap_or_default()
+        } else if filled(&self.user_principal_name) {
+            self.user_principal_name.as_deref().unwrap_or_default()
+        } else {
+            self.id.as_str()
+        }
+    }
+}
+
+/// A member as the directory names it. Devices, contacts and service principals have no place on a site.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum MemberRef {
+    /// `#microsoft.graph.user`
+    User(DirectoryUserId),
+    /// `#microsoft.graph.group`
+    Group(DirectoryGroupId),
+    /// Anything else.
+    Other,
+}
+
+/// How an object left (`@removed`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// `changed`: in the recycle bin for 30 days; memberships are kept and come back silently.
+    SoftDeleted,
+    /// `deleted`: for good.
+    Deleted,
+}
+
+/// Why something was not read; an object whose read failed is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Unread {
+    /// What happened, in a sentence.
+    pub reason: Arc<str>,
+    /// What to do about it.
+    pub remedy: Arc<str>,
+}
+
+/// Whether a listing was read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coverage {
+    /// Every page was read.
+    Complete,
+    /// Something is missing: absence from the listing means nothing.
+    Partial(Unread),
+}
+
+/// Index of a user within one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserIx(pub(super) u32);
+
+/// Index of a group within one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupIx(pub(super) u32);
+
+#[derive(Debug, Clone)]
+pub(super) enum UserSlot {
+    /// Listed.
+    Live(DirectoryUser),
+    /// Named as a member, never listed.
+    Unseen(DirectoryUserId),
+    /// Said to be gone; memberships are kept so that a return needs no event of its own.
+    Gone(DirectoryUserId, Gone),
+}
+
+impl UserSlot {
+    pub(super) fn id(&self) -> &DirectoryUserId {
+        match self {
+            Self::Live(user) => &user.id,
+            Self::Unseen(id) | Self::Gone(id, _) => id,
+        }
+    }
+}
+
+/// A group of the directory with its direct members.
+#[derive(Debug, Clone)]
+pub struct DirectoryGroup {
+    /// Object id.
+    pub id: DirectoryGroupId,
+    /// `displayName`, not unique.
+    pub display_name: Arc<str>,
+    pub(super) presence: GroupPresence,
+    pub(super) members: DirectMembers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GroupPresence {
+    Listed,
+    Unseen,
+    Gone,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum DirectMembers {
+    /// Not asked for: the scope does not reach it.
+    NotRead,
+    Known {
+        users: Vec<UserIx>,
+        groups: Vec<GroupIx>,
+    },
+    Failed(Unread),
+}
+
+impl DirectoryGroup {
+    /// Direct users and groups, when the members were read.
+    pub fn direct(&self) -> Option<(&[UserIx], &[GroupIx])> {
+        match &self.members {
+            DirectMembers::Known { users, groups } => Some((users, groups)),
+            DirectMembers::NotRead | DirectMembers::Failed(_) => None,
+        }
+    }
+}
+
+/// A directory being read, or a stored mirror being brought up to date by delta entries.
+#[derive(Debug, Clone, Default)]
+pub struct DirectoryReading {
+    users: Vec<UserSlot>,
+    user_index: HashMap<DirectoryUserId, UserIx>,
+    groups: Vec<DirectoryGroup>,
+    group_index: HashMap<DirectoryGroupId, GroupIx>,
+}
+
+impl DirectoryReading {
+    /// An empty reading.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn user_ix(&mut self, id: &DirectoryUserId) -> UserIx {
+        if let Some(ix) = self.user_index.get(id) {
+            return *ix;
+        }
+        let ix = UserIx(self.users.len() as u32);
+        self.users.push(UserSlot::Unseen(id.clone()));
+        self.user_index.insert(id.clone(), ix);
+        ix
+    }
+
+    fn group_ix(&mut self, id: &DirectoryGroupId) -> GroupIx {
+        if let Some(ix) = self.group_index.get(id) {
+            return *ix;
+        }
+        let ix = GroupIx(self.groups.len() as u32);
+        self.groups.push(DirectoryGroup {
+            id: id.clone(),
+            display_name: Arc::from(""),
+            presence: GroupPresence::Unseen,
+            members: DirectMembers::NotRead,
+        });
+        self.group_index.insert(id.clone(), ix);
+        ix
+    }
+
+    /// A user as listed, or as a delta entry that carries the whole object. The same id again replaces it.
+    pub fn put_user(&mut self, user: DirectoryUser) {
+        let ix = self.user_ix(&user.id);
+        self.users[ix.0 as usize] = UserSlot::Live(user);
+    }
+
+    /// The user as known so far, for merging a delta entry that carries only some attributes.
+    pub fn known_user(&self, id: &DirectoryUserId) -> Option<&DirectoryUser> {
+        match self.user_index.get(id).map(|ix| &self.users[ix.0 as usize]) {
+            Some(UserSlot::Live(user)) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// An `@removed` user, or one that a look-up by id did not find. The memberships are kept, so that a return
+    /// without a group event (microsoft-graph.md 0.3) brings them back.
+    pub fn user_gone(&mut self, id: &DirectoryUserId, how: Gone) {
+        let ix = self.user_ix(id);
+        self.users[ix.0 as usize] = UserSlot::Gone(id.clone(), how);
+    }
+
+    /// A group as listed, or as a delta entry names it; members are set apart.
+    pub fn put_group(&mut self, id: &DirectoryGroupId, display_name: &str) {
+        let ix = self.group_ix(id);
+        let group = &mut self.groups[ix.0 as usize];
+        if &*group.display_name != display_name {
+            group.display_name = Arc::from(display_name);
+        }
+        group.presence = GroupPresence::Listed;
+    }
+
+    /// Whether the group is listed.
+    pub fn has_group(&self, id: &DirectoryGroupId) -> bool {
+        self.group_index.get(id).is_some_and(|ix| self.groups[ix.0 as usize].presence == GroupPresence::Listed)
+    }
+
+    /// Whether the group's direct members are known, so that a delta entry may be merged into them.
+    pub fn has_members(&self, id: &DirectoryGroupId) -> bool {
+        self.group_index
+            .get(id)
+            .is_some_and(|ix| matches!(self.groups[ix.0 as usize].members, DirectMembers::Known { .. }))
+    }
+
+    /// An `@removed` group.
+    pub fn group_gone(&mut self, id: &DirectoryGroupId) {
+        let ix = self.group_ix(id);
+        let group = &mut self.groups[ix.0 as usize];
+        group.presence = GroupPresence::Gone;
+        group.members = DirectMembers::NotRead;
+    }
+
+    /// The complete direct members of a group, every page of them.
+    pub fn set_members(&mut self, id: &DirectoryGroupId, members: impl IntoIterator<Item = MemberRef>) {
+        let (mut users, mut groups) = (Vec::new(), Vec::new());
+        for member in members {
+            match member {
+                MemberRef::User(user) => users.push(self.user_ix(&user)),
+                MemberRef::Group(group) => groups.push(self.group_ix(&group)),
+                MemberRef::Other => {}
+            }
+        }
+        users.sort_unstable();
+        users.dedup();
+        groups.sort_unstable();
+        groups.dedup();
+        users.shrink_to_fit();
+        groups.shrink_to_fit();
+        let ix = self.group_ix(id);
+        self.groups[ix.0 as usize].members = DirectMembers::Known { users, groups };
+    }
+
+    /// One link of `members@delta` without `@removed`. Without effect on a group whose members are not known.
+    pub fn add_member(&mut self, id: &DirectoryGroupId, member: &MemberRef) {
+        self.change_member(id, member, Change::Add);
+    }
+
+    /// One link of `members@delta` with `@removed`. Without effect on a group whose members are not known.
+    pub fn remove_member(&mut self, id: &DirectoryGroupId, member: &MemberRef) {
+        self.change_member(id, member, Change::Remove);
+    }
+
+    fn change_member(&mut self, id: &DirectoryGroupId, member: &MemberRef, change: Change) {
+        fn put<T: Ord>(list: &mut Vec<T>, item: T, change: Change) {
+            match (list.binary_search(&item), change) {
+                (Err(at), Change::Add) => list.insert(at, item),
+                (Ok(at), Change::Remove) => {
+                    list.remove(at);
+                }
+                _ => {}
+            }
+        }
+        let group = self.group_ix(id);
+        match member {
+            MemberRef::User(user) => {
+                let user = self.user_ix(user);
+                if let DirectMembers::Known { users, .. } = &mut self.groups[group.0 as usize].members {
+                    put(users, user, change);
+                }
+            }
+            MemberRef::Group(nested) => {
+                let nested = self.group_ix(nested);
+                if let DirectMembers::Known { groups, .. } = &mut self.groups[group.0 as usize].members {
+                    put(groups, nested, change);
+                }
+            }
+            MemberRef::Other => {}
+        }
+    }
+
+    /// The members of this group could not be read: it is unknown, and so is every group it nests in.
+    pub fn members_unread(&mut self, id: &DirectoryGroupId, why: Unread) {
+        let ix = self.group_ix(id);
+        self.groups[ix.0 as usize].members = DirectMembers::Failed(why);
+    }
+
+    /// The listed groups, by id and name.
+    pub fn groups(&self) -> impl Iterator<Item = (&DirectoryGroupId, &str)> {
+        self.groups
+            .iter()
+            .filter(|g| g.presence == GroupPresence::Listed)
+            .map(|g| (&g.id, &*g.display_name))
+    }
+
+    /// The groups directly nested in this one, as far as its members are known.
+    pub fn nested_groups(&self, id: &DirectoryGroupId) -> Vec<DirectoryGroupId> {
+        let Some(ix) = self.group_index.get(id) else { return Vec::new() };
+        match &self.groups[ix.0 as usize].members {
+            DirectMembers::Known { groups, .. } => {
+                groups.iter().map(|g| self.groups[g.0 as usize].id.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Users that are named as members but were never listed: either they came and went between two requests, or the
+    /// listing is not to be trusted. Whoever reads must settle them one by one before the reading is finished.
+    pub fn unseen_members(&self) -> Vec<DirectoryUserId> {
+        self.users
+            .iter()
+            .filter_map(|slot| match slot {
+                UserSlot::Unseen(id) => Some(id.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How many users are listed.
+    pub fn live_users(&self) -> usize {
+        self.users.iter().filter(|slot| matches!(slot, UserSlot::Live(_))).count()
+    }
+
+    /// Ends the reading.
+    pub fn finish(self, users: Coverage, groups: Coverage) -> DirectorySnapshot {
+        DirectorySnapshot {
+            users: self.users,
+            user_index: self.user_index,
+            groups: self.groups,
+            group_index: self.group_index,
+            users_coverage: users,
+            groups_coverage: groups,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Add,
+    Remove,
+}
+
+/// The directory at one moment. Immutable; it says what it covers, and only what was read completely can prove an
+/// absence (see [`CompleteClosure`](super::CompleteClosure)).
+#[derive(Debug, Clone)]
+pub struct DirectorySnapshot {
+    pub(super) users: Vec<UserSlot>,
+    user_index: HashMap<DirectoryUserId, UserIx>,
+    pub(super) groups: Vec<DirectoryGroup>,
+    group_index: HashMap<DirectoryGroupId, GroupIx>,
+    users_coverage: Coverage,
+    groups_coverage: Coverage,
+}
+
+impl DirectorySnapshot {
+    /// The listed users.
+    pub fn users(&self) -> impl Iterator<Item = &DirectoryUser> {
+        self.users.iter().filter_map(|slot| match slot {
+            UserSlot::Live(user) => Some(user),
+            _ => None,
+        })
+    }
+
+    /// A listed user by id.
+    pub fn user(&self, id: &DirectoryUserId) -> Option<&DirectoryUser> {
+        self.user_index.get(id).and_then(|ix| self.user_at(*ix))
+    }
+
+    /// The listed user at an index of this snapshot.
+    pub fn user_at(&self, ix: UserIx) -> Option<&DirectoryUser> {
+        match self.users.get(ix.0 as usize) {
+            Some(UserSlot::Live(user)) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// The id at an index of this snapshot, listed or not.
+    pub fn user_id_at(&self, ix: UserIx) -> &DirectoryUserId {
+        self.users[ix.0 as usize].id()
+    }
+
+    /// The index of a user, if the snapshot ever heard of the id.
+    pub fn user_ix(&self, id: &DirectoryUserId) -> Option<UserIx> {
+        self.user_index.get(id).copied()
+    }
+
+    /// How the user left, if the directory said that he did.
+    pub fn gone(&self, id: &DirectoryUserId) -> Option<Gone> {
+        match self.user_index.get(id).map(|ix| &self.users[ix.0 as usize]) {
+            Some(UserSlot::Gone(_, how)) => Some(*how),
+            _ => None,
+        }
+    }
+
+    /// The listed groups.
+    pub fn groups(&self) -> impl Iterator<Item = &DirectoryGroup> {
+        self.groups.iter().filter(|g| g.presence == GroupPresence::Listed)
+    }
+
+    /// A listed group by id.
+    pub fn group(&self, id: &DirectoryGroupId) -> Option<&DirectoryGroup> {
+        self.group_index
+            .get(id)
+            .map(|ix| &self.groups[ix.0 as usize])
+            .filter(|g| g.presence == GroupPresence::Listed)
+    }
+
+    /// The group at an index of this snapshot, listed or not.
+    pub fn group_at(&self, ix: GroupIx) -> &DirectoryGroup {
+        &self.groups[ix.0 as usize]
+    }
+
+    /// Whether the users were listed to the end.
+    pub fn users_coverage(&self) -> &Coverage {
+        &self.users_coverage
+    }
+
+    /// Whether the groups were listed to the end.
+    pub fn groups_coverage(&self) -> &Coverage {
+        &self.groups_coverage
+    }
+
+    /// Everybody who is in the group directly or through nesting, or the reasons why that is not known. Cycle-safe;
+    /// the time is linear in the links walked.
+    pub fn closure(&self, id: &DirectoryGroupId) -> Closure {
+        closure::walk(self, self.group_index.get(id).copied(), id)
+    }
+
+    /// Takes the snapshot apart again, as the start of the next reading by delta.
+    pub fn into_reading(self) -> DirectoryReading {
+        DirectoryReading {
+            users: self.users,
+            user_index: self.user_index,
+            groups: self.groups,
+            group_index: self.group_index,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Ids as newtypes: mixing a directory id with a site id does not compile. All of them are opaque strings to
+//! Entrain; their shape is the clouds' own affair and is never parsed.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// Nothing was given.
+    #[error("an id is empty")]
+    Empty,
+    /// Longer than any id of either cloud (`accountId` is the longest, at 128 characters).
+    #[error("an id is longer than 256 characters")]
+    TooLong,
+    /// A control character or a blank, which no id of either cloud contains.
+    #[error("an id contains a blank or a control character")]
+    ForbiddenCharacter,
+}
+
+fn parse(text: &str) -> Result<(), InvalidId> {
+    if text.is_empty() {
+        return Err(InvalidId::Empty);
+    }
+    if text.len() > 256 {
+        return Err(InvalidId::TooLong);
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(InvalidId::ForbiddenCharacter);
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Parses an id as a cloud or the database gave it.
+            pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidId> {
+                parse(text.as_ref())?;
+                Ok(Self(Arc::from(text.as_ref())))
+            }
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// Object id of a user in Entra ID: immutable, equal to `oid` in tokens.
+    DirectoryUserId
+);
+id!(
+    /// Object id of a group in Entra ID.
+    DirectoryGroupId
+);
+id!(
+    /// Atlassian `accountId`: one per person, the same on all sites.
+    AccountId
+);
+id!(
+    /// Jira `groupId`: stable through renames, unlike the group's name.
+    SiteGroupId
+);
+id!(
+    /// One execution of a connection.
+    RunId
+);

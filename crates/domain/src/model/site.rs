@@ -1,0 +1,308 @@
+//! The site as it was read: accounts, groups, members of the groups that matter, products and seats, and what the
+//! technical account may do there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::address::EmailAddress;
+use super::directory::Unread;
+use super::ids::{AccountId, SiteGroupId};
+
+/// Kind of an Atlassian account (`accountType`). Only people are synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum AccountKind {
+    /// `atlassian`
+    Person,
+    /// `app`: Connect, OAuth, service accounts, agents.
+    App,
+    /// `customer`: portal customers, who cannot be put into groups.
+    Customer,
+    /// `unknown`, and corrupted or fallback records.
+    Unknown,
+}
+
+/// `active` of a Jira user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum AccountActivity {
+    /// May sign in.
+    Active,
+    /// Suspended or deactivated; the site does not say which.
+    Inactive,
+}
+
+/// An account on the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// `accountId`
+    pub id: AccountId,
+    /// `emailAddress`, unless the person's profile hides it.
+    pub email: Option<EmailAddress>,
+    /// `displayName`
+    pub display_name: Arc<str>,
+    /// `active`
+    pub activity: AccountActivity,
+    /// `accountType`
+    pub kind: AccountKind,
+}
+
+/// A group of the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteGroup {
+    /// `groupId`
+    pub id: SiteGroupId,
+    /// `name`
+    pub name: Arc<str>,
+}
+
+/// Whether a group may be managed at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupStanding {
+    /// Nothing speaks against it.
+    Ordinary,
+    /// Grants site or product administration (`accessType=site-admin` or `admin`, or a customary name).
+    Administrative,
+    /// Holds app accounts (`atlassian-addons…`).
+    Apps,
+    /// New people land in it (`defaultGroups` of a product).
+    DefaultAccess,
+    /// Owned by an identity provider.
+    External,
+    /// On the operator's own list.
+    Listed,
+}
+
+/// Key of a Jira product (`jira-software`, `jira-servicedesk`, `jira-core`, `jira-product-discovery`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ProductKey(pub Arc<str>);
+
+/// Seats of one product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seats {
+    /// `numberOfSeats` with `userCount` taken.
+    Limited {
+        /// Seats in all.
+        limit: u64,
+        /// Seats taken.
+        used: u64,
+    },
+    /// `hasUnlimitedSeats`
+    Unlimited {
+        /// Seats taken.
+        used: u64,
+    },
+}
+
+/// A product of the site and the groups that grant it (`applicationrole`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// `key`
+    pub key: ProductKey,
+    /// `name`
+    pub name: Arc<str>,
+    /// Groups whose members take a seat.
+    pub groups: BTreeSet<SiteGroupId>,
+    /// Groups that new people land in.
+    pub default_groups: BTreeSet<SiteGroupId>,
+    /// Seats.
+    pub seats: Seats,
+}
+
+/// What the start-up checks of a run found (at most six requests, contract).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteStanding {
+    /// The technical account itself; never touched.
+    pub own_account: AccountId,
+    /// Products with their seats.
+    pub products: Vec<Product>,
+    /// Groups that grant site administration or product administration.
+    pub administrative_groups: BTreeSet<SiteGroupId>,
+    /// Whether the technical account may write groups (is in a group of `accessType=site-admin`).
+    pub site_admin: Finding,
+    /// `Administer Jira`.
+    pub administer: Finding,
+    /// `Browse users and groups`.
+    pub browse_users: Finding,
+}
+
+/// An answer of a probe that need not have one.
+pub type Finding = Option<bool>;
+
+impl SiteStanding {
+    /// Whether, and why, a group is to be left alone: found by role first, by customary name second
+    /// (atlassian-cloud.md 4.2, groups never to touch).
+    pub fn group_standing(&self, group: &SiteGroup) -> GroupStanding {
+        let name = group.name.trim().to_lowercase();
+        if self.administrative_groups.contains(&group.id) || is_administrative_name(&name) {
+            GroupStanding::Administrative
+        } else if name.starts_with("atlassian-addons") {
+            GroupStanding::Apps
+        } else if self.products.iter().any(|p| p.default_groups.contains(&group.id)) {
+            GroupStanding::DefaultAccess
+        } else {
+            GroupStanding::Ordinary
+        }
+    }
+}
+
+/// Whether a name is one that administrators' groups customarily bear. Also asked of names that do not exist yet:
+/// creating such a group would be taking a privileged name.
+pub fn is_administrative_name(name: &str) -> bool {
+    let name = name.trim().to_lowercase();
+    matches!(
+        name.as_str(),
+        "site-admins"
+            | "org-admins"
+            | "jira-administrators"
+            | "administrators"
+            | "system-administrators"
+            | "confluence-administrators"
+    ) || name.starts_with("jira-admins-")
+        || name.starts_with("confluence-admins-")
+        || name.starts_with("atlassian-addons")
+}
+
+/// Members of one group, completely read or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SiteMembers {
+    /// Every page, inactive members included.
+    Complete(Vec<AccountId>),
+    /// A page is missing; the group is left alone.
+    Unread(Unread),
+}
+
+/// The site at one moment.
+#[derive(Debug, Clone)]
+pub struct SiteSnapshot {
+    standing: SiteStanding,
+    accounts: Vec<Account>,
+    by_id: HashMap<AccountId, u32>,
+    by_email: HashMap<String, Vec<u32>>,
+    groups: Vec<SiteGroup>,
+    group_by_id: HashMap<SiteGroupId, u32>,
+    group_by_name: HashMap<String, Vec<u32>>,
+    members: HashMap<SiteGroupId, SiteMembers>,
+}
+
+impl SiteSnapshot {
+    /// A snapshot of a completely read roll of accounts and groups; a roll that could not be read to its end is a
+    /// failure of the run, never a snapshot. Doubled accounts (pages that shift) are taken once.
+    pub fn new(standing: SiteStanding, accounts: Vec<Account>, groups: Vec<SiteGroup>) -> Self {
+        let mut snapshot = Self {
+            standing,
+            accounts: Vec::with_capacity(accounts.len()),
+            by_id: HashMap::with_capacity(accounts.len()),
+            by_email: HashMap::with_capacity(accounts.len()),
+            groups: Vec::with_capacity(groups.len()),
+            group_by_id: HashMap::with_capacity(groups.len()),
+            group_by_name: HashMap::with_capacity(groups.len()),
+            members: HashMap::new(),
+        };
+        for account in accounts {
+            snapshot.put_account(account);
+        }
+        for group in groups {
+            snapshot.put_group(group);
+        }
+        snapshot
+    }
+
+    /// An account that was found or made after the roll was read. A known id is replaced.
+    pub fn put_account(&mut self, account: Account) {
+        if let Some(ix) = self.by_id.get(&account.id).copied() {
+            if let Some(email) = &self.accounts[ix as usize].email {
+                if let Some(list) = self.by_email.get_mut(&email.key()) {
+                    list.retain(|other| *other != ix);
+                }
+            }
+            if let Some(email) = &account.email {
+                self.by_email.entry(email.key()).or_default().push(ix);
+            }
+            self.accounts[ix as usize] = account;
+            return;
+        }
+        let ix = self.accounts.len() as u32;
+        self.by_id.insert(account.id.clone(), ix);
+        if let Some(email) = &account.email {
+            self.by_email.entry(email.key()).or_default().push(ix);
+        }
+        self.accounts.push(account);
+    }
+
+    /// A group that was found or made after the roll was read. A known id is left as it is.
+    pub fn put_group(&mut self, group: SiteGroup) {
+        if self.group_by_id.contains_key(&group.id) {
+            return;
+        }
+        let ix = self.groups.len() as u32;
+        self.group_by_id.insert(group.id.clone(), ix);
+        self.group_by_name.entry(name_key(&group.name)).or_default().push(ix);
+        self.groups.push(group);
+    }
+
+    /// The members of a group, as read.
+    pub fn put_members(&mut self, group: SiteGroupId, members: SiteMembers) {
+        let members = match members {
+            SiteMembers::Complete(mut list) => {
+                list.sort_unstable();
+                list.dedup();
+                SiteMembers::Complete(list)
+            }
+            unread @ SiteMembers::Unread(_) => unread,
+        };
+        self.members.insert(group, members);
+    }
+
+    /// What the start-up checks found.
+    pub fn standing(&self) -> &SiteStanding {
+        &self.standing
+    }
+    /// All accounts, in the order of the roll.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+    /// An account by id.
+    pub fn account(&self, id: &AccountId) -> Option<&Account> {
+        self.by_id.get(id).map(|ix| &self.accounts[*ix as usize])
+    }
+    /// All accounts that show this address.
+    pub fn accounts_by_email(&self, email: &EmailAddress) -> impl Iterator<Item = &Account> {
+        self.by_email.get(&email.key()).into_iter().flatten().map(|ix| &self.accounts[*ix as usize])
+    }
+    /// All groups.
+    pub fn groups(&self) -> &[SiteGroup] {
+        &self.groups
+    }
+    /// A group by id.
+    pub fn group(&self, id: &SiteGroupId) -> Option<&SiteGroup> {
+        self.group_by_id.get(id).map(|ix| &self.groups[*ix as usize])
+    }
+    /// All groups of this name, without regard to case and to blanks around it.
+    pub fn groups_by_name(&self, name: &str) -> impl Iterator<Item = &SiteGroup> {
+        self.group_by_name.get(&name_key(name)).into_iter().flatten().map(|ix| &self.groups[*ix as usize])
+    }
+    /// The members of a group, if they were asked for.
+    pub fn members(&self, group: &SiteGroupId) -> Option<&SiteMembers> {
+        self.members.get(group)
+    }
+    /// The groups whose members were asked for.
+    pub fn groups_read(&self) -> impl Iterator<Item = (&SiteGroupId, &SiteMembers)> {
+        self.members.iter()
+    }
+}
+
+impl SiteMembers {
+    /// Whether the account is a member; `None` when that is not known.
+    pub fn contains(&self, account: &AccountId) -> Option<bool> {
+        match self {
+            Self::Complete(list) => Some(list.binary_search(account).is_ok()),
+            Self::Unread(_) => None,
+        }
+    }
+}
+
+/// Group names are compared without regard to case and to blanks around them (atlassian-cloud.md 4.2, names).
+pub(crate) fn name_key(name: &str) -> String {
+    name.trim().to_lowercase()
+}

@@ -1,0 +1,58 @@
+//! The fingerprint of a plan: which steps, on which objects, under which rules. Two plans with one digest do the same.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::step::{Action, Step};
+use crate::policy::Rules;
+
+/// SHA-256 over the steps in canonical order and over the rules, as lower-case hex.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The digest of these steps under these rules.
+    pub fn of(steps: &[Step], rules: &Rules) -> Self {
+        let mut lines: Vec<String> = steps
+            .iter()
+            .map(|step| {
+                let target = match &step.action {
+                    Action::CreateUser { address, .. } => address.key(),
+                    Action::CreateGroup { group } => group.name.to_string(),
+                    Action::AdoptGroup { site_id, .. } => site_id.to_string(),
+                    Action::AddMember { group, person } => format!("{:?} {:?}", group.site_id, person.site_id),
+                    Action::RemoveMember { site_group, account, proof, .. } => {
+                        format!("{site_group} {account} {:?}", proof.evidence())
+                    }
+                };
+                format!("{}\t{target}", step.id())
+            })
+            .collect();
+        lines.sort_unstable();
+        let mut hash = Sha256::new();
+        hash.update(format!("{rules:?}\n"));
+        for line in &lines {
+            hash.update(line);
+            hash.update("\n");
+        }
+        Self(hex::encode(hash.finalize()))
+    }
+
+    /// The digest as it was written, for comparison.
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// As hex.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,75 @@
+//! Plans: the ordered steps from the site as it is to what the rules want, each with its reason.
+//!
+//! [`plan`] is a pure function. A plan is so specific that whoever applies it has no choice left to make: which
+//! objects, in which order, under which guard. What was *not* planned is said too: [`SetAside`] names the object, the
+//! reason and the remedy.
+
+mod digest;
+mod guard;
+mod matching;
+mod planner;
+mod reason;
+mod seats;
+mod step;
+
+pub use digest::Digest;
+pub use guard::{Approval, Before, Guard, Held, History};
+pub use matching::{Lookup, Lookups, accounts_to_look_up};
+pub use planner::{PlanInput, group_targets, plan};
+pub use reason::Reason;
+pub use seats::SeatForecast;
+pub use step::{Action, GroupRef, Hold, Person, SetAside, Step, StepId, StepKind, Undo};
+
+use std::collections::BTreeMap;
+
+use crate::memory::MemoryChange;
+use crate::model::ProductKey;
+
+/// The ordered steps from the site as it is to the desired state.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Steps in an order in which they may be done: what a step waits for comes before it.
+    pub steps: Vec<Step>,
+    /// What becomes known without a write: matched people and groups, memberships present on both sides.
+    pub records: Vec<MemoryChange>,
+    /// What is not done, why, and what to do about it.
+    pub set_aside: Vec<SetAside>,
+    /// Guards that hold the plan or a part of it, with the number they counted.
+    pub held: Vec<Held>,
+    /// Seats per product before and after.
+    pub seats: BTreeMap<ProductKey, SeatForecast>,
+    /// Fingerprint of the steps and of everything they rest on.
+    pub digest: Digest,
+}
+
+/// Steps by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// Steps in the plan.
+    pub planned: usize,
+    /// Of these, held by a guard.
+    pub held: usize,
+}
+
+impl Plan {
+    /// Steps that a guard holds do not count as to be done.
+    pub fn open_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|s| s.hold.is_none())
+    }
+
+    /// Whether there is nothing to do and nothing held.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Steps by kind.
+    pub fn tally(&self) -> BTreeMap<StepKind, Tally> {
+        let mut tally: BTreeMap<StepKind, Tally> = BTreeMap::new();
+        for step in &self.steps {
+            let entry = tally.entry(step.action.kind()).or_default();
+            entry.planned += 1;
+            entry.held += usize::from(step.hold.is_some());
+        }
+        tally
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a step is there: source record → rule → nesting path → link. A step without a reason cannot be built.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::Evidence;
+
+/// The reason of a step, as a chain that can be printed as one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The person is in scope and has no account.
+    NoAccount {
+        /// A group in scope that the person is in, as the path down to the one that holds them.
+        path: Arc<[Arc<str>]>,
+    },
+    /// Everybody takes part (`users = "all"`), and the person has no account.
+    NoAccountEverybody,
+    /// The group is in scope and the site has none of that name.
+    NoGroup {
+        /// The directory group's own name.
+        directory_name: Arc<str>,
+        /// The selector that names it.
+        selector: Arc<str>,
+    },
+    /// The group is in scope and the site has one of that name which nobody has linked.
+    GroupExists {
+        /// The directory group's own name.
+        directory_name: Arc<str>,
+        /// The selector that names it.
+        selector: Arc<str>,
+    },
+    /// The person is a member in the directory and not on the site.
+    Member {
+        /// From the group in scope down to the one that holds the person.
+        path: Arc<[Arc<str>]>,
+    },
+    /// The person is not, or no longer, a member in the directory.
+    NotEntitled {
+        /// How that shows.
+        evidence: Evidence,
+        /// The directory group's own name.
+        directory_name: Arc<str>,
+        /// Whether Entrain granted the membership, found it on both sides, or takes it away because the group is
+        /// authoritative.
+        owned: &'static str,
+    },
+}
+
+impl Reason {
+    /// The links of the chain, from the source record on: (what, text), as `explain` prints them.
+    pub fn chain(&self) -> Vec<(&'static str, String)> {
+        let joined = |path: &[Arc<str>]| path.iter().map(|p| format!("“{p}”")).collect::<Vec<_>>().join(" › ");
+        match self {
+            Self::NoAccount { path } => vec![
+                ("source", format!("enabled in the directory, member of {}", joined(path))),
+                ("rule", "in scope".into()),
+                ("site", "no account of this address".into()),
+            ],
+            Self::NoAccountEverybody => vec![
+                ("source", "enabled in the directory".into()),
+                ("rule", "everybody takes part".into()),
+                ("site", "no account of this address".into()),
+            ],
+            Self::NoGroup { directory_name, selector } => vec![
+                ("source", format!("directory group “{directory_name}”")),
+                ("rule", format!("named by scope “{selector}”")),
+                ("site", "no group of this name".into()),
+            ],
+            Self::GroupExists { directory_name, selector } => vec![
+                ("source", format!("directory group “{directory_name}”")),
+                ("rule", format!("named by scope “{selector}”")),
+                ("site", "a group of this name exists and is not linked".into()),
+            ],
+            Self::Member { path } => vec![
+                ("source", format!("member through {}", joined(path))),
+                ("rule", "memberships are synced".into()),
+                ("site", "not a member".into()),
+            ],
+            Self::NotEntitled { evidence, directory_name, owned } => vec![
+                (
+                    "source",
+                    match evidence {
+                        Evidence::NotAMember => format!("no longer in “{directory_name}”, directly or nested"),
+                        Evidence::Disabled => "disabled in the directory".into(),
+                        Evidence::Deleted => "deleted in the directory".into(),
+                        Evidence::NobodyLinked => format!("nobody in “{directory_name}” has this account"),
+                    },
+                ),
+                ("ledger", (*owned).to_owned()),
+                ("site", "still a member".into()),
+            ],
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (_, text)) in self.chain().iter().enumerate() {
+            if at > 0 {
+                f.write_str("; ")?;
+            }
+            f.write_str(text)?;
+        }
+        Ok(())
+    }
+}

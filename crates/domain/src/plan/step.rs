@@ -1,0 +1,256 @@
+//! One step of a plan: what is done, to whom, why, after which other steps, and whether a guard holds it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::guard::Guard;
+use super::reason::Reason;
+use crate::memory::Origin;
+use crate::model::{
+    AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroupId,
+};
+
+/// Kind of a step, in the words of the contract. The order is the order in which kinds are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Invite a person who has no account.
+    CreateUser,
+    /// Create a group.
+    CreateGroup,
+    /// Take an existing group of the wanted name under management.
+    AdoptGroup,
+    /// Put an account into a group.
+    AddMember,
+    /// Take an account out of a group.
+    RemoveMember,
+}
+
+impl StepKind {
+    /// All kinds.
+    pub const ALL: [Self; 5] =
+        [Self::CreateUser, Self::CreateGroup, Self::AdoptGroup, Self::AddMember, Self::RemoveMember];
+
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateUser => "create_user",
+            Self::CreateGroup => "create_group",
+            Self::AdoptGroup => "adopt_group",
+            Self::AddMember => "add_member",
+            Self::RemoveMember => "remove_member",
+        }
+    }
+
+    /// The kind a word of the contract names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == word)
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A person as a step names them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Person {
+    /// Display name, for people.
+    pub name: Arc<str>,
+    /// The directory user; `None` for an account that nobody is linked to.
+    pub directory_id: Option<DirectoryUserId>,
+    /// The account; `None` until the person is invited.
+    pub site_id: Option<AccountId>,
+    /// The address.
+    pub mail: Option<EmailAddress>,
+}
+
+/// A group as a step names it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct GroupRef {
+    /// Name on the site.
+    pub name: Arc<str>,
+    /// The directory group.
+    pub directory_id: DirectoryGroupId,
+    /// The site group; `None` until it is created.
+    pub site_id: Option<SiteGroupId>,
+}
+
+/// What a step does. A removal carries its proof; there is no other way to build one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// `POST /user`
+    CreateUser {
+        /// The person; has an address, has no account.
+        person: Arc<Person>,
+        /// The address to invite.
+        address: EmailAddress,
+    },
+    /// `POST /group`
+    CreateGroup {
+        /// The group; has no site id.
+        group: Arc<GroupRef>,
+    },
+    /// No request: the link and the ledger learn of the group.
+    AdoptGroup {
+        /// The directory group, with the site id of the group to adopt.
+        group: Arc<GroupRef>,
+        /// The site group.
+        site_id: SiteGroupId,
+    },
+    /// `POST /group/user`
+    AddMember {
+        /// The group.
+        group: Arc<GroupRef>,
+        /// The person.
+        person: Arc<Person>,
+    },
+    /// `DELETE /group/user`
+    RemoveMember {
+        /// The group.
+        group: Arc<GroupRef>,
+        /// The site group.
+        site_group: SiteGroupId,
+        /// The person, as far as known.
+        person: Arc<Person>,
+        /// The account.
+        account: AccountId,
+        /// The completely read absence that this rests on.
+        proof: AbsenceProof,
+        /// How the membership came into the ledger; `None` only in an authoritative group.
+        owned: Option<Origin>,
+    },
+}
+
+impl Action {
+    /// The kind.
+    pub fn kind(&self) -> StepKind {
+        match self {
+            Self::CreateUser { .. } => StepKind::CreateUser,
+            Self::CreateGroup { .. } => StepKind::CreateGroup,
+            Self::AdoptGroup { .. } => StepKind::AdoptGroup,
+            Self::AddMember { .. } => StepKind::AddMember,
+            Self::RemoveMember { .. } => StepKind::RemoveMember,
+        }
+    }
+
+    /// The person the step is about.
+    pub fn person(&self) -> Option<&Arc<Person>> {
+        match self {
+            Self::CreateUser { person, .. }
+            | Self::AddMember { person, .. }
+            | Self::RemoveMember { person, .. } => Some(person),
+            Self::CreateGroup { .. } | Self::AdoptGroup { .. } => None,
+        }
+    }
+
+    /// The group the step is about.
+    pub fn group(&self) -> Option<&Arc<GroupRef>> {
+        match self {
+            Self::CreateGroup { group }
+            | Self::AdoptGroup { group, .. }
+            | Self::AddMember { group, .. }
+            | Self::RemoveMember { group, .. } => Some(group),
+            Self::CreateUser { .. } => None,
+        }
+    }
+
+    /// Requests to the site that the step costs when nothing goes wrong.
+    pub fn requests(&self) -> usize {
+        usize::from(!matches!(self, Self::AdoptGroup { .. }))
+    }
+}
+
+/// A step's name: kind and the directory's ids (the account's where nobody is linked). The same intention bears the
+/// same name in every plan, so that a journal is read across a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct StepId(Arc<str>);
+
+impl StepId {
+    /// The step's name as stored.
+    pub fn from_stored(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a step can be undone, and why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// An ordinary step takes it back.
+    Possible,
+    /// The invitation mail cannot be called back; the account can be taken out of its groups.
+    MailGoesOut,
+}
+
+/// A guard that holds one step.
+pub type Hold = Guard;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// Positions of the steps that must be done first, all smaller than this one's own.
+    pub after: Vec<u32>,
+    /// The guard that holds the step for a person, if one does.
+    pub hold: Option<Hold>,
+}
+
+impl Step {
+    /// The step's name.
+    pub fn id(&self) -> StepId {
+        let user = |p: &Person, account: Option<&AccountId>| match (&p.directory_id, account.or(p.site_id.as_ref())) {
+            (Some(id), _) => id.to_string(),
+            (None, Some(account)) => format!("account:{account}"),
+            (None, None) => String::from("nobody"),
+        };
+        let kind = self.action.kind();
+        StepId(Arc::from(match &self.action {
+            Action::CreateUser { person, .. } => format!("{kind}/{}", user(person, None)),
+            Action::CreateGroup { group } | Action::AdoptGroup { group, .. } => {
+                format!("{kind}/{}", group.directory_id)
+            }
+            Action::AddMember { group, person } => {
+                format!("{kind}/{}/{}", group.directory_id, user(person, None))
+            }
+            Action::RemoveMember { group, person, account, .. } => {
+                format!("{kind}/{}/{}", group.directory_id, user(person, Some(account)))
+            }
+        }))
+    }
+
+    /// Whether the step can be undone.
+    pub fn undo(&self) -> Undo {
+        match self.action {
+            Action::CreateUser { .. } => Undo::MailGoesOut,
+            _ => Undo::Possible,
+        }
+    }
+}
+
+/// Something that was not done.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SetAside {
+    /// The object, as a person knows it.
+    pub object: String,
+    /// Why.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: String,
+}

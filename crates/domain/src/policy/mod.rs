@@ -1,0 +1,175 @@
+//! The rules of a connection, parsed: who and what takes part, how people are matched and groups named, what happens
+//! to what exists already, and the limits that hold a plan.
+
+pub mod naming;
+pub mod scope;
+
+use std::collections::BTreeSet;
+
+pub use naming::{GroupNames, NameProblem, site_name_problem};
+pub use scope::{GroupSelector, InvalidSelector, Scope, UserScope};
+
+use crate::model::{AccountId, DirectoryGroupId, SiteGroupId};
+
+/// Whether a kind of object is created when it is missing, or only reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Import {
+    /// Create what is missing.
+    Create,
+    /// Report what is missing.
+    Report,
+}
+
+/// Whether memberships are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memberships {
+    /// Add and take away.
+    Sync,
+    /// Leave all memberships alone.
+    Leave,
+}
+
+/// What becomes of a site group that bears the name already and is not linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Existing {
+    /// Adopting it is a step that waits for a person.
+    Ask,
+    /// Adopt it.
+    Adopt,
+    /// Set the directory group aside.
+    Skip,
+}
+
+/// What may be taken out of a managed group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupMode {
+    /// What the ledger owns.
+    Managed,
+    /// Nothing.
+    Additive,
+    /// Everything that the directory does not have.
+    Authoritative,
+}
+
+/// A limit that holds a plan: exceeded when more than `percent` of the population *and* more than `number` objects
+/// are affected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Limit {
+    /// Percent of the population, 0 to 100.
+    pub percent: u8,
+    /// Objects.
+    pub number: u32,
+}
+
+impl Limit {
+    /// Whether `affected` of `population` is beyond the limit.
+    pub fn exceeded(self, affected: usize, population: usize) -> bool {
+        affected > self.number as usize && affected as u128 * 100 > population as u128 * u128::from(self.percent)
+    }
+}
+
+/// The limits of a connection (contract, "What the smallest document means").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Limits {
+    /// Removals, of all memberships of the ledger and of one group's.
+    pub removals: Limit,
+    /// Additions after the first converged run.
+    pub additions: Limit,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { removals: Limit { percent: 20, number: 10 }, additions: Limit { percent: 50, number: 100 } }
+    }
+}
+
+/// What must never be touched, beyond what Entrain finds out by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Protected {
+    /// Accounts by id.
+    pub accounts: BTreeSet<AccountId>,
+    /// Addresses, lower case.
+    pub addresses: BTreeSet<String>,
+    /// Site groups by id.
+    pub groups: BTreeSet<SiteGroupId>,
+    /// Site groups by name, lower case.
+    pub group_names: BTreeSet<String>,
+}
+
+/// An explicit binding of a directory group to a site group.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Binding {
+    /// The directory group, by id or exact name.
+    pub directory: GroupSelector,
+    /// The site group's name.
+    pub site: String,
+}
+
+/// The rules of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Rules {
+    /// Which directory users and groups take part.
+    pub scope: Scope,
+    /// People without an account.
+    pub import_users: Import,
+    /// Groups missing on the site.
+    pub import_groups: Import,
+    /// Memberships.
+    pub memberships: Memberships,
+    /// Products that an invitation grants; empty: access comes from groups alone.
+    pub products: Vec<String>,
+    /// Names of site groups.
+    pub names: GroupNames,
+    /// Explicit bindings, stronger than names.
+    pub bindings: Vec<Binding>,
+    /// Site groups that exist already.
+    pub existing: Existing,
+    /// What may be taken out of groups.
+    pub mode: GroupMode,
+    /// Limits.
+    pub limits: Limits,
+    /// Untouchable principals.
+    pub protected: Protected,
+}
+
+impl Rules {
+    /// The rules of the smallest document: this scope, and the contract's defaults for the rest.
+    pub fn for_scope(scope: Scope) -> Self {
+        Self {
+            scope,
+            import_users: Import::Create,
+            import_groups: Import::Create,
+            memberships: Memberships::Sync,
+            products: Vec::new(),
+            names: GroupNames::default(),
+            bindings: Vec::new(),
+            existing: Existing::Ask,
+            mode: GroupMode::Managed,
+            limits: Limits::default(),
+            protected: Protected::default(),
+        }
+    }
+
+    /// The binding of a directory group, if the rules name one.
+    pub fn binding(&self, id: &DirectoryGroupId, name: &str) -> Option<&Binding> {
+        self.bindings.iter().find(|b| b.directory.selects(id, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_needs_both_percent_and_number() {
+        let limit = Limit { percent: 20, number: 10 };
+        assert!(!limit.exceeded(10, 10));
+        assert!(!limit.exceeded(20, 100));
+        assert!(limit.exceeded(21, 100));
+        assert!(limit.exceeded(11, 11));
+    }
+}

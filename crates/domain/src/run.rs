@@ -1,0 +1,325 @@
+//! The records of a run: what triggered it, how far it got, its journal, and the report people and programs read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::failure::Failure;
+use crate::memory::MemoryChange;
+use crate::model::RunId;
+use crate::plan::{Digest, Held, SeatForecast, SetAside, StepId, StepKind};
+
+/// What started a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// A person, by command, console or API.
+    Manual,
+    /// `entrain apply` of a saved plan.
+    SavedPlan,
+    /// The schedule.
+    Schedule,
+    /// A sign-in.
+    SignIn,
+    /// A change notification.
+    Notification,
+}
+
+impl Trigger {
+    /// The word stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::SavedPlan => "saved_plan",
+            Self::Schedule => "schedule",
+            Self::SignIn => "sign_in",
+            Self::Notification => "notification",
+        }
+    }
+    /// The trigger stored under a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Manual, Self::SavedPlan, Self::Schedule, Self::SignIn, Self::Notification]
+            .into_iter()
+            .find(|t| t.as_str() == word)
+    }
+}
+
+/// How far a run has got. Stored at each passage, so that the next start knows what was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Reading both sides; nothing written.
+    Reading,
+    /// The plan stands; nothing written.
+    Planned,
+    /// Steps are being done.
+    Applying,
+    /// Reading back what was written.
+    Verifying,
+    /// Ended; the report says how.
+    Ended,
+}
+
+impl Phase {
+    /// The word stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reading => "reading",
+            Self::Planned => "planned",
+            Self::Applying => "applying",
+            Self::Verifying => "verifying",
+            Self::Ended => "ended",
+        }
+    }
+    /// The phase stored under a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Reading, Self::Planned, Self::Applying, Self::Verifying, Self::Ended]
+            .into_iter()
+            .find(|p| p.as_str() == word)
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Under way, or killed and not yet finished by a later start.
+    Running,
+    /// Read back, and a fresh plan over what was touched is empty.
+    Converged,
+    /// Something waits for a person.
+    Held,
+    /// Something was set aside, or the run was stopped, or it did not converge.
+    Partial,
+    /// It could not be done.
+    Failed,
+}
+
+impl RunStatus {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Converged => "converged",
+            Self::Held => "held",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+    /// The status stored under a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Running, Self::Converged, Self::Held, Self::Partial, Self::Failed]
+            .into_iter()
+            .find(|s| s.as_str() == word)
+    }
+}
+
+/// What became of a journaled step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// About to be sent, or sent with the answer lost: the call may have happened.
+    Intent,
+    /// Done by this call.
+    Done,
+    /// Found done already.
+    AlreadyDone,
+    /// Not done; the site refused or could not.
+    Failed,
+    /// An intent of a killed run that was looked up and had not happened.
+    NotDone,
+}
+
+impl Outcome {
+    /// The word stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Done => "done",
+            Self::AlreadyDone => "already_done",
+            Self::Failed => "failed",
+            Self::NotDone => "not_done",
+        }
+    }
+    /// The outcome stored under a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Intent, Self::Done, Self::AlreadyDone, Self::Failed, Self::NotDone]
+            .into_iter()
+            .find(|o| o.as_str() == word)
+    }
+}
+
+/// One entry of a run's journal: a step, before and after its call.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct JournalEntry {
+    /// The step's name.
+    pub step: StepId,
+    /// Its kind.
+    pub kind: StepKind,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Calls made, repetitions included.
+    pub attempts: u32,
+    /// The site's answer, or the failure, in words.
+    pub answer: String,
+    /// When the outcome was written.
+    pub at: Timestamp,
+    /// What the step meant to do, so that a later start can look up whether it happened.
+    #[serde(skip_serializing)]
+    pub intent: Intent,
+}
+
+/// What a step meant to do, in the terms that a look-up needs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Intent {
+    /// Invite this address for this directory user.
+    CreateUser {
+        /// Directory user.
+        user: crate::model::DirectoryUserId,
+        /// Address.
+        address: crate::model::EmailAddress,
+        /// Name, for people.
+        name: String,
+    },
+    /// Create a group of this name for this directory group.
+    CreateGroup {
+        /// Directory group.
+        group: crate::model::DirectoryGroupId,
+        /// Name.
+        name: String,
+    },
+    /// Take an existing group under management.
+    AdoptGroup {
+        /// Directory group.
+        group: crate::model::DirectoryGroupId,
+        /// Site group.
+        site_group: crate::model::SiteGroupId,
+        /// Name.
+        name: String,
+    },
+    /// Put an account into a group.
+    AddMember {
+        /// Site group.
+        group: crate::model::SiteGroupId,
+        /// Account.
+        account: crate::model::AccountId,
+    },
+    /// Take an account out of a group.
+    RemoveMember {
+        /// Site group.
+        group: crate::model::SiteGroupId,
+        /// Account.
+        account: crate::model::AccountId,
+    },
+}
+
+/// The end of one journaled step, stored in one transaction with what it changes in memory and with its audit entry.
+#[derive(Debug, Clone)]
+pub struct StepEnd {
+    /// The step's name.
+    pub step: StepId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Calls made, repetitions included.
+    pub attempts: u32,
+    /// The answer, or the failure, in words; holds no secret.
+    pub answer: String,
+    /// When.
+    pub at: Timestamp,
+    /// What is remembered from now on.
+    pub changes: Vec<MemoryChange>,
+    /// The reason of the step and its object, for the audit log; `None` where nothing was written on the site.
+    pub audit: Option<AuditNote>,
+}
+
+/// What the audit log says of a change.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AuditNote {
+    /// Who: `entrain` for runs, a person's name otherwise.
+    pub actor: String,
+    /// What: a step kind, or an act such as `connection_added`.
+    pub action: String,
+    /// To which object.
+    pub object: String,
+    /// Why, and with which answer.
+    pub detail: String,
+}
+
+/// A run as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Id.
+    pub id: RunId,
+    /// Connection.
+    pub connection: String,
+    /// Trigger.
+    pub trigger: Trigger,
+    /// Status.
+    pub status: RunStatus,
+    /// How far it got.
+    pub phase: Phase,
+    /// Start.
+    pub started_at: Timestamp,
+    /// The report, once ended.
+    pub report: Option<RunReport>,
+}
+
+/// Steps of one kind in a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StepCount {
+    /// In the plan.
+    pub planned: usize,
+    /// Done, or found done.
+    pub done: usize,
+    /// Tried and not done.
+    pub failed: usize,
+    /// Held by a guard.
+    pub held: usize,
+}
+
+/// HTTP requests of a run, by side; retries included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RequestCounts {
+    /// Entra and Graph, token requests included; a `$batch` is one.
+    pub directory: u64,
+    /// Jira.
+    pub site: u64,
+    /// Organization and user management APIs.
+    pub organization: u64,
+    /// Of all these, answered with 429.
+    pub throttled: u64,
+}
+
+/// The result of a run: `entrain sync --json` of the contract.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RunReport {
+    /// Run.
+    pub run_id: RunId,
+    /// Connection.
+    pub connection: String,
+    /// Trigger.
+    pub trigger: Trigger,
+    /// Status.
+    pub status: RunStatus,
+    /// Steps by kind.
+    pub steps: BTreeMap<StepKind, StepCount>,
+    /// Requests by side.
+    pub requests: RequestCounts,
+    /// Guards that hold.
+    pub held: Vec<Held>,
+    /// What was not done, why, and what to do.
+    pub set_aside: Vec<SetAside>,
+    /// Seats by product.
+    pub seats: BTreeMap<String, SeatForecast>,
+    /// Digest of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Why it failed, when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// Start.
+    pub started_at: Timestamp,
+    /// Wall time in milliseconds.
+    pub duration_ms: u64,
+}

@@ -1,0 +1,264 @@
+//! What the use cases need from outside, as traits. `connect` and `store` know nothing of them: the binary, the only
+//! place where everything meets, puts a thin adapter in front of each.
+
+use std::future::Future;
+use std::time::Duration;
+
+use entrain_domain::Failure;
+use entrain_domain::memory::{Memory, MemoryChange};
+use entrain_domain::model::{
+    Account, AccountId, DirectorySnapshot, EmailAddress, RunId, SiteGroup, SiteGroupId, SiteStanding,
+};
+use entrain_domain::plan::History;
+use entrain_domain::policy::{Protected, Scope};
+use entrain_domain::run::{
+    AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
+};
+use entrain_domain::plan::{StepId, StepKind};
+use jiff::Timestamp;
+
+/// The time of day and the passing of time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Returns after this time has passed.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// Fresh ids.
+pub trait Ids: Send + Sync {
+    /// An id for a run, greater than all before it.
+    fn run_id(&self) -> RunId;
+}
+
+/// Told how far a run has got; must not block.
+pub trait Progress: Send + Sync {
+    /// Something happened.
+    fn report(&self, event: Event);
+}
+
+/// What a run tells while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A phase began.
+    Phase(Phase),
+    /// So many of the directory's objects were read.
+    DirectoryRead {
+        /// Users.
+        users: usize,
+        /// Groups.
+        groups: usize,
+    },
+    /// So many of the site's objects were read.
+    SiteRead {
+        /// Accounts.
+        accounts: usize,
+        /// Groups.
+        groups: usize,
+    },
+    /// The plan stands, with so many steps to do and so many held.
+    Planned {
+        /// Steps to do.
+        steps: usize,
+        /// Steps held.
+        held: usize,
+    },
+    /// A step ended.
+    Step {
+        /// Which.
+        id: StepId,
+        /// Its kind.
+        kind: StepKind,
+        /// Done, or not.
+        done: StepResult,
+    },
+    /// The run waits for what another run, a limit or a lagging read asks for.
+    Waiting {
+        /// For what, in words.
+        what: String,
+    },
+}
+
+/// How a step ended, for progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepResult {
+    /// Done, or found done.
+    Done,
+    /// Not done.
+    Failed,
+}
+
+/// Where a directory read stands, for the next one by delta: both links as Graph gave them, with their time of issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watermark {
+    /// `@odata.deltaLink` of users.
+    pub users: String,
+    /// `@odata.deltaLink` of groups with members.
+    pub groups: String,
+    /// When they were issued; they live seven days (microsoft-graph.md 5.3).
+    pub issued_at: Timestamp,
+}
+
+/// The directory as read, with the place to go on from.
+#[derive(Debug)]
+pub struct DirectoryRead {
+    /// What was read.
+    pub snapshot: DirectorySnapshot,
+    /// Where the next read by delta begins.
+    pub watermark: Watermark,
+}
+
+/// The directory, read only.
+pub trait Directory: Send + Sync {
+    /// Reads everything that the scope needs, completely or with the gaps marked; fails when a listing cannot be read
+    /// to its end.
+    fn read(&self, scope: &Scope) -> impl Future<Output = Result<DirectoryRead, Failure>> + Send;
+    /// Requests made so far by this side.
+    fn requests(&self) -> RequestCounts;
+}
+
+/// What `POST /group/user` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// A member from now on.
+    Now,
+    /// Was a member already.
+    Already,
+}
+
+/// What `DELETE /group/user` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// No member from now on.
+    Now,
+    /// Was no member.
+    Already,
+}
+
+/// The site. Every write either is known to have happened, is known not to have, or fails with the class `Unclear`.
+pub trait Site: Send + Sync {
+    /// The checks that begin a run, at most six requests.
+    fn standing(&self) -> impl Future<Output = Result<SiteStanding, Failure>> + Send;
+    /// From now on refuses every write that touches one of these, or the technical account, or a privileged group.
+    fn protect(&self, protected: &Protected, standing: &SiteStanding, groups: &[SiteGroup]);
+    /// The whole roll of accounts, inactive ones included.
+    fn accounts(&self) -> impl Future<Output = Result<Vec<Account>, Failure>> + Send;
+    /// All groups.
+    fn groups(&self) -> impl Future<Output = Result<Vec<SiteGroup>, Failure>> + Send;
+    /// All members of a group, inactive ones included.
+    fn members(&self, group: &SiteGroupId) -> impl Future<Output = Result<Vec<AccountId>, Failure>> + Send;
+    /// Accounts that the site's search finds for a complete address, hidden ones included.
+    fn find_accounts(&self, email: &EmailAddress) -> impl Future<Output = Result<Vec<Account>, Failure>> + Send;
+    /// Groups of exactly this name.
+    fn find_groups(&self, name: &str) -> impl Future<Output = Result<Vec<SiteGroup>, Failure>> + Send;
+    /// One account by id; `None` when the site does not know it.
+    fn account(&self, id: &AccountId) -> impl Future<Output = Result<Option<Account>, Failure>> + Send;
+    /// Invites a person. The account may have existed before.
+    fn invite(
+        &self,
+        email: &EmailAddress,
+        products: &[String],
+    ) -> impl Future<Output = Result<Account, Failure>> + Send;
+    /// Creates a group.
+    fn create_group(&self, name: &str) -> impl Future<Output = Result<SiteGroup, Failure>> + Send;
+    /// Puts an account into a group.
+    fn add_member(
+        &self,
+        group: &SiteGroup,
+        account: &AccountId,
+    ) -> impl Future<Output = Result<Added, Failure>> + Send;
+    /// Takes an account out of a group.
+    fn remove_member(
+        &self,
+        group: &SiteGroup,
+        account: &AccountId,
+    ) -> impl Future<Output = Result<Removed, Failure>> + Send;
+    /// Requests made so far by this side.
+    fn requests(&self) -> RequestCounts;
+}
+
+/// A run that was begun and has no end yet.
+#[derive(Debug, Clone)]
+pub struct UnfinishedRun {
+    /// Id.
+    pub id: RunId,
+    /// Trigger.
+    pub trigger: Trigger,
+    /// How far it got.
+    pub phase: Phase,
+    /// Start.
+    pub started_at: Timestamp,
+    /// Its journal.
+    pub journal: Vec<JournalEntry>,
+}
+
+/// Another run holds the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Busy {
+    /// Who, as told by the holder: host, process, since when.
+    pub holder: String,
+}
+
+/// Why a connection could not be claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimError {
+    /// Another run holds it.
+    Busy(Busy),
+    /// The store failed.
+    Failed(Failure),
+}
+
+/// What a run remembers. Every write is durable when it returns.
+pub trait Store: Send + Sync {
+    /// Held for the length of a run; the connection is free again when it is dropped, or when its process dies.
+    type Claim: Send;
+
+    /// Claims a connection for one run, also between processes.
+    fn claim(
+        &self,
+        connection: &str,
+        holder: &str,
+    ) -> impl Future<Output = Result<Self::Claim, ClaimError>> + Send;
+    /// Links and ledger.
+    fn memory(&self, connection: &str) -> impl Future<Output = Result<Memory, Failure>> + Send;
+    /// What guards look at.
+    fn history(&self, connection: &str, now: Timestamp) -> impl Future<Output = Result<History, Failure>> + Send;
+    /// The run that was under way when its process ended, if there is one.
+    fn unfinished(&self, connection: &str) -> impl Future<Output = Result<Option<UnfinishedRun>, Failure>> + Send;
+    /// Begins a run.
+    fn begin(
+        &self,
+        run: &RunId,
+        connection: &str,
+        trigger: Trigger,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Notes a passage; with the plan, as the JSON of the contract, once it stands.
+    fn phase(
+        &self,
+        run: &RunId,
+        phase: Phase,
+        plan: Option<&str>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Journals that a step is about to be sent. Returns only when it is on disk.
+    fn intend(
+        &self,
+        run: &RunId,
+        step: &StepId,
+        kind: StepKind,
+        intent: &Intent,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Journals the end of a step, with what it changes and its audit entry, in one transaction.
+    fn settle(&self, run: &RunId, end: &StepEnd) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Remembers observations and the mirror of the directory with its watermark, in one transaction: the watermark
+    /// is never ahead of what was learnt.
+    fn learn(
+        &self,
+        connection: &str,
+        changes: &[MemoryChange],
+        directory: &DirectoryRead,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Ends a run.
+    fn end(&self, report: &RunReport, note: AuditNote) -> impl Future<Output = Result<(), Failure>> + Send;
+}
