@@ -34,6 +34,8 @@ pub struct Plan {
     pub records: Vec<MemoryChange>,
     /// What is not done, why, and what to do about it.
     pub set_aside: Vec<SetAside>,
+    /// What is worth knowing and needs nobody: a group that keeps its old name, a selector that names nothing.
+    pub notes: Vec<SetAside>,
     /// Guards that hold the plan or a part of it, with the number they counted.
     pub held: Vec<Held>,
     /// Seats per product before and after.

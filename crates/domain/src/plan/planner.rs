@@ -4,7 +4,7 @@ use super::guard::{Approval, History};
 use super::matching::Lookups;
 use super::{Digest, Plan};
 use crate::memory::Memory;
-use crate::model::{DirectorySnapshot, SiteGroup, SiteGroupId, SiteSnapshot};
+use crate::model::{DirectorySnapshot, SiteGroupId, SiteSnapshot};
 use crate::policy::Rules;
 
 /// Everything a plan rests on.
@@ -26,10 +26,11 @@ pub struct PlanInput<'a> {
     pub approval: Approval,
 }
 
-/// The existing site groups whose members a plan needs to know.
+/// The existing site groups whose members a plan needs to know; the site as read so far has accounts and groups, and
+/// no members yet.
 pub fn group_targets(
     _directory: &DirectorySnapshot,
-    _groups: &[SiteGroup],
+    _site: &SiteSnapshot,
     _rules: &Rules,
     _memory: &Memory,
 ) -> Vec<SiteGroupId> {
@@ -42,6 +43,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         steps: Vec::new(),
         records: Vec::new(),
         set_aside: Vec::new(),
+        notes: Vec::new(),
         held: Vec::new(),
         seats: std::collections::BTreeMap::new(),
         digest: Digest::of(&[], input.rules),
