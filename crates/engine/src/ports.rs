@@ -192,6 +192,16 @@ pub struct UnfinishedRun {
     pub journal: Vec<JournalEntry>,
 }
 
+/// A journal entry that still says [`Outcome::Intent`](entrain_domain::run::Outcome::Intent): its call may have
+/// happened. Left by a killed run, or by a call whose answer was lost and whose effect could not be found in time.
+#[derive(Debug, Clone)]
+pub struct OpenIntent {
+    /// The run in whose journal it stands, ended or not.
+    pub run: RunId,
+    /// The entry.
+    pub entry: JournalEntry,
+}
+
 /// Another run holds the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Busy {
@@ -225,6 +235,10 @@ pub trait Store: Send + Sync {
     fn history(&self, connection: &str, now: Timestamp) -> impl Future<Output = Result<History, Failure>> + Send;
     /// The run that was under way when its process ended, if there is one.
     fn unfinished(&self, connection: &str) -> impl Future<Output = Result<Option<UnfinishedRun>, Failure>> + Send;
+    /// Every journal entry of the connection that still says `Intent`, of whichever run: what the next run looks up
+    /// before it plans, so that nobody is invited twice.
+    fn open_intents(&self, connection: &str)
+    -> impl Future<Output = Result<Vec<OpenIntent>, Failure>> + Send;
     /// Begins a run.
     fn begin(
         &self,
@@ -240,7 +254,8 @@ pub trait Store: Send + Sync {
         phase: Phase,
         plan: Option<&str>,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
-    /// Journals that a step is about to be sent. Returns only when it is on disk.
+    /// Journals that a step is about to be sent. Returns only when it is on disk. A step of this name that the run
+    /// has journaled before (a run that goes on after a kill) is opened again: one entry per step and run.
     fn intend(
         &self,
         run: &RunId,
