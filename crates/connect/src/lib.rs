@@ -1,1 +1,16 @@
-//! placeholder
+//! The outside world over HTTP: Entra ID and Microsoft Graph on one side, Jira Cloud and its organization on the other.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`http`] | the one client: same-origin rule, limits, retry, budgets, metering, redaction |
+//! | [`entra`] | tokens, and the reading of the directory by the fewest requests |
+//! | [`atlassian`] | the site: Jira, organization, user management |
+//!
+//! Nothing here knows the engine: the binary puts a thin adapter between a client and the engine's port.
+
+pub mod atlassian;
+pub mod entra;
+mod error;
+pub mod http;
+
+pub use error::{Context, Error};

@@ -1,0 +1,1 @@
+//! Entra ID and Microsoft Graph: tokens, and the reading of the directory.
