@@ -108,7 +108,9 @@ impl Memory {
         match change {
             MemoryChange::LinkUser(link) => self.link_user(link.clone()),
             MemoryChange::LinkGroup(link) => self.link_group(link.clone()),
-            MemoryChange::OwnMembership { group, account, origin } => self.own_membership(group, account, *origin),
+            MemoryChange::OwnMembership { group, account, origin } => {
+                self.own_membership(group, account, *origin)
+            }
             MemoryChange::DisownMembership { group, account } => self.disown_membership(group, account),
         }
     }

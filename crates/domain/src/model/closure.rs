@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::directory::{
-    AccountState, Coverage, DirectMembers, DirectorySnapshot, GroupIx, GroupPresence, Unread, UserIx, UserSlot,
+    AccountState, Coverage, DirectMembers, DirectorySnapshot, GroupIx, GroupPresence, Unread, UserIx,
+    UserSlot,
 };
 use super::ids::{DirectoryGroupId, DirectoryUserId};
 
@@ -71,7 +72,8 @@ impl AbsenceProof {
 
 /// Depth-first walk with an explicit stack: each group below is expanded once, whatever cycles there are.
 pub(super) fn walk(snapshot: &DirectorySnapshot, root: Option<GroupIx>, id: &DirectoryGroupId) -> Closure {
-    let unread = |reason: String, remedy: &str| Unread { reason: Arc::from(reason), remedy: Arc::from(remedy) };
+    let unread =
+        |reason: String, remedy: &str| Unread { reason: Arc::from(reason), remedy: Arc::from(remedy) };
     let mut why = Vec::new();
     if let Coverage::Partial(missing) = snapshot.groups_coverage() {
         why.push(missing.clone());
@@ -142,6 +144,11 @@ impl CompleteClosure {
         self.members.binary_search_by_key(&user, |(u, _)| *u).is_ok()
     }
 
+    /// Everybody in it with the group that holds them directly (the first on a shortest way).
+    pub fn members_with_holder(&self) -> impl ExactSizeIterator<Item = (UserIx, GroupIx)> {
+        self.members.iter().copied()
+    }
+
     /// The groups nested below, the group itself not among them.
     pub fn nested(&self) -> impl ExactSizeIterator<Item = GroupIx> {
         self.parents.iter().map(|(nested, _)| *nested)
@@ -150,7 +157,12 @@ impl CompleteClosure {
     /// The names from the group itself down to the one that holds the user: one name for a direct member.
     pub fn path(&self, snapshot: &DirectorySnapshot, user: UserIx) -> Option<Vec<Arc<str>>> {
         let at = self.members.binary_search_by_key(&user, |(u, _)| *u).ok()?;
-        let mut ix = self.members[at].1;
+        self.path_to(snapshot, self.members[at].1)
+    }
+
+    /// The names from the group itself down to a group nested in it.
+    pub fn path_to(&self, snapshot: &DirectorySnapshot, holder: GroupIx) -> Option<Vec<Arc<str>>> {
+        let mut ix = holder;
         let mut names = vec![snapshot.group_at(ix).display_name.clone()];
         while ix != self.root {
             let at = self.parents.binary_search_by_key(&ix, |(g, _)| *g).ok()?;
@@ -168,7 +180,9 @@ impl CompleteClosure {
         match snapshot.user_ix(user).filter(|ix| self.contains(*ix)) {
             None => Some(proof(Evidence::NotAMember)),
             Some(ix) => match &snapshot.users[ix.0 as usize] {
-                UserSlot::Live(user) if user.account == AccountState::Disabled => Some(proof(Evidence::Disabled)),
+                UserSlot::Live(user) if user.account == AccountState::Disabled => {
+                    Some(proof(Evidence::Disabled))
+                }
                 UserSlot::Gone(..) => Some(proof(Evidence::Deleted)),
                 UserSlot::Live(_) | UserSlot::Unseen(_) => None,
             },
@@ -238,7 +252,10 @@ mod tests {
     #[test]
     fn one_unread_group_below_makes_all_above_unknown() {
         let mut reading = cyclic();
-        reading.members_unread(&group_id(3), Unread { reason: "page 2 failed".into(), remedy: "run again".into() });
+        reading.members_unread(
+            &group_id(3),
+            Unread { reason: "page 2 failed".into(), remedy: "run again".into() },
+        );
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         for group in 1..=3 {
             assert!(matches!(snapshot.closure(&group_id(group)), Closure::Unknown(why) if why.len() == 1));

@@ -253,7 +253,9 @@ impl DirectoryReading {
 
     /// Whether the group is listed.
     pub fn has_group(&self, id: &DirectoryGroupId) -> bool {
-        self.group_index.get(id).is_some_and(|ix| self.groups[ix.0 as usize].presence == GroupPresence::Listed)
+        self.group_index
+            .get(id)
+            .is_some_and(|ix| self.groups[ix.0 as usize].presence == GroupPresence::Listed)
     }
 
     /// Whether the group's direct members are known, so that a delta entry may be merged into them.
@@ -337,10 +339,7 @@ impl DirectoryReading {
 
     /// The listed groups, by id and name.
     pub fn groups(&self) -> impl Iterator<Item = (&DirectoryGroupId, &str)> {
-        self.groups
-            .iter()
-            .filter(|g| g.presence == GroupPresence::Listed)
-            .map(|g| (&g.id, &*g.display_name))
+        self.groups.iter().filter(|g| g.presence == GroupPresence::Listed).map(|g| (&g.id, &*g.display_name))
     }
 
     /// The groups directly nested in this one, as far as its members are known.

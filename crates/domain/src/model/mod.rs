@@ -6,15 +6,16 @@ mod directory;
 mod ids;
 mod site;
 
+pub(crate) use address::folded_name;
 pub use address::{EmailAddress, InvalidEmail, same_name};
 pub use closure::{AbsenceProof, Closure, CompleteClosure, Evidence};
 pub use directory::{
-    AccountState, Coverage, DirectoryGroup, DirectoryReading, DirectorySnapshot, DirectoryUser, Gone, GroupIx,
-    MemberRef, Unread, UserIx, UserKind,
+    AccountState, Coverage, DirectoryGroup, DirectoryReading, DirectorySnapshot, DirectoryUser, Gone,
+    GroupIx, MemberRef, Unread, UserIx, UserKind,
 };
 pub use ids::{AccountId, DirectoryGroupId, DirectoryUserId, InvalidId, RunId, SiteGroupId};
 pub(crate) use site::name_key;
 pub use site::{
-    Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, Seats, SiteGroup, SiteMembers,
-    SiteSnapshot, SiteStanding, is_administrative_name,
+    Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, Seats, SiteGroup,
+    SiteMembers, SiteSnapshot, SiteStanding, is_administrative_name,
 };

@@ -22,7 +22,9 @@ impl Digest {
                     Action::CreateUser { address, .. } => address.key(),
                     Action::CreateGroup { group } => group.name.to_string(),
                     Action::AdoptGroup { site_id, .. } => site_id.to_string(),
-                    Action::AddMember { group, person } => format!("{:?} {:?}", group.site_id, person.site_id),
+                    Action::AddMember { group, person } => {
+                        format!("{:?} {:?}", group.site_id, person.site_id)
+                    }
                     Action::RemoveMember { site_group, account, proof, .. } => {
                         format!("{site_group} {account} {:?}", proof.evidence())
                     }

@@ -1,9 +1,16 @@
-//! Who is who: a directory user's account, found by link, else by address, else by a careful look-up.
+//! Who is who: a directory user's account, found by link, else by address, else by a careful look-up. Several
+//! candidates are never guessed, and an account that belongs to one person is never handed to another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use crate::memory::Memory;
-use crate::model::{AccountId, DirectorySnapshot, DirectoryUserId, EmailAddress, SiteSnapshot};
+use super::planner::people_in_scope;
+use super::step::SetAside;
+use crate::memory::{Memory, MemoryChange, Origin, UserLink};
+use crate::model::{
+    Account, AccountActivity, AccountId, AccountKind, DirectorySnapshot, DirectoryUser, DirectoryUserId,
+    EmailAddress, SiteSnapshot, folded_name,
+};
 use crate::policy::Rules;
 
 /// What the site's exact search said about an address that no visible account shows.
@@ -20,13 +27,216 @@ pub enum Lookup {
 /// Look-ups by directory user.
 pub type Lookups = HashMap<DirectoryUserId, Lookup>;
 
+/// What a directory user is on the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Match {
+    /// This account.
+    Account(AccountId),
+    /// Nobody yet; to be invited under this address.
+    Invite(EmailAddress),
+    /// Set aside, or not to be created.
+    Parked,
+}
+
+/// Everybody in scope, matched.
+#[derive(Debug, Default)]
+pub(super) struct Matches {
+    /// In the order of ids.
+    pub(super) people: BTreeMap<DirectoryUserId, Match>,
+    pub(super) records: Vec<MemoryChange>,
+    pub(super) set_aside: Vec<SetAside>,
+}
+
 /// The people whose account may hide behind a hidden address: in scope, not linked, no account shows their address,
-/// and an account with a hidden address bears their name. Everybody else needs no look-up.
+/// and an active account with a hidden address bears their name. Everybody else needs no look-up
+/// (atlassian-cloud.md 2, matching order).
 pub fn accounts_to_look_up(
-    _directory: &DirectorySnapshot,
-    _site: &SiteSnapshot,
-    _rules: &Rules,
-    _memory: &Memory,
+    directory: &DirectorySnapshot,
+    site: &SiteSnapshot,
+    rules: &Rules,
+    memory: &Memory,
 ) -> Vec<(DirectoryUserId, EmailAddress)> {
-    Vec::new()
+    let hidden: HashSet<String> = site
+        .accounts()
+        .iter()
+        .filter(|a| {
+            a.kind == AccountKind::Person && a.email.is_none() && a.activity == AccountActivity::Active
+        })
+        .filter(|a| memory.user_of(&a.id).is_none())
+        .map(|a| folded_name(&a.display_name))
+        .filter(|name| !name.is_empty())
+        .collect();
+    if hidden.is_empty() {
+        return Vec::new();
+    }
+    let mut people: Vec<_> = people_in_scope(directory, rules)
+        .into_iter()
+        .filter(|user| known_account(user, site, memory).is_none())
+        .filter(|user| user.display_name.as_ref().is_some_and(|name| hidden.contains(&folded_name(name))))
+        .filter_map(|user| Some((user.id.clone(), user.address()?)))
+        .filter(|(_, address)| visible(site, address).is_empty())
+        .collect();
+    people.sort_by(|(a, _), (b, _)| a.cmp(b));
+    people
+}
+
+fn known_account<'a>(user: &DirectoryUser, site: &'a SiteSnapshot, memory: &Memory) -> Option<&'a Account> {
+    memory.user(&user.id).and_then(|link| site.account(&link.account))
+}
+
+fn visible<'a>(site: &'a SiteSnapshot, address: &EmailAddress) -> Vec<&'a Account> {
+    site.accounts_by_email(address).filter(|a| a.kind == AccountKind::Person).collect()
+}
+
+pub(super) fn match_people(
+    directory: &DirectorySnapshot,
+    site: &SiteSnapshot,
+    rules: &Rules,
+    memory: &Memory,
+    lookups: &Lookups,
+) -> Matches {
+    let people = people_in_scope(directory, rules);
+    let mut out = Matches::default();
+    // Addresses and accounts that two people would share go to the linked one, else to neither.
+    let mut by_address: HashMap<String, Vec<&DirectoryUserId>> = HashMap::new();
+    for user in &people {
+        if let Some(address) = user.address() {
+            by_address.entry(address.key()).or_default().push(&user.id);
+        }
+    }
+    let mut found: Vec<(&DirectoryUser, Result<Match, SetAside>)> = Vec::with_capacity(people.len());
+    for user in people.iter().copied() {
+        let outcome = match known_account(user, site, memory) {
+            Some(account) => Ok(Match::Account(account.id.clone())),
+            None => match_by_address(user, site, rules, memory, lookups, &by_address),
+        };
+        found.push((user, outcome));
+    }
+    let mut holders: HashMap<AccountId, usize> = HashMap::new();
+    for (_, outcome) in &found {
+        if let Ok(Match::Account(account)) = outcome {
+            *holders.entry(account.clone()).or_default() += 1;
+        }
+    }
+    for (user, outcome) in found {
+        let linked = memory.user(&user.id);
+        let outcome = match outcome {
+            Ok(Match::Account(account))
+                if holders[&account] > 1 && linked.is_none_or(|link| link.account != account) =>
+            {
+                Err(aside(
+                    user,
+                    format!("another person in the directory has the account {account} too"),
+                    "give each of the two an address of their own in Entra ID",
+                ))
+            }
+            other => other,
+        };
+        match outcome {
+            Ok(matched) => {
+                if let Match::Account(account) = &matched {
+                    remember(user, account, linked, &mut out.records);
+                }
+                out.people.insert(user.id.clone(), matched);
+            }
+            Err(aside) => {
+                out.set_aside.push(aside);
+                out.people.insert(user.id.clone(), Match::Parked);
+            }
+        }
+    }
+    out
+}
+
+fn match_by_address(
+    user: &DirectoryUser,
+    site: &SiteSnapshot,
+    rules: &Rules,
+    memory: &Memory,
+    lookups: &Lookups,
+    by_address: &HashMap<String, Vec<&DirectoryUserId>>,
+) -> Result<Match, SetAside> {
+    let Some(address) = user.address() else {
+        return Err(aside(
+            user,
+            "the directory has no usable e-mail address for this person".into(),
+            "set the mail attribute in Entra ID (for guests: mail or otherMails)",
+        ));
+    };
+    let sharing = by_address.get(&address.key()).map_or(0, Vec::len);
+    if sharing > 1 {
+        return Err(aside(
+            user,
+            format!("{sharing} people in the directory share the address {address}"),
+            "give each an address of their own in Entra ID",
+        ));
+    }
+    let matched = match visible(site, &address).as_slice() {
+        [] => match lookups.get(&user.id) {
+            Some(Lookup::One(account)) => Some(account.clone()),
+            Some(Lookup::Unsure(why)) => {
+                return Err(aside(
+                    user,
+                    why.clone(),
+                    "compare the two accounts on the site and remove or rename the wrong one",
+                ));
+            }
+            Some(Lookup::Nobody) | None => None,
+        },
+        [one] => Some(one.id.clone()),
+        several => {
+            return Err(aside(
+                user,
+                format!("{} accounts on the site show the address {address}", several.len()),
+                "keep one of them on the site and remove the others",
+            ));
+        }
+    };
+    match matched {
+        Some(account) => match memory.user_of(&account).filter(|owner| **owner != user.id) {
+            Some(owner) => Err(aside(
+                user,
+                format!("the account of {address} is linked to another directory user ({owner})"),
+                "an address that passed from one person to another is never handed on by itself: give the new person \
+                 another address, or remove the old account from the site",
+            )),
+            None => Ok(Match::Account(account)),
+        },
+        None if rules.import_users == crate::policy::Import::Report => Err(aside(
+            user,
+            format!("the site has no account of {address}, and import_users is off"),
+            "invite the person on the site, or switch import_users on",
+        )),
+        None => Ok(Match::Invite(address)),
+    }
+}
+
+fn remember(
+    user: &DirectoryUser,
+    account: &AccountId,
+    linked: Option<&UserLink>,
+    records: &mut Vec<MemoryChange>,
+) {
+    let address: Option<Arc<str>> = user.address().map(|a| Arc::from(a.as_str()));
+    let link = match linked {
+        Some(link) if link.account == *account => {
+            if link.address == address {
+                return;
+            }
+            UserLink { address, ..link.clone() }
+        }
+        _ => UserLink { user: user.id.clone(), account: account.clone(), address, origin: Origin::Found },
+    };
+    records.push(MemoryChange::LinkUser(link));
+}
+
+fn aside(user: &DirectoryUser, reason: String, remedy: &str) -> SetAside {
+    SetAside { object: person_label(user), reason, remedy: remedy.to_owned() }
+}
+
+pub(super) fn person_label(user: &DirectoryUser) -> String {
+    match user.address() {
+        Some(address) => format!("user “{}” <{address}> ({})", user.label(), user.id),
+        None => format!("user “{}” ({})", user.label(), user.id),
+    }
 }

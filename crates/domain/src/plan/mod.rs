@@ -11,6 +11,7 @@ mod planner;
 mod reason;
 mod seats;
 mod step;
+mod targets;
 
 pub use digest::Digest;
 pub use guard::{Approval, Before, Guard, Held, History};

@@ -1,11 +1,20 @@
-//! From snapshots, rules and memory to a plan.
+//! From snapshots, rules and memory to a plan: resolve the groups, match the people, compare memberships, put the steps
+//! in order, then let the guards look at the whole.
 
-use super::guard::{Approval, History};
-use super::matching::Lookups;
-use super::{Digest, Plan};
-use crate::memory::Memory;
-use crate::model::{DirectorySnapshot, SiteGroupId, SiteSnapshot};
-use crate::policy::Rules;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::guard::{self, Approval, Guard, History};
+use super::matching::{self, Lookups, Match, Matches};
+use super::step::{Action, GroupRef, Person, SetAside, Step};
+use super::targets::{self, Target, TargetState};
+use super::{Digest, Plan, Reason, seats};
+use crate::memory::{Memory, MemoryChange, Origin};
+use crate::model::{
+    AccountId, AccountState, Closure, CompleteClosure, DirectorySnapshot, DirectoryUser, DirectoryUserId,
+    GroupIx, SiteGroupId, SiteMembers, SiteSnapshot, UserIx,
+};
+use crate::policy::{Existing, GroupMode, Memberships, Rules, UserScope};
 
 /// Everything a plan rests on.
 #[derive(Debug, Clone, Copy)]
@@ -29,23 +38,435 @@ pub struct PlanInput<'a> {
 /// The existing site groups whose members a plan needs to know; the site as read so far has accounts and groups, and
 /// no members yet.
 pub fn group_targets(
-    _directory: &DirectorySnapshot,
-    _site: &SiteSnapshot,
-    _rules: &Rules,
-    _memory: &Memory,
+    directory: &DirectorySnapshot,
+    site: &SiteSnapshot,
+    rules: &Rules,
+    memory: &Memory,
 ) -> Vec<SiteGroupId> {
-    Vec::new()
+    if rules.memberships == Memberships::Leave {
+        return Vec::new();
+    }
+    let targets = targets::resolve(directory, site, rules, memory);
+    targets.list.iter().filter_map(|target| target.group.site_id.clone()).collect()
+}
+
+/// The enabled users who take part, in the order of ids. A group whose closure is not known brings nobody.
+pub(super) fn people_in_scope<'a>(directory: &'a DirectorySnapshot, rules: &Rules) -> Vec<&'a DirectoryUser> {
+    let enabled = |user: &&DirectoryUser| user.account == AccountState::Enabled;
+    let mut people: Vec<&DirectoryUser> = match rules.scope.users {
+        UserScope::All => directory.users().filter(enabled).collect(),
+        UserScope::InGroups => {
+            let mut reached: Vec<UserIx> = Vec::new();
+            for (group, _) in targets::in_scope(directory, rules) {
+                if let Closure::Complete(closure) = directory.closure(&group.id) {
+                    reached.extend(closure.members());
+                }
+            }
+            reached.sort_unstable();
+            reached.dedup();
+            reached.into_iter().filter_map(|ix| directory.user_at(ix)).filter(enabled).collect()
+        }
+    };
+    people.sort_by(|a, b| a.id.cmp(&b.id));
+    people
 }
 
 /// The plan.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
-    Plan {
-        steps: Vec::new(),
-        records: Vec::new(),
-        set_aside: Vec::new(),
-        notes: Vec::new(),
-        held: Vec::new(),
-        seats: std::collections::BTreeMap::new(),
-        digest: Digest::of(&[], input.rules),
+    let PlanInput { directory, site, rules, memory, lookups, .. } = *input;
+    let resolved = targets::resolve(directory, site, rules, memory);
+    let matches = matching::match_people(directory, site, rules, memory, lookups);
+    let mut draft = Draft {
+        input,
+        persons: HashMap::new(),
+        steps: Steps::default(),
+        records: resolved.records,
+        set_aside: resolved.set_aside,
+        notes: resolved.notes,
+    };
+    draft.records.extend(matches.records.iter().cloned());
+    draft.set_aside.extend(matches.set_aside.iter().cloned());
+    draft.unmatched_selectors();
+    let scoped = targets::in_scope(directory, rules).len();
+
+    let mut invited_through: HashMap<DirectoryUserId, Arc<[Arc<str>]>> = HashMap::new();
+    let mut open = Vec::with_capacity(resolved.list.len());
+    for target in resolved.list {
+        match directory.closure(&target.group.directory_id) {
+            Closure::Complete(closure) => open.push((target, closure)),
+            Closure::Unknown(why) => draft.unknown_group(&target, &why),
+        }
+    }
+    // Groups that are set aside for their name bring people into scope all the same.
+    draft.paths_of_invitees(&matches, &mut invited_through);
+    draft.groups_and_adoptions(&open);
+    draft.removals(&open, &matches);
+    draft.invitations(&matches, &invited_through);
+    draft.additions(&open, &matches);
+
+    let Draft { steps, records, set_aside, notes, .. } = draft;
+    let mut steps = steps.list;
+    let people = matches.people.len();
+    let held =
+        guard::apply(&mut steps, input, guard::Reading { scoped_groups: scoped, people, targets: &open });
+    let seats = seats::forecast(input, &steps);
+    let digest = Digest::of(&steps, rules);
+    Plan { steps, records, set_aside, notes, held, seats, digest }
+}
+
+#[derive(Debug, Default)]
+struct Steps {
+    list: Vec<Step>,
+    /// Position of the step that makes or adopts a directory group's site group.
+    group_step: HashMap<crate::model::DirectoryGroupId, u32>,
+    user_step: HashMap<DirectoryUserId, u32>,
+}
+
+impl Steps {
+    fn push(&mut self, action: Action, reason: Reason, after: Vec<u32>, hold: Option<Guard>) -> u32 {
+        let at = self.list.len() as u32;
+        self.list.push(Step { action, reason, after, hold });
+        at
+    }
+}
+
+struct Draft<'a> {
+    input: &'a PlanInput<'a>,
+    persons: HashMap<DirectoryUserId, Arc<Person>>,
+    steps: Steps,
+    records: Vec<MemoryChange>,
+    set_aside: Vec<SetAside>,
+    notes: Vec<SetAside>,
+}
+
+impl Draft<'_> {
+    fn unmatched_selectors(&mut self) {
+        for selector in self.input.rules.scope.unmatched(self.input.directory) {
+            let entry = SetAside {
+                object: format!("scope “{}”", selector.as_str()),
+                reason: "no group in the directory bears this name or id".into(),
+                remedy: "correct it under [scope] groups, or restore the group in Entra ID".into(),
+            };
+            // A pattern may rightly be empty for a while; a name or id that is not there is a mistake or a loss.
+            if selector.is_pattern() {
+                self.notes.push(entry);
+            } else {
+                self.set_aside.push(entry);
+            }
+        }
+    }
+
+    fn unknown_group(&mut self, target: &Target, why: &[crate::model::Unread]) {
+        let first = why.first();
+        self.set_aside.push(SetAside {
+            object: format!("group “{}” ({})", target.directory_name.trim(), target.group.directory_id),
+            reason: format!(
+                "its members are not completely known, so it is left alone: {}",
+                first.map_or("not read", |u| &u.reason)
+            ),
+            remedy: first.map_or_else(|| "run the sync again".to_owned(), |u| u.remedy.to_string()),
+        });
+    }
+
+    fn person(&mut self, user: &DirectoryUser, account: Option<&AccountId>) -> Arc<Person> {
+        self.persons
+            .entry(user.id.clone())
+            .or_insert_with(|| {
+                Arc::new(Person {
+                    name: Arc::from(user.label()),
+                    directory_id: Some(user.id.clone()),
+                    site_id: account.cloned(),
+                    mail: user.address(),
+                })
+            })
+            .clone()
+    }
+
+    fn paths_of_invitees(&self, matches: &Matches, paths: &mut HashMap<DirectoryUserId, Arc<[Arc<str>]>>) {
+        let PlanInput { directory, rules, .. } = *self.input;
+        let wanted: HashSet<&DirectoryUserId> =
+            matches.people.iter().filter(|(_, m)| matches!(m, Match::Invite(_))).map(|(id, _)| id).collect();
+        if wanted.is_empty() || rules.scope.users == UserScope::All {
+            return;
+        }
+        for (group, _) in targets::in_scope(directory, rules) {
+            let Closure::Complete(closure) = directory.closure(&group.id) else { continue };
+            let mut cache = PathCache::default();
+            for (ix, holder) in closure.members_with_holder() {
+                let id = directory.user_id_at(ix);
+                if wanted.contains(id) && !paths.contains_key(id) {
+                    paths.insert(id.clone(), cache.path(directory, &closure, holder));
+                }
+            }
+        }
+    }
+
+    fn groups_and_adoptions(&mut self, open: &[(Target, CompleteClosure)]) {
+        for (target, _) in open {
+            let (directory_name, selector) = (target.directory_name.clone(), target.selector.clone());
+            let at = match (&target.state, &target.group.site_id) {
+                (TargetState::Create, _) => self.steps.push(
+                    Action::CreateGroup { group: target.group.clone() },
+                    Reason::NoGroup { directory_name, selector },
+                    Vec::new(),
+                    None,
+                ),
+                (TargetState::Adopt, Some(site_id)) => {
+                    let asks = self.input.rules.existing == Existing::Ask
+                        && !self.input.approval.releases(Guard::Adoption);
+                    self.steps.push(
+                        Action::AdoptGroup { group: target.group.clone(), site_id: site_id.clone() },
+                        Reason::GroupExists { directory_name, selector },
+                        Vec::new(),
+                        asks.then_some(Guard::Adoption),
+                    )
+                }
+                _ => continue,
+            };
+            self.steps.group_step.insert(target.group.directory_id.clone(), at);
+        }
+    }
+
+    fn invitations(&mut self, matches: &Matches, paths: &HashMap<DirectoryUserId, Arc<[Arc<str>]>>) {
+        for (id, matched) in &matches.people {
+            let (Match::Invite(address), Some(user)) = (matched, self.input.directory.user(id)) else {
+                continue;
+            };
+            let person = self.person(user, None);
+            let reason = match paths.get(id) {
+                Some(path) => Reason::NoAccount { path: path.clone() },
+                None => Reason::NoAccountEverybody,
+            };
+            let at = self.steps.push(
+                Action::CreateUser { person, address: address.clone() },
+                reason,
+                Vec::new(),
+                None,
+            );
+            self.steps.user_step.insert(id.clone(), at);
+        }
+    }
+
+    /// Memberships to be granted, and those present on both sides, which the ledger learns of.
+    fn additions(&mut self, open: &[(Target, CompleteClosure)], matches: &Matches) {
+        let PlanInput { directory, site, rules, memory, .. } = *self.input;
+        if rules.memberships == Memberships::Leave {
+            return;
+        }
+        for (target, closure) in open {
+            let members = target.group.site_id.as_ref().and_then(|id| site.members(id));
+            if let Some(SiteMembers::Unread(why)) = members {
+                self.set_aside.push(SetAside {
+                    object: format!("group “{}” on the site", target.group.name),
+                    reason: format!("its members could not be read, so it is left alone: {}", why.reason),
+                    remedy: why.remedy.to_string(),
+                });
+                continue;
+            }
+            if target.group.site_id.is_some() && members.is_none() {
+                continue;
+            }
+            let group_step = self.steps.group_step.get(&target.group.directory_id).copied();
+            let hold = group_step.and_then(|at| self.steps.list[at as usize].hold);
+            let mut cache = PathCache::default();
+            for (ix, holder) in closure.members_with_holder() {
+                let Some(user) = directory.user_at(ix) else { continue };
+                let account = match matches.people.get(&user.id) {
+                    Some(Match::Account(account)) => Some(account.clone()),
+                    Some(Match::Invite(_)) => None,
+                    Some(Match::Parked) | None => continue,
+                };
+                if let (Some(account), Some(members), Some(group)) =
+                    (&account, members, &target.group.site_id)
+                {
+                    if members.contains(account) == Some(true) {
+                        if hold.is_none() && memory.membership(group, account).is_none() {
+                            self.records.push(MemoryChange::OwnMembership {
+                                group: group.clone(),
+                                account: account.clone(),
+                                origin: Origin::Found,
+                            });
+                        }
+                        continue;
+                    }
+                    if rules.protected.accounts.contains(account) || self.is_protected_address(user) {
+                        self.set_aside.push(SetAside {
+                            object: matching::person_label(user),
+                            reason: format!("on the protected list; not added to “{}”", target.group.name),
+                            remedy: "take the account off [protected], or add it by hand".into(),
+                        });
+                        continue;
+                    }
+                }
+                let mut after: Vec<u32> = group_step.into_iter().collect();
+                after.extend(self.steps.user_step.get(&user.id));
+                after.sort_unstable();
+                let person = self.person(user, account.as_ref());
+                let path = cache.path(directory, closure, holder);
+                self.steps.push(
+                    Action::AddMember { group: target.group.clone(), person },
+                    Reason::Member { path },
+                    after,
+                    hold,
+                );
+            }
+        }
+    }
+
+    fn is_protected_address(&self, user: &DirectoryUser) -> bool {
+        user.address().is_some_and(|a| self.input.rules.protected.addresses.contains(&a.key()))
+    }
+
+    /// Memberships to be taken away, each with its proof, and those that ended by themselves.
+    fn removals(&mut self, open: &[(Target, CompleteClosure)], matches: &Matches) {
+        let PlanInput { directory, site, rules, memory, .. } = *self.input;
+        if rules.memberships == Memberships::Leave || rules.mode == GroupMode::Additive {
+            return;
+        }
+        for (target, closure) in open.iter().filter(|(t, _)| t.state == TargetState::Managed) {
+            let Some(group) = &target.group.site_id else { continue };
+            let Some(SiteMembers::Complete(current)) = site.members(group) else { continue };
+            let current: HashSet<&AccountId> = current.iter().collect();
+            for (account, origin) in memory.memberships(group) {
+                let owner = memory.user_of(account);
+                let proof = owner.and_then(|user| closure.absence(directory, user));
+                match (current.contains(account), proof) {
+                    (true, Some(proof)) => self.removal(target, group, account, proof, Some(origin)),
+                    (false, Some(_)) => self.records.push(MemoryChange::DisownMembership {
+                        group: group.clone(),
+                        account: account.clone(),
+                    }),
+                    (true, None) if owner.is_none() => self.set_aside.push(SetAside {
+                        object: format!("account {account} in “{}”", target.group.name),
+                        reason: "the ledger owns the membership, but the account is linked to nobody".into(),
+                        remedy: "take the account out of the group by hand if it does not belong there"
+                            .into(),
+                    }),
+                    _ => {}
+                }
+            }
+            if rules.mode == GroupMode::Authoritative {
+                self.strangers(target, closure, group, &current, matches);
+            }
+        }
+    }
+
+    /// In an authoritative group, members that neither the directory nor the ledger knows of.
+    fn strangers(
+        &mut self,
+        target: &Target,
+        closure: &CompleteClosure,
+        group: &SiteGroupId,
+        current: &HashSet<&AccountId>,
+        matches: &Matches,
+    ) {
+        let PlanInput { directory, site, memory, .. } = *self.input;
+        let matched: HashMap<&AccountId, &DirectoryUserId> = matches
+            .people
+            .iter()
+            .filter_map(|(user, m)| match m {
+                Match::Account(account) => Some((account, user)),
+                _ => None,
+            })
+            .collect();
+        // Somebody in the group whose account is not known might be the stranger.
+        let everybody_matched = closure.members().filter_map(|ix| directory.user_at(ix)).all(|user| {
+            user.account == AccountState::Disabled
+                || matches!(matches.people.get(&user.id), Some(Match::Account(_)))
+        });
+        let mut strangers: Vec<&AccountId> =
+            current.iter().copied().filter(|a| memory.membership(group, a).is_none()).collect();
+        strangers.sort_unstable();
+        for account in strangers {
+            let is_person =
+                site.account(account).is_some_and(|a| a.kind == crate::model::AccountKind::Person);
+            let owner = memory.user_of(account).or_else(|| matched.get(account).copied());
+            let proof = match owner {
+                Some(user) => closure.absence(directory, user),
+                None if everybody_matched && is_person => Some(closure.absence_of_nobody()),
+                None => None,
+            };
+            if let Some(proof) = proof {
+                self.removal(target, group, account, proof, None);
+            }
+        }
+    }
+
+    fn removal(
+        &mut self,
+        target: &Target,
+        group: &SiteGroupId,
+        account: &AccountId,
+        proof: crate::model::AbsenceProof,
+        owned: Option<Origin>,
+    ) {
+        let PlanInput { directory, site, rules, approval, .. } = *self.input;
+        let user = proof.user().and_then(|id| directory.user(id));
+        let shown = site.account(account);
+        let address = user.and_then(DirectoryUser::address).or_else(|| shown.and_then(|a| a.email.clone()));
+        let name: Arc<str> = match (user, shown) {
+            (Some(user), _) => Arc::from(user.label()),
+            (None, Some(account)) => account.display_name.clone(),
+            (None, None) => Arc::from(account.as_str()),
+        };
+        let protected = *account == site.standing().own_account
+            || rules.protected.accounts.contains(account)
+            || address.as_ref().is_some_and(|a| rules.protected.addresses.contains(&a.key()));
+        if protected {
+            self.set_aside.push(SetAside {
+                object: format!("account “{name}” in “{}”", target.group.name),
+                reason: "protected: not taken out of the group".into(),
+                remedy: "take it out by hand if it does not belong there".into(),
+            });
+            return;
+        }
+        let person = Arc::new(Person {
+            name,
+            directory_id: proof.user().cloned(),
+            site_id: Some(account.clone()),
+            mail: address,
+        });
+        let reason = Reason::NotEntitled {
+            evidence: proof.evidence(),
+            directory_name: target.directory_name.clone(),
+            owned: match owned {
+                Some(Origin::Created) => "granted by Entrain",
+                Some(Origin::Adopted | Origin::Found) => "was present on both sides",
+                None => "not Entrain's own, but the group is authoritative",
+            },
+        };
+        let hold =
+            (owned.is_none() && !approval.releases(Guard::Authoritative)).then_some(Guard::Authoritative);
+        self.steps.push(
+            Action::RemoveMember {
+                group: Arc::new(GroupRef { site_id: Some(group.clone()), ..(*target.group).clone() }),
+                site_group: group.clone(),
+                person,
+                account: account.clone(),
+                proof,
+                owned,
+            },
+            reason,
+            Vec::new(),
+            hold,
+        );
+    }
+}
+
+/// One path text per holding group of a closure, shared by everybody it holds.
+#[derive(Default)]
+struct PathCache(BTreeMap<GroupIx, Arc<[Arc<str>]>>);
+
+impl PathCache {
+    fn path(
+        &mut self,
+        directory: &DirectorySnapshot,
+        closure: &CompleteClosure,
+        holder: GroupIx,
+    ) -> Arc<[Arc<str>]> {
+        self.0
+            .entry(holder)
+            .or_insert_with(|| closure.path_to(directory, holder).unwrap_or_default().into())
+            .clone()
     }
 }

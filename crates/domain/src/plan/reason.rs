@@ -49,7 +49,8 @@ pub enum Reason {
 impl Reason {
     /// The links of the chain, from the source record on: (what, text), as `explain` prints them.
     pub fn chain(&self) -> Vec<(&'static str, String)> {
-        let joined = |path: &[Arc<str>]| path.iter().map(|p| format!("“{p}”")).collect::<Vec<_>>().join(" › ");
+        let joined =
+            |path: &[Arc<str>]| path.iter().map(|p| format!("“{p}”")).collect::<Vec<_>>().join(" › ");
         match self {
             Self::NoAccount { path } => vec![
                 ("source", format!("enabled in the directory, member of {}", joined(path))),
@@ -80,7 +81,9 @@ impl Reason {
                 (
                     "source",
                     match evidence {
-                        Evidence::NotAMember => format!("no longer in “{directory_name}”, directly or nested"),
+                        Evidence::NotAMember => {
+                            format!("no longer in “{directory_name}”, directly or nested")
+                        }
                         Evidence::Disabled => "disabled in the directory".into(),
                         Evidence::Deleted => "deleted in the directory".into(),
                         Evidence::NobodyLinked => format!("nobody in “{directory_name}” has this account"),

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::guard::Guard;
 use super::reason::Reason;
 use crate::memory::Origin;
-use crate::model::{
-    AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroupId,
-};
+use crate::model::{AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroupId};
 
 /// Kind of a step, in the words of the contract. The order is the order in which kinds are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -215,11 +213,13 @@ pub struct Step {
 impl Step {
     /// The step's name.
     pub fn id(&self) -> StepId {
-        let user = |p: &Person, account: Option<&AccountId>| match (&p.directory_id, account.or(p.site_id.as_ref())) {
-            (Some(id), _) => id.to_string(),
-            (None, Some(account)) => format!("account:{account}"),
-            (None, None) => String::from("nobody"),
-        };
+        let user =
+            |p: &Person, account: Option<&AccountId>| match (&p.directory_id, account.or(p.site_id.as_ref()))
+            {
+                (Some(id), _) => id.to_string(),
+                (None, Some(account)) => format!("account:{account}"),
+                (None, None) => String::from("nobody"),
+            };
         let kind = self.action.kind();
         StepId(Arc::from(match &self.action {
             Action::CreateUser { person, .. } => format!("{kind}/{}", user(person, None)),

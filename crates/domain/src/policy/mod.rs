@@ -68,7 +68,8 @@ pub struct Limit {
 impl Limit {
     /// Whether `affected` of `population` is beyond the limit.
     pub fn exceeded(self, affected: usize, population: usize) -> bool {
-        affected > self.number as usize && affected as u128 * 100 > population as u128 * u128::from(self.percent)
+        affected > self.number as usize
+            && affected as u128 * 100 > population as u128 * u128::from(self.percent)
     }
 }
 

@@ -106,7 +106,8 @@ pub struct Scope {
 impl Scope {
     /// Whether a group takes part.
     pub fn selects(&self, id: &DirectoryGroupId, name: &str) -> bool {
-        self.groups.iter().any(|s| s.selects(id, name)) && !self.exclude_groups.iter().any(|s| s.selects(id, name))
+        self.groups.iter().any(|s| s.selects(id, name))
+            && !self.exclude_groups.iter().any(|s| s.selects(id, name))
     }
 
     /// The selectors that name no listed group: most likely a typing error, so it is said.

@@ -1,0 +1,275 @@
+//! Which site group stands for which directory group: by link, by explicit binding, else by name.
+//!
+//! A name alone never opens a privileged group, never takes a group that another directory group holds, and never
+//! adopts a group that exists already without somebody's word.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::step::{GroupRef, SetAside};
+use crate::memory::{GroupLink, Memory, MemoryChange, Origin};
+use crate::model::{
+    DirectoryGroup, DirectorySnapshot, GroupStanding, SiteGroup, SiteSnapshot, is_administrative_name,
+    name_key,
+};
+use crate::policy::{Existing, Import, Rules, site_name_problem};
+
+/// What a directory group in scope means on the site.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// The group as steps name it.
+    pub(super) group: Arc<GroupRef>,
+    /// The directory group's own name.
+    pub(super) directory_name: Arc<str>,
+    /// The selector that names it.
+    pub(super) selector: Arc<str>,
+    /// What has to happen to the group itself.
+    pub(super) state: TargetState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TargetState {
+    /// Linked, or bound by the rules: managed.
+    Managed,
+    /// Missing on the site.
+    Create,
+    /// There already, to be adopted.
+    Adopt,
+}
+
+/// The groups in scope, in a fixed order, with everything that keeps one from being managed.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    pub(super) list: Vec<Target>,
+    pub(super) records: Vec<MemoryChange>,
+    pub(super) set_aside: Vec<SetAside>,
+    pub(super) notes: Vec<SetAside>,
+}
+
+/// The directory groups in scope with the selector that names each, ordered by name and id.
+pub(super) fn in_scope<'a>(
+    directory: &'a DirectorySnapshot,
+    rules: &'a Rules,
+) -> Vec<(&'a DirectoryGroup, &'a str)> {
+    let mut list: Vec<_> = directory
+        .groups()
+        .filter(|g| rules.scope.selects(&g.id, &g.display_name))
+        .filter_map(|g| {
+            let selector = rules.scope.groups.iter().find(|s| s.selects(&g.id, &g.display_name))?;
+            Some((g, selector.as_str()))
+        })
+        .collect();
+    list.sort_by(|(a, _), (b, _)| (&a.display_name, &a.id).cmp(&(&b.display_name, &b.id)));
+    list
+}
+
+pub(super) fn resolve(
+    directory: &DirectorySnapshot,
+    site: &SiteSnapshot,
+    rules: &Rules,
+    memory: &Memory,
+) -> Targets {
+    let groups = in_scope(directory, rules);
+    let mut targets = Targets::default();
+    let wanted = |group: &DirectoryGroup| match rules.binding(&group.id, &group.display_name) {
+        Some(binding) => binding.site.trim().to_owned(),
+        None => rules.names.name(&group.display_name),
+    };
+    let linked =
+        |group: &DirectoryGroup| memory.group(&group.id).filter(|link| site.group(&link.group).is_some());
+    // Names that two unlinked directory groups would bear go to neither.
+    let mut claims: HashMap<String, usize> = HashMap::new();
+    for (group, _) in groups.iter().filter(|(g, _)| linked(g).is_none()) {
+        *claims.entry(name_key(&wanted(group))).or_default() += 1;
+    }
+    for (group, selector) in groups {
+        let name = wanted(group);
+        let outcome = match linked(group) {
+            Some(link) => keep_linked(group, link, &name, site, rules, &mut targets),
+            None if claims.get(&name_key(&name)).copied().unwrap_or(0) > 1 => Err(SetAside {
+                object: group_label(group),
+                reason: format!("several directory groups in scope would bear the name “{name}” on the site"),
+                remedy: "rename one of them in Entra ID, take one out of the scope, or bind each to a site group of its \
+                         own under [groups.map]"
+                    .into(),
+            }),
+            None => find_unlinked(group, &name, site, rules, memory, &mut targets),
+        };
+        match outcome {
+            Ok((state, site_group, name)) => targets.list.push(Target {
+                group: Arc::new(GroupRef {
+                    name,
+                    directory_id: group.id.clone(),
+                    site_id: site_group.map(|g| g.id.clone()),
+                }),
+                directory_name: group.display_name.clone(),
+                selector: Arc::from(selector),
+                state,
+            }),
+            Err(aside) => targets.set_aside.push(aside),
+        }
+    }
+    targets
+}
+
+type Resolved<'a> = Result<(TargetState, Option<&'a SiteGroup>, Arc<str>), SetAside>;
+
+fn keep_linked<'a>(
+    group: &DirectoryGroup,
+    link: &GroupLink,
+    wanted: &str,
+    site: &'a SiteSnapshot,
+    rules: &Rules,
+    targets: &mut Targets,
+) -> Resolved<'a> {
+    let Some(found) = site.group(&link.group) else {
+        return Err(SetAside {
+            object: group_label(group),
+            reason: "the linked site group is not there".into(),
+            remedy: "run a full sync".into(),
+        });
+    };
+    if link.origin != Origin::Adopted || rules.binding(&group.id, &group.display_name).is_none() {
+        privileged(group, found, site, rules)?;
+    }
+    if found.name != link.name {
+        targets.records.push(MemoryChange::LinkGroup(GroupLink { name: found.name.clone(), ..link.clone() }));
+    }
+    if name_key(&found.name) != name_key(wanted) {
+        targets.notes.push(SetAside {
+            object: group_label(group),
+            reason: format!("the directory calls it “{wanted}”, the site keeps the name “{}”", found.name),
+            remedy: "nothing is lost: membership follows the link. Jira cannot rename groups through its REST API; \
+                     rename the group in the site's administration if you wish"
+                .into(),
+        });
+    }
+    Ok((TargetState::Managed, Some(found), found.name.clone()))
+}
+
+fn find_unlinked<'a>(
+    group: &DirectoryGroup,
+    name: &str,
+    site: &'a SiteSnapshot,
+    rules: &Rules,
+    memory: &Memory,
+    targets: &mut Targets,
+) -> Resolved<'a> {
+    let aside = |reason: String, remedy: &str| {
+        Err(SetAside { object: group_label(group), reason, remedy: remedy.to_owned() })
+    };
+    let bound = rules.binding(&group.id, &group.display_name).is_some();
+    let candidates: Vec<&SiteGroup> = site.groups_by_name(name).collect();
+    let found = match candidates.as_slice() {
+        [] => None,
+        [one] => Some(*one),
+        several => match several.iter().filter(|g| &*g.name == name).collect::<Vec<_>>().as_slice() {
+            [exact] => Some(**exact),
+            _ => {
+                return aside(
+                    format!("the site has several groups called “{name}” but for case or blanks"),
+                    "bind the right one under [groups.map], or remove the others on the site",
+                );
+            }
+        },
+    };
+    let Some(found) = found else {
+        if let Some(problem) = site_name_problem(name) {
+            return aside(
+                format!("no site group can be made of it: {problem}"),
+                "rename the group in Entra ID",
+            );
+        }
+        if !bound && is_administrative_name(name) {
+            return aside(
+                format!("“{name}” is a name that administrators' groups bear on Jira sites"),
+                "if you mean it, bind the group on purpose under [groups.map]",
+            );
+        }
+        if listed(name, rules) {
+            return aside(format!("“{name}” is on the protected list"), "take it off [protected] groups");
+        }
+        return match rules.import_groups {
+            Import::Create => Ok((TargetState::Create, None, Arc::from(name))),
+            Import::Report => aside(
+                "the site has no group of this name, and import_groups is off".into(),
+                "create the group on the site, or switch import_groups on",
+            ),
+        };
+    };
+    if let Some(other) = memory.group_of(&found.id).filter(|other| **other != group.id) {
+        return aside(
+            format!("the site group “{}” is linked to another directory group ({other})", found.name),
+            "rename one of the two in Entra ID, or take one out of the scope",
+        );
+    }
+    if bound {
+        if listed(&found.name, rules) || rules.protected.groups.contains(&found.id) {
+            return aside(
+                format!("the site group “{}” is on the protected list", found.name),
+                "take it off [protected]",
+            );
+        }
+        targets.records.push(MemoryChange::LinkGroup(GroupLink {
+            directory: group.id.clone(),
+            group: found.id.clone(),
+            name: found.name.clone(),
+            origin: Origin::Adopted,
+        }));
+        return Ok((TargetState::Managed, Some(found), found.name.clone()));
+    }
+    privileged(group, found, site, rules)?;
+    match rules.existing {
+        Existing::Ask | Existing::Adopt => Ok((TargetState::Adopt, Some(found), found.name.clone())),
+        Existing::Skip => aside(
+            format!("the site has a group “{}” already, and existing = \"skip\"", found.name),
+            "set existing to \"ask\" or \"adopt\", or bind the group under [groups.map]",
+        ),
+    }
+}
+
+/// Groups that Entrain does not touch, whatever the directory says of their names.
+fn privileged(
+    group: &DirectoryGroup,
+    found: &SiteGroup,
+    site: &SiteSnapshot,
+    rules: &Rules,
+) -> Result<(), SetAside> {
+    let standing = if rules.protected.groups.contains(&found.id) || listed(&found.name, rules) {
+        GroupStanding::Listed
+    } else {
+        site.standing().group_standing(found)
+    };
+    let why = match standing {
+        GroupStanding::Ordinary => return Ok(()),
+        GroupStanding::Administrative => "grants administration",
+        GroupStanding::Apps => "holds the accounts of apps",
+        GroupStanding::DefaultAccess => "is a default access group, in which every new person lands",
+        GroupStanding::External => "is owned by an identity provider",
+        GroupStanding::Listed => "is on the protected list",
+    };
+    let remedy = match standing {
+        GroupStanding::Listed => "take it off [protected] if Entrain is to manage it".to_owned(),
+        GroupStanding::External => {
+            "leave it to the identity provider, or rename the directory group".to_owned()
+        }
+        _ => format!(
+            "rename the directory group; or, if you mean it, bind it on purpose: [groups.map] \"{}\" = \"{}\"",
+            group.display_name.trim(),
+            found.name
+        ),
+    };
+    Err(SetAside {
+        object: group_label(group),
+        reason: format!("the site group “{}” {why}; bearing its name is not enough to manage it", found.name),
+        remedy,
+    })
+}
+
+fn listed(name: &str, rules: &Rules) -> bool {
+    rules.protected.group_names.contains(&name_key(name))
+}
+
+pub(super) fn group_label(group: &DirectoryGroup) -> String {
+    format!("group “{}” ({})", group.display_name.trim(), group.id)
+}
