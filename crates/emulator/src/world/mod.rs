@@ -2,6 +2,7 @@
 //! Atlassian side, and a clock that tests may move.
 
 pub mod atlassian;
+pub mod file;
 pub mod tenant;
 
 /// The world.
