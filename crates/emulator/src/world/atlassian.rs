@@ -1,9 +1,24 @@
 //! The Atlassian side: an organization with its directory, accounts, groups, products and seats, the Jira site, and
 //! the credentials that open each. Reads may lag behind writes by configured times.
+//!
+//! Everything that changes goes through a method of [`Atlassian`], so that the indexes and the record of recent changes
+//! (from which lagging reads are answered) never miss it. A world may be filled through the public maps as long as
+//! nothing has been read from it yet; the indexes are built at the first read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
+
+mod change;
+mod index;
+mod lag;
+mod seats;
+
+pub use seats::SeatRefusal;
+
+use index::Index;
+use lag::MembershipChange;
 
 /// An Atlassian account as the organization and its site know it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -27,6 +42,46 @@ pub struct SiteAccount {
     pub invited: bool,
     /// Organization administrator.
     pub org_admin: bool,
+    /// Name and e-mail are owned by an identity provider: the user management API refuses to change them.
+    pub synced: bool,
+    /// A managed account inside its 14 days of grace before it is deleted.
+    pub for_deletion: bool,
+    /// Once a person of this site and removed from it: still in the roll, not in the directory.
+    pub former: bool,
+    /// When the account was deactivated.
+    pub deactivated_on: Option<Timestamp>,
+    /// What the user management API knows beyond the name.
+    pub profile: Profile,
+}
+
+/// The extended profile of a managed account.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    pub nickname: Option<String>,
+    /// As `en-US`.
+    pub locale: Option<String>,
+    pub job_title: Option<String>,
+    pub department: Option<String>,
+    pub organization: Option<String>,
+    pub location: Option<String>,
+}
+
+impl SiteAccount {
+    /// Whether Jira shows the account as active: neither deactivated nor suspended nor removed.
+    pub fn active(&self) -> bool {
+        self.account_status == "active" && self.membership_status == "active"
+    }
+
+    /// Whether the account belongs to the directory, suspended or not.
+    pub fn in_directory(&self) -> bool {
+        self.membership_status != "no_membership"
+    }
+
+    /// Whether the site's roll shows it: everybody of the directory and people who were removed from it.
+    pub fn in_roll(&self) -> bool {
+        self.in_directory() || self.former
+    }
 }
 
 impl Default for SiteAccount {
@@ -43,6 +98,11 @@ impl Default for SiteAccount {
             time_zone: "Europe/Berlin".into(),
             invited: false,
             org_admin: false,
+            synced: false,
+            for_deletion: false,
+            former: false,
+            deactivated_on: None,
+            profile: Profile::default(),
         }
     }
 }
@@ -108,4 +168,29 @@ pub struct Atlassian {
     pub verified_domains: BTreeSet<String>,
     /// Addresses to which an invitation was sent, in order: a second mail shows here.
     pub invitations: Vec<String>,
+    /// Behaviours that some tenants show and others do not.
+    pub quirks: Quirks,
+    /// When accounts and groups came into being, for lagging reads; those of the first day are not in it.
+    pub(crate) births: HashMap<String, Timestamp>,
+    /// Recent membership changes, oldest first.
+    pub(crate) changes: VecDeque<MembershipChange>,
+    pub(crate) index: OnceLock<Index>,
+}
+
+/// Behaviours that some tenants show and others do not; all off by default.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quirks {
+    /// `POST /user` with an address new to Atlassian answers 400 *User not found* although the person was invited.
+    pub invite_answers_not_found: bool,
+    /// Inviting a person who was removed from the site answers 500 although the account comes back.
+    pub invite_of_former_answers_500: bool,
+    /// The roll (`users/search`) cuts its range first and filters afterwards: each nth row is missing from the page.
+    pub roll_gap_every: Option<usize>,
+    /// Removing somebody who is not a member answers 200 instead of 400.
+    pub removing_a_non_member_is_fine: bool,
+    /// A refused group write (403) has an empty body.
+    pub forbidden_without_body: bool,
+    /// Accounts that a broken internal service serves in the fallback form: `Former user`, inactive, no address.
+    pub fallback_accounts: BTreeSet<String>,
 }
