@@ -109,7 +109,7 @@ impl Memory {
             MemoryChange::LinkUser(link) => self.link_user(link.clone()),
             MemoryChange::LinkGroup(link) => self.link_group(link.clone()),
             MemoryChange::OwnMembership { group, account, origin } => {
-                self.own_membership(group, account, *origin)
+                self.own_membership(group, account, *origin);
             }
             MemoryChange::DisownMembership { group, account } => self.disown_membership(group, account),
         }
@@ -120,10 +120,10 @@ impl Memory {
         if let Some(old) = self.users.get(&link.user) {
             self.accounts.remove(&old.account);
         }
-        if let Some(other) = self.accounts.insert(link.account.clone(), link.user.clone()) {
-            if other != link.user {
-                self.users.remove(&other);
-            }
+        if let Some(other) = self.accounts.insert(link.account.clone(), link.user.clone())
+            && other != link.user
+        {
+            self.users.remove(&other);
         }
         self.users.insert(link.user.clone(), link);
     }
@@ -133,10 +133,10 @@ impl Memory {
         if let Some(old) = self.groups.get(&link.directory) {
             self.site_groups.remove(&old.group);
         }
-        if let Some(other) = self.site_groups.insert(link.group.clone(), link.directory.clone()) {
-            if other != link.directory {
-                self.groups.remove(&other);
-            }
+        if let Some(other) = self.site_groups.insert(link.group.clone(), link.directory.clone())
+            && other != link.directory
+        {
+            self.groups.remove(&other);
         }
         self.groups.insert(link.directory.clone(), link);
     }

@@ -1,18 +1,313 @@
-//! A second opinion on every plan. Shares no code with the planner: it walks the snapshots its own way and says what
-//! it finds; a plan with a finding is not applied.
+//! A second opinion on every plan. Shares no code with the planner: it walks the snapshots its own way, with texts and
+//! sets where the planner uses indexes and proofs, and says what it finds. A plan with a finding is not applied.
 
-use crate::plan::{Plan, PlanInput};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use crate::memory::Memory;
+use crate::model::{
+    AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, GroupStanding, SiteGroup,
+    SiteGroupId, SiteMembers,
+};
+use crate::plan::{Action, Guard, Plan, PlanInput, Step};
+use crate::policy::GroupMode;
 
 /// A breach of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The step, by name, or the plan as a whole.
+    /// The step, by name; `None` for the plan as a whole.
     pub step: Option<String>,
     /// What is wrong, in a sentence.
     pub what: String,
 }
 
 /// Checks a plan against the invariants of the design.
-pub fn verify(_input: &PlanInput<'_>, _plan: &Plan) -> Vec<Finding> {
-    Vec::new()
+pub fn verify(input: &PlanInput<'_>, plan: &Plan) -> Vec<Finding> {
+    let adopted = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::AdoptGroup { site_id, .. } => Some(site_id.clone()),
+            _ => None,
+        })
+        .collect();
+    let mut check = Check { input, adopted, reachable: HashMap::new(), findings: Vec::new() };
+    check.shape(plan);
+    for step in &plan.steps {
+        check.step(step);
+    }
+    check.totals(plan);
+    check.findings
+}
+
+struct Check<'a> {
+    input: &'a PlanInput<'a>,
+    /// Groups that the plan itself adopts.
+    adopted: HashSet<SiteGroupId>,
+    /// Everybody below a group, or nothing when something below was not read.
+    reachable: HashMap<DirectoryGroupId, Option<Rc<HashSet<DirectoryUserId>>>>,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn find(&mut self, step: Option<&Step>, what: impl Into<String>) {
+        self.findings.push(Finding { step: step.map(|s| s.id().to_string()), what: what.into() });
+    }
+
+    /// Order, doubles and holds.
+    fn shape(&mut self, plan: &Plan) {
+        let mut names = HashSet::new();
+        for (at, step) in plan.steps.iter().enumerate() {
+            if !names.insert(step.id()) {
+                self.find(Some(step), "the step is in the plan twice");
+            }
+            for before in &step.after {
+                match plan.steps.get(*before as usize) {
+                    Some(earlier) if (*before as usize) < at => {
+                        if earlier.hold.is_some() && step.hold.is_none() {
+                            self.find(
+                                Some(step),
+                                "the step waits for one that is held, and is not held itself",
+                            );
+                        }
+                    }
+                    _ => self.find(Some(step), "the step waits for one that does not come before it"),
+                }
+            }
+            if let Some(guard) = step.hold
+                && !plan.held.iter().any(|h| h.guard == guard)
+            {
+                self.find(Some(step), format!("the guard “{guard}” holds the step and is not reported"));
+            }
+        }
+        if plan.held.iter().any(|h| h.guard.holds_everything()) && plan.steps.iter().any(|s| s.hold.is_none())
+        {
+            self.find(None, "a guard holds the whole plan, and a step is open");
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        if let Some(group) = step.action.group().and_then(|g| g.site_id.clone()) {
+            self.touchable(step, &group);
+        }
+        match &step.action {
+            Action::CreateUser { person, address } => {
+                let user = person.directory_id.as_ref().and_then(|id| self.input.directory.user(id));
+                if user.is_none_or(|u| u.account != AccountState::Enabled) {
+                    self.find(Some(step), "invites somebody who is not an enabled user of the directory");
+                }
+                if self
+                    .input
+                    .site
+                    .accounts_by_email(address)
+                    .any(|a| a.kind == crate::model::AccountKind::Person)
+                {
+                    self.find(Some(step), "invites an address that an account on the site shows");
+                }
+                let linked = person.directory_id.as_ref().and_then(|id| self.input.memory.user(id));
+                if linked.is_some_and(|link| self.input.site.account(&link.account).is_some()) {
+                    self.find(Some(step), "invites somebody who is linked to an account on the site");
+                }
+            }
+            Action::CreateGroup { group } => {
+                let exists = self.input.site.groups().iter().any(|g| g.name == group.name);
+                if exists {
+                    self.find(Some(step), "creates a group of a name that the site has");
+                }
+                self.in_scope(step, &group.directory_id);
+            }
+            Action::AdoptGroup { group, site_id } => {
+                self.in_scope(step, &group.directory_id);
+                if self.input.memory.group_of(site_id).is_some_and(|other| *other != group.directory_id) {
+                    self.find(Some(step), "adopts a group that is linked to another directory group");
+                }
+            }
+            Action::AddMember { group, person } => {
+                let Some(user) = person.directory_id.clone() else {
+                    return self.find(Some(step), "adds somebody whom the directory does not know");
+                };
+                let enabled = |u: &crate::model::DirectoryUser| u.account == AccountState::Enabled;
+                if !self.input.directory.user(&user).is_some_and(enabled) {
+                    self.find(Some(step), "adds somebody who is not an enabled user of the directory");
+                }
+                match self.below(&group.directory_id) {
+                    Some(members) if members.contains(&user) => {}
+                    Some(_) => self.find(Some(step), "adds somebody who is not in the directory group"),
+                    None => self.find(Some(step), "adds to a group whose members are not completely known"),
+                }
+                self.in_scope(step, &group.directory_id);
+            }
+            Action::RemoveMember { group, site_group, account, owned, .. } => {
+                self.removal(step, &group.directory_id, site_group, account, owned.is_some());
+            }
+        }
+    }
+
+    /// The heart: nothing is taken away without a complete read and ownership.
+    fn removal(
+        &mut self,
+        step: &Step,
+        group: &DirectoryGroupId,
+        site_group: &SiteGroupId,
+        account: &crate::model::AccountId,
+        says_owned: bool,
+    ) {
+        let (memory, site, rules) = (self.input.memory, self.input.site, self.input.rules);
+        let in_ledger = memory.memberships(site_group).any(|(a, _)| a == account);
+        if in_ledger != says_owned {
+            self.find(Some(step), "the step and the ledger disagree about who owns the membership");
+        }
+        if !in_ledger && rules.mode != GroupMode::Authoritative {
+            self.find(Some(step), "takes away what the ledger does not own");
+        }
+        if !in_ledger && step.hold.is_none() && !self.input.approval.releases(Guard::Authoritative) {
+            self.find(Some(step), "takes away what the ledger does not own without anybody's word");
+        }
+        if rules.mode == GroupMode::Additive {
+            self.find(Some(step), "takes away in an additive connection");
+        }
+        if *account == site.standing().own_account {
+            self.find(Some(step), "takes the technical account out of a group");
+        }
+        if rules.protected.accounts.contains(account) {
+            self.find(Some(step), "takes a protected account out of a group");
+        }
+        match site.members(site_group) {
+            Some(SiteMembers::Complete(members)) if members.iter().any(|m| m == account) => {}
+            _ => self.find(Some(step), "takes out somebody who was not read as a member"),
+        }
+        if memory.group(group).is_none_or(|link| link.group != *site_group)
+            && !self.adopted.contains(site_group)
+            && rules.binding(group, self.name_of(group).as_deref().unwrap_or_default()).is_none()
+        {
+            self.find(Some(step), "takes away in a group that is not linked");
+        }
+        let directory = self.input.directory;
+        if matches!(directory.users_coverage(), Coverage::Partial(_))
+            || matches!(directory.groups_coverage(), Coverage::Partial(_))
+        {
+            self.find(Some(step), "takes away although the directory was not read completely");
+        }
+        let owner = memory.user_of(account).cloned();
+        match self.below(group) {
+            None => self.find(Some(step), "takes away in a group whose members are not completely known"),
+            Some(members) => {
+                let entitled: Vec<DirectoryUserId> = members
+                    .iter()
+                    .filter(|id| directory.gone(id).is_none())
+                    .filter(|id| directory.user(id).is_none_or(|u| u.account != AccountState::Disabled))
+                    .cloned()
+                    .collect();
+                let claims = |id: &DirectoryUserId| {
+                    owner.as_ref() == Some(id)
+                        || memory.user(id).is_some_and(|link| link.account == *account)
+                        || directory.user(id).and_then(crate::model::DirectoryUser::address).is_some_and(
+                            |address| {
+                                memory.user(id).is_none()
+                                    && site.account(account).and_then(|a| a.email.as_ref()) == Some(&address)
+                            },
+                        )
+                };
+                if entitled.iter().any(claims) {
+                    self.find(Some(step), "takes out somebody whom the directory has in the group");
+                }
+            }
+        }
+    }
+
+    fn name_of(&self, group: &DirectoryGroupId) -> Option<String> {
+        self.input.directory.group(group).map(|g| g.display_name.to_string())
+    }
+
+    fn in_scope(&mut self, step: &Step, group: &DirectoryGroupId) {
+        let named =
+            self.input.directory.group(group).is_some_and(|g| {
+                self.input.rules.scope.groups.iter().any(|s| s.selects(group, &g.display_name))
+            });
+        if !named {
+            self.find(Some(step), "concerns a directory group that the scope does not name");
+        }
+    }
+
+    /// Privileged groups only by explicit binding; listed ones never.
+    fn touchable(&mut self, step: &Step, id: &SiteGroupId) {
+        let Some(group) = self.input.site.group(id).cloned() else {
+            return self.find(Some(step), "concerns a group that the site does not list");
+        };
+        let protected = &self.input.rules.protected;
+        if protected.groups.contains(id) || protected.group_names.contains(&group.name.trim().to_lowercase())
+        {
+            self.find(Some(step), "concerns a group on the protected list");
+        }
+        if self.input.site.standing().group_standing(&group) != GroupStanding::Ordinary && !self.bound(&group)
+        {
+            self.find(Some(step), "concerns a privileged group that nobody bound on purpose");
+        }
+    }
+
+    fn bound(&self, group: &SiteGroup) -> bool {
+        self.input
+            .rules
+            .bindings
+            .iter()
+            .any(|b| b.site.trim().to_lowercase() == group.name.trim().to_lowercase())
+    }
+
+    /// Limits, counted anew.
+    fn totals(&mut self, plan: &Plan) {
+        let open: Vec<&Step> = plan.steps.iter().filter(|s| s.hold.is_none()).collect();
+        let removals = open.iter().filter(|s| matches!(s.action, Action::RemoveMember { .. })).count();
+        let ledger = ledger_size(self.input.memory);
+        let limit = self.input.rules.limits.removals;
+        let beyond = removals > limit.number as usize && removals * 100 > ledger * usize::from(limit.percent);
+        if beyond && !self.input.approval.releases(Guard::Removals) {
+            self.find(None, format!("{removals} open removals of {ledger} memberships pass the limit"));
+        }
+        let nobody = self.input.directory.users().next().is_none();
+        if nobody && removals > 0 && !self.input.approval.releases(Guard::EmptyDirectory) {
+            self.find(None, "takes away while the directory reads as empty");
+        }
+    }
+
+    fn below(&mut self, group: &DirectoryGroupId) -> Option<Rc<HashSet<DirectoryUserId>>> {
+        if let Some(known) = self.reachable.get(group) {
+            return known.clone();
+        }
+        let reached = everybody_below(self.input.directory, group).map(Rc::new);
+        self.reachable.insert(group.clone(), reached.clone());
+        reached
+    }
+}
+
+fn ledger_size(memory: &Memory) -> usize {
+    memory.all_memberships().count()
+}
+
+/// Flattens by growing a set of group ids until it stays the same; unlike the planner's walk, without indexes.
+fn everybody_below(
+    directory: &DirectorySnapshot,
+    root: &DirectoryGroupId,
+) -> Option<HashSet<DirectoryUserId>> {
+    directory.group(root)?;
+    let mut groups: BTreeSet<DirectoryGroupId> = BTreeSet::from([root.clone()]);
+    let mut open = vec![root.clone()];
+    let mut users = HashSet::new();
+    while let Some(id) = open.pop() {
+        let Some(group) = directory.group(&id) else {
+            // A nested group that the directory has deleted brings nobody; one that it does not list is unknown.
+            if directory.group_is_gone(&id) {
+                continue;
+            }
+            return None;
+        };
+        let (direct, nested) = group.direct()?;
+        users.extend(direct.iter().map(|ix| directory.user_id_at(*ix).clone()));
+        for ix in nested {
+            let id = directory.group_at(*ix).id.clone();
+            if groups.insert(id.clone()) {
+                open.push(id);
+            }
+        }
+    }
+    Some(users)
 }

@@ -63,7 +63,7 @@ impl DirectoryUser {
 
     /// The name a person reads: display name, else address, else id.
     pub fn label(&self) -> &str {
-        let filled = |text: &'_ Option<Arc<str>>| text.as_ref().map(|t| t.trim().is_empty()) == Some(false);
+        let filled = |text: &'_ Option<Arc<str>>| text.as_ref().is_some_and(|t| !t.trim().is_empty());
         if filled(&self.display_name) {
             self.display_name.as_deref().unwrap_or_default()
         } else if filled(&self.mail) {
@@ -452,6 +452,11 @@ impl DirectorySnapshot {
             .get(id)
             .map(|ix| &self.groups[ix.0 as usize])
             .filter(|g| g.presence == GroupPresence::Listed)
+    }
+
+    /// Whether the directory said that the group was deleted.
+    pub fn group_is_gone(&self, id: &DirectoryGroupId) -> bool {
+        self.group_index.get(id).is_some_and(|ix| self.groups[ix.0 as usize].presence == GroupPresence::Gone)
     }
 
     /// The group at an index of this snapshot, listed or not.

@@ -211,10 +211,10 @@ impl SiteSnapshot {
     /// An account that was found or made after the roll was read. A known id is replaced.
     pub fn put_account(&mut self, account: Account) {
         if let Some(ix) = self.by_id.get(&account.id).copied() {
-            if let Some(email) = &self.accounts[ix as usize].email {
-                if let Some(list) = self.by_email.get_mut(&email.key()) {
-                    list.retain(|other| *other != ix);
-                }
+            if let Some(email) = &self.accounts[ix as usize].email
+                && let Some(list) = self.by_email.get_mut(&email.key())
+            {
+                list.retain(|other| *other != ix);
             }
             if let Some(email) = &account.email {
                 self.by_email.entry(email.key()).or_default().push(ix);

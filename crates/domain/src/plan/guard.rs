@@ -116,14 +116,14 @@ pub(super) struct Reading<'a> {
 
 /// Lets the guards look at the steps. A guard that holds everything marks every step; the others mark their own.
 /// Returns the guards in force, each with what it counted.
-pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: Reading<'_>) -> Vec<Held> {
+pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading<'_>) -> Vec<Held> {
     let mut held = Vec::new();
     let mut raise = |guard: Guard, reason: String| {
         if !input.approval.releases(guard) {
             held.push(Held { guard, reason });
         }
     };
-    if let Some(reason) = reads_as_empty(input, &reading) {
+    if let Some(reason) = reads_as_empty(input, reading) {
         raise(Guard::EmptyDirectory, reason);
     }
     for reason in removals_beyond_limit(steps, input) {

@@ -108,7 +108,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut steps = steps.list;
     let people = matches.people.len();
     let held =
-        guard::apply(&mut steps, input, guard::Reading { scoped_groups: scoped, people, targets: &open });
+        guard::apply(&mut steps, input, &guard::Reading { scoped_groups: scoped, people, targets: &open });
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
     Plan { steps, records, set_aside, notes, held, seats, digest }
@@ -323,7 +323,7 @@ impl Draft<'_> {
         if rules.memberships == Memberships::Leave || rules.mode == GroupMode::Additive {
             return;
         }
-        for (target, closure) in open.iter().filter(|(t, _)| t.state == TargetState::Managed) {
+        for (target, closure) in open.iter().filter(|(t, _)| t.state != TargetState::Create) {
             let Some(group) = &target.group.site_id else { continue };
             let Some(SiteMembers::Complete(current)) = site.members(group) else { continue };
             let current: HashSet<&AccountId> = current.iter().collect();
@@ -378,12 +378,14 @@ impl Draft<'_> {
             current.iter().copied().filter(|a| memory.membership(group, a).is_none()).collect();
         strangers.sort_unstable();
         for account in strangers {
-            let is_person =
-                site.account(account).is_some_and(|a| a.kind == crate::model::AccountKind::Person);
+            // An address that shows would have matched its owner; a hidden one may yet turn out to be somebody's.
+            let nobodys = site.account(account).is_some_and(|a| {
+                a.kind == crate::model::AccountKind::Person && (a.email.is_some() || everybody_matched)
+            });
             let owner = memory.user_of(account).or_else(|| matched.get(account).copied());
             let proof = match owner {
                 Some(user) => closure.absence(directory, user),
-                None if everybody_matched && is_person => Some(closure.absence_of_nobody()),
+                None if nobodys => Some(closure.absence_of_nobody()),
                 None => None,
             };
             if let Some(proof) = proof {
@@ -435,8 +437,10 @@ impl Draft<'_> {
                 None => "not Entrain's own, but the group is authoritative",
             },
         };
-        let hold =
-            (owned.is_none() && !approval.releases(Guard::Authoritative)).then_some(Guard::Authoritative);
+        let adoption = self.steps.group_step.get(&target.group.directory_id).copied();
+        let hold = adoption.and_then(|at| self.steps.list[at as usize].hold).or_else(|| {
+            (owned.is_none() && !approval.releases(Guard::Authoritative)).then_some(Guard::Authoritative)
+        });
         self.steps.push(
             Action::RemoveMember {
                 group: Arc::new(GroupRef { site_id: Some(group.clone()), ..(*target.group).clone() }),
@@ -447,7 +451,7 @@ impl Draft<'_> {
                 owned,
             },
             reason,
-            Vec::new(),
+            adoption.into_iter().collect(),
             hold,
         );
     }

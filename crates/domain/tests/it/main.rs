@@ -1,0 +1,8 @@
+//! The planner and its second opinion over small worlds.
+
+#![expect(clippy::unwrap_used, reason = "a test world that cannot be built is a failed test")]
+
+mod planner;
+mod properties;
+mod second_opinion;
+mod support;

@@ -1,0 +1,283 @@
+//! A small world for planner tests: both sides in plain collections, a plan applied as a faithful site would, and the
+//! result planned again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use entrain_domain::memory::{GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::model::*;
+use entrain_domain::plan::{Action, Approval, History, Lookups, Plan, PlanInput, Step, group_targets, plan};
+use entrain_domain::policy::{GroupSelector, Rules, Scope, UserScope};
+use entrain_domain::verify::verify;
+
+pub(crate) fn uid(name: &str) -> DirectoryUserId {
+    DirectoryUserId::parse(format!("u-{name}")).unwrap()
+}
+pub(crate) fn gid(name: &str) -> DirectoryGroupId {
+    DirectoryGroupId::parse(format!("g-{}", name.replace(' ', "_"))).unwrap()
+}
+pub(crate) fn aid(name: &str) -> AccountId {
+    AccountId::parse(format!("712020:{name}")).unwrap()
+}
+pub(crate) fn sid(name: &str) -> SiteGroupId {
+    SiteGroupId::parse(format!("s-{}", name.replace(' ', "_"))).unwrap()
+}
+pub(crate) fn mail(name: &str) -> String {
+    format!("{name}@example.com")
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct DirGroup {
+    pub(crate) name: String,
+    pub(crate) users: BTreeSet<String>,
+    pub(crate) groups: BTreeSet<String>,
+    pub(crate) unread: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    /// name → state
+    pub(crate) users: BTreeMap<String, AccountState>,
+    pub(crate) mails: BTreeMap<String, String>,
+    pub(crate) groups: BTreeMap<String, DirGroup>,
+    pub(crate) accounts: BTreeMap<AccountId, Account>,
+    pub(crate) site_groups: BTreeMap<SiteGroupId, (String, BTreeSet<AccountId>)>,
+    pub(crate) products: Vec<Product>,
+    pub(crate) administrative: BTreeSet<SiteGroupId>,
+    pub(crate) memory: Memory,
+    pub(crate) rules: Rules,
+    pub(crate) lookups: Lookups,
+    pub(crate) history: History,
+    pub(crate) approval: Approval,
+    pub(crate) unread_site_groups: BTreeSet<SiteGroupId>,
+    pub(crate) users_coverage: Coverage,
+}
+
+impl World {
+    pub(crate) fn new(scope: &[&str]) -> Self {
+        let groups = scope.iter().map(|s| GroupSelector::parse(s).unwrap()).collect();
+        Self {
+            users: BTreeMap::new(),
+            mails: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            site_groups: BTreeMap::new(),
+            products: Vec::new(),
+            administrative: BTreeSet::new(),
+            memory: Memory::new(),
+            rules: Rules::for_scope(Scope { groups, exclude_groups: Vec::new(), users: UserScope::InGroups }),
+            lookups: Lookups::new(),
+            history: History::default(),
+            approval: Approval::None,
+            unread_site_groups: BTreeSet::new(),
+            users_coverage: Coverage::Complete,
+        }
+    }
+
+    pub(crate) fn user(mut self, name: &str) -> Self {
+        self.users.insert(name.into(), AccountState::Enabled);
+        self
+    }
+    pub(crate) fn group(mut self, name: &str, users: &[&str]) -> Self {
+        for user in users {
+            self.users.entry((*user).into()).or_insert(AccountState::Enabled);
+        }
+        let users = users.iter().map(|u| (*u).to_owned()).collect();
+        self.groups.insert(
+            name.into(),
+            DirGroup { name: name.into(), users, groups: BTreeSet::new(), unread: false },
+        );
+        self
+    }
+    pub(crate) fn nest(mut self, outer: &str, inner: &str) -> Self {
+        self.groups.get_mut(outer).unwrap().groups.insert(inner.into());
+        self
+    }
+    pub(crate) fn account(mut self, name: &str) -> Self {
+        self.put_account(name, Some(&mail(name)), AccountKind::Person);
+        self
+    }
+    pub(crate) fn put_account(&mut self, name: &str, email: Option<&str>, kind: AccountKind) {
+        self.accounts.insert(
+            aid(name),
+            Account {
+                id: aid(name),
+                email: email.map(|e| EmailAddress::parse(e).unwrap()),
+                display_name: Arc::from(format!("Name {name}")),
+                activity: AccountActivity::Active,
+                kind,
+            },
+        );
+    }
+    pub(crate) fn site_group(mut self, name: &str, members: &[&str]) -> Self {
+        self.site_groups.insert(sid(name), (name.into(), members.iter().map(|m| aid(m)).collect()));
+        self
+    }
+    pub(crate) fn disable(&mut self, name: &str) {
+        self.users.insert(name.into(), AccountState::Disabled);
+    }
+
+    pub(crate) fn directory(&self) -> DirectorySnapshot {
+        let mut reading = DirectoryReading::new();
+        for (name, state) in &self.users {
+            reading.put_user(DirectoryUser {
+                id: uid(name),
+                display_name: Some(Arc::from(format!("Name {name}"))),
+                mail: Some(Arc::from(self.mails.get(name).cloned().unwrap_or_else(|| mail(name)))),
+                user_principal_name: None,
+                other_mail: None,
+                account: *state,
+                kind: UserKind::Member,
+            });
+        }
+        for (key, group) in &self.groups {
+            reading.put_group(&gid(key), &group.name);
+            if group.unread {
+                reading.members_unread(
+                    &gid(key),
+                    Unread {
+                        reason: "403 on its members".into(),
+                        remedy: "grant GroupMember.Read.All".into(),
+                    },
+                );
+            } else {
+                let users = group.users.iter().map(|u| MemberRef::User(uid(u)));
+                let groups = group.groups.iter().map(|g| MemberRef::Group(gid(g)));
+                reading.set_members(&gid(key), users.chain(groups).collect::<Vec<_>>());
+            }
+        }
+        reading.finish(self.users_coverage.clone(), Coverage::Complete)
+    }
+
+    pub(crate) fn site(&self, directory: &DirectorySnapshot) -> SiteSnapshot {
+        let standing = SiteStanding {
+            own_account: aid("sync-bot"),
+            products: self.products.clone(),
+            administrative_groups: self.administrative.clone(),
+            site_admin: Some(true),
+            administer: Some(true),
+            browse_users: Some(true),
+        };
+        let groups = self
+            .site_groups
+            .iter()
+            .map(|(id, (name, _))| SiteGroup { id: id.clone(), name: Arc::from(name.as_str()) })
+            .collect();
+        let mut site = SiteSnapshot::new(standing, self.accounts.values().cloned().collect(), groups);
+        for id in group_targets(directory, &site, &self.rules, &self.memory) {
+            let members = if self.unread_site_groups.contains(&id) {
+                SiteMembers::Unread(Unread { reason: "503 on page 2".into(), remedy: "run again".into() })
+            } else {
+                SiteMembers::Complete(self.site_groups[&id].1.iter().cloned().collect())
+            };
+            site.put_members(id, members);
+        }
+        site
+    }
+
+    /// Plans, and insists that the second opinion agrees.
+    pub(crate) fn plan(&self) -> Plan {
+        let directory = self.directory();
+        let site = self.site(&directory);
+        let input = PlanInput {
+            directory: &directory,
+            site: &site,
+            rules: &self.rules,
+            memory: &self.memory,
+            lookups: &self.lookups,
+            history: self.history,
+            approval: self.approval,
+        };
+        let plan = plan(&input);
+        let findings = verify(&input, &plan);
+        assert!(findings.is_empty(), "the second opinion finds {findings:?}\nin {}", render(&plan));
+        for step in &plan.steps {
+            assert!(step.reason.to_string().len() > 10, "a step without a reason: {step:?}");
+        }
+        plan
+    }
+
+    /// Does all open steps of a plan, as a faithful site would.
+    pub(crate) fn apply(&mut self, plan: &Plan) {
+        for record in &plan.records {
+            self.memory.apply(record);
+        }
+        for step in plan.open_steps() {
+            self.apply_step(step);
+        }
+    }
+
+    pub(crate) fn apply_step(&mut self, step: &Step) {
+        match &step.action {
+            Action::CreateUser { person, address } => {
+                let name = address.as_str().split('@').next().unwrap().to_owned();
+                self.put_account(&name, Some(address.as_str()), AccountKind::Person);
+                self.memory.apply(&MemoryChange::LinkUser(UserLink {
+                    user: person.directory_id.clone().unwrap(),
+                    account: aid(&name),
+                    address: Some(Arc::from(address.as_str())),
+                    origin: Origin::Created,
+                }));
+            }
+            Action::CreateGroup { group } => {
+                let id = sid(&group.name);
+                assert!(!self.site_groups.contains_key(&id), "the site has a group {}", group.name);
+                self.site_groups.insert(id.clone(), (group.name.to_string(), BTreeSet::new()));
+                self.link(&group.directory_id, &id, &group.name, Origin::Created);
+            }
+            Action::AdoptGroup { group, site_id } => {
+                self.link(&group.directory_id, site_id, &group.name, Origin::Adopted);
+            }
+            Action::AddMember { group, person } => {
+                let group = self.memory.group(&group.directory_id).unwrap().group.clone();
+                let account =
+                    self.memory.user(person.directory_id.as_ref().unwrap()).unwrap().account.clone();
+                assert!(self.site_groups.get_mut(&group).unwrap().1.insert(account.clone()), "added twice");
+                self.memory.own_membership(&group, &account, Origin::Created);
+            }
+            Action::RemoveMember { site_group, account, .. } => {
+                assert!(self.site_groups.get_mut(site_group).unwrap().1.remove(account), "was no member");
+                self.memory.disown_membership(site_group, account);
+            }
+        }
+    }
+
+    fn link(&mut self, directory: &DirectoryGroupId, group: &SiteGroupId, name: &str, origin: Origin) {
+        self.memory.apply(&MemoryChange::LinkGroup(GroupLink {
+            directory: directory.clone(),
+            group: group.clone(),
+            name: Arc::from(name),
+            origin,
+        }));
+    }
+
+    /// Plans and applies; the next plan must be empty of open steps.
+    pub(crate) fn converge(&mut self) -> Plan {
+        let plan = self.plan();
+        self.apply(&plan);
+        let again = self.plan();
+        assert_eq!(again.open_steps().count(), 0, "a second plan is not empty:\n{}", render(&again));
+        plan
+    }
+
+    pub(crate) fn members(&self, group: &str) -> Vec<String> {
+        self.site_groups[&sid(group)]
+            .1
+            .iter()
+            .map(|a| a.as_str().trim_start_matches("712020:").to_owned())
+            .collect()
+    }
+}
+
+/// One line per step, held ones in brackets, and what was set aside.
+pub(crate) fn render(plan: &Plan) -> String {
+    let steps = plan.steps.iter().map(|step| {
+        let hold = step.hold.map(|g| format!(" [{g}]")).unwrap_or_default();
+        let group = step.action.group().map(|g| format!(" {}", g.name)).unwrap_or_default();
+        let person = step.action.person().map(|p| format!(" {}", p.name)).unwrap_or_default();
+        format!("{}{person}{group}{hold} — {}\n", step.action.kind(), step.reason)
+    });
+    let asides = plan.set_aside.iter().map(|a| format!("set aside: {} — {}\n", a.object, a.reason));
+    let held = plan.held.iter().map(|h| format!("held: {} — {}\n", h.guard, h.reason));
+    steps.chain(asides).chain(held).collect()
+}
