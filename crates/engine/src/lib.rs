@@ -1,4 +1,24 @@
 //! The use cases of Entrain over ports: one run from reading to report, what a killed run left behind, and the checks
 //! of a connection. Knows nothing of HTTP, SQL or terminals.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`ports`] | what is needed from outside |
+//! | [`run`] | the engine of one connection: preview, and one run as a resumable state machine |
+//! | [`report`] | a plan as JSON, labels for people |
+//! | [`saved_plan`] | the file of `plan --out` |
+//! | [`check`] | both sides tried out, for `entrain check` |
+//! | [`error`] | what the engine itself refuses |
 
+mod apply;
+pub mod check;
+pub mod error;
 pub mod ports;
+mod readback;
+mod recover;
+pub mod report;
+pub mod run;
+pub mod saved_plan;
+
+pub use run::{Engine, Options, Ports, Preview, RunOptions, Wait};
+pub use saved_plan::{Expected, SavedPlan};

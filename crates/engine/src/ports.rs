@@ -10,11 +10,11 @@ use entrain_domain::model::{
     Account, AccountId, DirectorySnapshot, EmailAddress, RunId, SiteGroup, SiteGroupId, SiteStanding,
 };
 use entrain_domain::plan::History;
+use entrain_domain::plan::{StepId, StepKind};
 use entrain_domain::policy::{Protected, Scope};
 use entrain_domain::run::{
     AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
 };
-use entrain_domain::plan::{StepId, StepKind};
 use jiff::Timestamp;
 
 /// The time of day and the passing of time.
@@ -148,7 +148,10 @@ pub trait Site: Send + Sync {
     /// All members of a group, inactive ones included.
     fn members(&self, group: &SiteGroupId) -> impl Future<Output = Result<Vec<AccountId>, Failure>> + Send;
     /// Accounts that the site's search finds for a complete address, hidden ones included.
-    fn find_accounts(&self, email: &EmailAddress) -> impl Future<Output = Result<Vec<Account>, Failure>> + Send;
+    fn find_accounts(
+        &self,
+        email: &EmailAddress,
+    ) -> impl Future<Output = Result<Vec<Account>, Failure>> + Send;
     /// Groups of exactly this name.
     fn find_groups(&self, name: &str) -> impl Future<Output = Result<Vec<SiteGroup>, Failure>> + Send;
     /// One account by id; `None` when the site does not know it.
@@ -232,9 +235,16 @@ pub trait Store: Send + Sync {
     /// Links and ledger.
     fn memory(&self, connection: &str) -> impl Future<Output = Result<Memory, Failure>> + Send;
     /// What guards look at.
-    fn history(&self, connection: &str, now: Timestamp) -> impl Future<Output = Result<History, Failure>> + Send;
+    fn history(
+        &self,
+        connection: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<History, Failure>> + Send;
     /// The run that was under way when its process ended, if there is one.
-    fn unfinished(&self, connection: &str) -> impl Future<Output = Result<Option<UnfinishedRun>, Failure>> + Send;
+    fn unfinished(
+        &self,
+        connection: &str,
+    ) -> impl Future<Output = Result<Option<UnfinishedRun>, Failure>> + Send;
     /// Every journal entry of the connection that still says `Intent`, of whichever run: what the next run looks up
     /// before it plans, so that nobody is invited twice.
     fn open_intents(&self, connection: &str)

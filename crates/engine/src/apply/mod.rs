@@ -1,0 +1,386 @@
+//! Doing the steps: in the order of what waits for what, independent ones side by side, memberships in a pipeline
+//! behind their own account and group.
+//!
+//! Each kind of step has a queue and calls in flight of its own: the site limits each endpoint by itself, so that
+//! invitations that have to wait hold up no membership. The store is asked before each call and told after it; when it
+//! cannot be, nothing further is sent.
+
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use entrain_domain::memory::MemoryChange;
+use entrain_domain::model::{
+    Account, AccountId, DirectoryGroupId, DirectoryUserId, SiteGroup, SiteGroupId, SiteMembers,
+};
+use entrain_domain::plan::{Action, Plan, SetAside, Step, StepId, StepKind};
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{Clock, Directory, Event, Ids, Progress, Site, StepResult, Store};
+use crate::recover::Recovered;
+use crate::report::{Draft, aside, object_of};
+use crate::run::{Engine, World};
+use step::{Job, Performed, Target, Verdict};
+
+/// So many calls in a row that the site could not answer, and the run gives up until the next one: every further step
+/// would wait through all the retries of the client for nothing.
+const TRANSIENT_IN_A_ROW: usize = 20;
+
+/// What was done, for reading back.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// Steps that are done, or were found done.
+    pub(crate) done: HashSet<StepId>,
+    /// Groups that were made or whose members were written, or may have been.
+    pub(crate) groups: BTreeSet<SiteGroupId>,
+    /// Accounts that were invited.
+    pub(crate) accounts: Vec<AccountId>,
+}
+
+impl Applied {
+    pub(crate) fn touched(&self) -> bool {
+        !self.groups.is_empty() || !self.accounts.is_empty()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting(usize),
+    Over,
+}
+
+/// The bookkeeping of one apply.
+struct Work<'a> {
+    plan: &'a Plan,
+    states: Vec<State>,
+    dependents: Vec<Vec<usize>>,
+    ready: BTreeMap<StepKind, VecDeque<usize>>,
+    running: BTreeMap<StepKind, usize>,
+    accounts: HashMap<DirectoryUserId, AccountId>,
+    groups: HashMap<DirectoryGroupId, SiteGroup>,
+    created_accounts: HashSet<AccountId>,
+    created_groups: HashSet<SiteGroupId>,
+    /// Groups whose product has no seat left, with what the site said.
+    exhausted: HashMap<SiteGroupId, Failure>,
+    applied: Applied,
+    transient: usize,
+    /// Why nothing further is sent.
+    halted: Option<Failure>,
+}
+
+impl<'a> Work<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let mut work = Work {
+            plan,
+            states: Vec::with_capacity(plan.steps.len()),
+            dependents: vec![Vec::new(); plan.steps.len()],
+            ready: BTreeMap::new(),
+            running: BTreeMap::new(),
+            accounts: HashMap::new(),
+            groups: HashMap::new(),
+            created_accounts: HashSet::new(),
+            created_groups: HashSet::new(),
+            exhausted: HashMap::new(),
+            applied: Applied::default(),
+            transient: 0,
+            halted: None,
+        };
+        for (ix, step) in plan.steps.iter().enumerate() {
+            work.states.push(State::Waiting(step.after.len()));
+            for before in &step.after {
+                work.dependents[*before as usize].push(ix);
+            }
+            if step.hold.is_none() && step.after.is_empty() {
+                work.ready.entry(step.action.kind()).or_default().push_back(ix);
+            }
+        }
+        work
+    }
+
+    fn step(&self, ix: usize) -> &'a Step {
+        &self.plan.steps[ix]
+    }
+
+    /// The next step of a kind that has room.
+    fn next(&mut self, in_flight: usize) -> Option<usize> {
+        let Self { ready, running, .. } = self;
+        ready.iter_mut().find_map(|(kind, queue)| {
+            let running = running.entry(*kind).or_default();
+            if *running >= in_flight.max(1) {
+                return None;
+            }
+            let ix = queue.pop_front()?;
+            *running += 1;
+            Some(ix)
+        })
+    }
+
+    fn over(&mut self, ix: usize) {
+        self.states[ix] = State::Over;
+    }
+
+    fn release(&mut self, ix: usize) {
+        self.over(ix);
+        for at in 0..self.dependents[ix].len() {
+            let dependent = self.dependents[ix][at];
+            if let State::Waiting(left) = &mut self.states[dependent] {
+                *left -= 1;
+                if *left == 0 && self.plan.steps[dependent].hold.is_none() {
+                    let kind = self.plan.steps[dependent].action.kind();
+                    self.ready.entry(kind).or_default().push_back(dependent);
+                }
+            }
+        }
+    }
+
+    /// Sets aside whatever waits, directly or not, for a step that is not going to be done.
+    fn abandon(&mut self, ix: usize, why: &str, remedy: &str, draft: &mut Draft) {
+        self.over(ix);
+        let mut queue = vec![ix];
+        while let Some(at) = queue.pop() {
+            let object = object_of(self.step(at));
+            for dependent in self.dependents[at].clone() {
+                let step = self.step(dependent);
+                if self.states[dependent] == State::Over || step.hold.is_some() {
+                    continue;
+                }
+                self.over(dependent);
+                draft.set_aside.push(SetAside {
+                    object: object_of(step),
+                    reason: format!("waits for {object}, which {why}"),
+                    remedy: remedy.to_owned(),
+                });
+                queue.push(dependent);
+            }
+        }
+    }
+
+    /// What a step works on, now that everything it waits for is there.
+    fn target(&self, ix: usize, world: &World) -> Option<Target> {
+        match &self.step(ix).action {
+            Action::CreateUser { .. } => Some(Target::Invite),
+            Action::CreateGroup { .. } => Some(Target::CreateGroup),
+            Action::AdoptGroup { group, site_id, .. } => {
+                Some(Target::Adopt(SiteGroup { id: site_id.clone(), name: group.name.clone() }))
+            }
+            Action::AddMember { group, person } => {
+                let made = self.groups.get(&group.directory_id);
+                let group = match (&group.site_id, made) {
+                    (Some(id), _) => known(world, id, &group.name),
+                    (None, Some(group)) => group.clone(),
+                    (None, None) => return None,
+                };
+                let account = person.site_id.clone().or_else(|| {
+                    person.directory_id.as_ref().and_then(|user| self.accounts.get(user)).cloned()
+                })?;
+                let fresh =
+                    self.created_accounts.contains(&account) || self.created_groups.contains(&group.id);
+                Some(Target::Add { group, account, fresh })
+            }
+            Action::RemoveMember { group, site_group, account, .. } => Some(Target::Remove {
+                group: known(world, site_group, &group.name),
+                account: account.clone(),
+            }),
+        }
+    }
+}
+
+fn known(world: &World, id: &SiteGroupId, name: &std::sync::Arc<str>) -> SiteGroup {
+    world.site.group(id).cloned().unwrap_or_else(|| SiteGroup { id: id.clone(), name: name.clone() })
+}
+
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// Does every step that no guard holds. Fails only when the store does; what the site refuses is in the draft.
+    pub(crate) async fn apply(
+        &self,
+        draft: &mut Draft,
+        world: &mut World,
+        plan: &Plan,
+        recovered: &Recovered,
+        stop: &CancellationToken,
+        progress: &dyn Progress,
+    ) -> Result<Applied, Failure> {
+        let run = draft.run.clone();
+        let mut work = Work::new(plan);
+        for (ix, step) in plan.steps.iter().enumerate() {
+            if step.hold.is_some() {
+                work.abandon(ix, "is held for a person's approval", "approve it, then run again", draft);
+            }
+        }
+        let mut learnt: Vec<(Vec<MemoryChange>, Option<Account>, Option<SiteGroup>)> = Vec::new();
+        {
+            let seen: &World = world;
+            let mut running = FuturesUnordered::new();
+            loop {
+                while work.halted.is_none() && !stop.is_cancelled() {
+                    let Some(ix) = work.next(self.options.in_flight) else { break };
+                    let step = work.step(ix);
+                    if let Some(job) = job(&mut work, ix, seen, recovered, draft) {
+                        running.push(self.perform(job, &run, stop, seen));
+                    } else {
+                        *work.running.entry(step.action.kind()).or_default() -= 1;
+                    }
+                }
+                let Some(performed) = running.next().await else { break };
+                let kind = work.step(performed.ix).action.kind();
+                *work.running.entry(kind).or_default() -= 1;
+                let done = matches!(performed.verdict, Verdict::Done);
+                progress.report(Event::Step {
+                    id: work.step(performed.ix).id(),
+                    kind,
+                    done: if done { StepResult::Done } else { StepResult::Failed },
+                });
+                settle(&mut work, performed, draft, &mut learnt);
+            }
+        }
+        for (changes, account, group) in learnt {
+            for change in &changes {
+                world.memory.apply(change);
+            }
+            if let Some(account) = account {
+                world.site.put_account(account);
+            }
+            if let Some(group) = group {
+                if world.site.group(&group.id).is_none() {
+                    world.site.put_members(group.id.clone(), SiteMembers::Complete(Vec::new()));
+                }
+                world.site.put_group(group);
+            }
+        }
+        let left = work
+            .states
+            .iter()
+            .zip(&plan.steps)
+            .filter(|(state, step)| **state != State::Over && step.hold.is_none())
+            .count();
+        match work.halted {
+            Some(failure) => {
+                if left > 0 {
+                    draft.set_aside.push(SetAside {
+                        object: format!("connection “{}”", self.connection),
+                        reason: format!("{left} steps were not tried: {}", failure.message),
+                        remedy: failure.remedy.clone(),
+                    });
+                }
+                if failure.class == FailureClass::Transient {
+                    draft.incomplete();
+                } else {
+                    return Err(failure);
+                }
+            }
+            None if stop.is_cancelled() && left > 0 => self.say_stopped(draft, left),
+            None => {}
+        }
+        Ok(work.applied)
+    }
+}
+
+/// The call of a step that is due, or nothing when it is set aside without one.
+fn job<'a>(
+    work: &mut Work<'a>,
+    ix: usize,
+    world: &World,
+    recovered: &Recovered,
+    draft: &mut Draft,
+) -> Option<Job<'a>> {
+    let step = work.step(ix);
+    let id = step.id();
+    if recovered.parked.contains(&id) {
+        draft.set_aside.push(SetAside {
+            object: object_of(step),
+            reason: "an invitation may have been sent and does not show yet; it is not repeated".into(),
+            remedy: "nothing; the next run looks it up again".into(),
+        });
+        work.abandon(ix, "may be invited already", "nothing; the next run looks it up again", draft);
+        return None;
+    }
+    let Some(target) = work.target(ix, world) else {
+        let failure = Failure::new(
+            FailureCode::Internal,
+            FailureClass::Object,
+            "the step does not say which account or group it is about",
+            "please report this with the output of entrain plan --json",
+        );
+        draft.failed(step.action.kind());
+        draft.set_aside.push(aside(object_of(step), &failure));
+        work.abandon(ix, "could not be done", &failure.remedy, draft);
+        return None;
+    };
+    if let Target::Add { group, .. } = &target {
+        if let Some(failure) = work.exhausted.get(&group.id).cloned() {
+            draft.set_aside.push(aside(object_of(step), &failure));
+            work.abandon(ix, "was not done", &failure.remedy, draft);
+            return None;
+        }
+    }
+    let reopened = recovered.reopened.contains(&id);
+    Some(Job { ix, step, id, target, reopened })
+}
+
+/// Takes in how a step ended.
+fn settle(
+    work: &mut Work<'_>,
+    performed: Performed,
+    draft: &mut Draft,
+    learnt: &mut Vec<(Vec<MemoryChange>, Option<Account>, Option<SiteGroup>)>,
+) {
+    let Performed { ix, group_id, verdict, changes, account, group } = performed;
+    let step = work.step(ix);
+    let kind = step.action.kind();
+    if !matches!(verdict, Verdict::Broken(_)) {
+        if let Some(group) = &group_id {
+            work.applied.groups.insert(group.clone());
+        }
+    }
+    match verdict {
+        Verdict::Done => {
+            work.transient = 0;
+            draft.done(kind);
+            work.applied.done.insert(step.id());
+            if let Some(account) = &account {
+                work.applied.accounts.push(account.id.clone());
+                work.created_accounts.insert(account.id.clone());
+                if let Some(user) = step.action.person().and_then(|p| p.directory_id.clone()) {
+                    work.accounts.insert(user, account.id.clone());
+                }
+            }
+            if let (Some(made), Some(named)) = (&group, step.action.group()) {
+                if kind == StepKind::CreateGroup {
+                    work.created_groups.insert(made.id.clone());
+                    work.applied.groups.insert(made.id.clone());
+                }
+                work.groups.insert(named.directory_id.clone(), made.clone());
+            }
+            learnt.push((changes, account, group));
+            work.release(ix);
+        }
+        Verdict::Failed(failure) | Verdict::Open(failure) => {
+            draft.failed(kind);
+            draft.set_aside.push(aside(object_of(step), &failure));
+            work.abandon(ix, "was not done", &failure.remedy, draft);
+            if failure.code == FailureCode::SiteSeatsExhausted {
+                if let Some(group) = group_id {
+                    work.exhausted.insert(group, failure.clone());
+                }
+            }
+            match failure.class {
+                FailureClass::Connection => work.halted = Some(failure),
+                FailureClass::Transient | FailureClass::Unclear => {
+                    work.transient += 1;
+                    if work.transient >= TRANSIENT_IN_A_ROW && work.halted.is_none() {
+                        work.halted = Some(Failure { class: FailureClass::Transient, ..failure });
+                    }
+                }
+                FailureClass::Object | FailureClass::Local => work.transient = 0,
+            }
+        }
+        Verdict::Broken(failure) => {
+            work.over(ix);
+            draft.failed(kind);
+            work.halted = Some(failure);
+        }
+    }
+}

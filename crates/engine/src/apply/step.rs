@@ -1,0 +1,410 @@
+//! One step: intent, call, outcome. What is repeated here, and what is only looked up, follows from what the site
+//! documents as safe (atlassian-cloud.md 3.2 and 12): a membership may be repeated, an invitation and a new group may
+//! not.
+
+use std::time::Duration;
+
+use entrain_domain::memory::{GroupLink, MemoryChange, Origin};
+use entrain_domain::model::{Account, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId};
+use entrain_domain::plan::{Action, Step, StepId};
+use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{Added, Clock, Directory, Ids, Removed, Site, Store};
+use crate::recover::{link_group, link_user, owner};
+use crate::report::object_of;
+use crate::run::{Engine, World};
+
+/// How long a membership of an account or group made by this run is tried again while the site does not know it yet:
+/// reads lag behind writes (atlassian-cloud.md 12.1).
+const LAG: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+];
+
+/// What a step works on.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    Invite,
+    CreateGroup,
+    Adopt(SiteGroup),
+    Add {
+        group: SiteGroup,
+        account: AccountId,
+        /// Made by this run, so that the site may not know it yet.
+        fresh: bool,
+    },
+    Remove {
+        group: SiteGroup,
+        account: AccountId,
+    },
+}
+
+/// A step that is due.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    pub(super) ix: usize,
+    pub(super) step: &'a Step,
+    pub(super) id: StepId,
+    pub(super) target: Target,
+    /// An earlier run may have sent it.
+    pub(super) reopened: bool,
+}
+
+/// How a step ended, for the order of the rest.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Done,
+    Failed(Failure),
+    /// Not known; the journal keeps it open for the next run.
+    Open(Failure),
+    /// The store failed.
+    Broken(Failure),
+}
+
+#[derive(Debug)]
+pub(super) struct Performed {
+    pub(super) ix: usize,
+    /// The group whose members were written, or may have been.
+    pub(super) group_id: Option<SiteGroupId>,
+    pub(super) verdict: Verdict,
+    pub(super) changes: Vec<MemoryChange>,
+    pub(super) account: Option<Account>,
+    pub(super) group: Option<SiteGroup>,
+}
+
+/// What a call came to.
+struct Call {
+    verdict: Verdict,
+    outcome: Outcome,
+    attempts: u32,
+    answer: String,
+    changes: Vec<MemoryChange>,
+    account: Option<Account>,
+    group: Option<SiteGroup>,
+}
+
+impl Call {
+    fn done(outcome: Outcome, attempts: u32, answer: impl Into<String>, changes: Vec<MemoryChange>) -> Self {
+        let (answer, account, group) = (answer.into(), None, None);
+        Self { verdict: Verdict::Done, outcome, attempts, answer, changes, account, group }
+    }
+
+    fn failed(attempts: u32, failure: Failure) -> Self {
+        let answer = format!("{}: {}", failure.code, failure.message);
+        let verdict = Verdict::Failed(failure);
+        let (changes, account, group) = (Vec::new(), None, None);
+        Self { verdict, outcome: Outcome::Failed, attempts, answer, changes, account, group }
+    }
+
+    fn open(attempts: u32, failure: Failure) -> Self {
+        let mut call = Self::failed(attempts, failure);
+        call.outcome = Outcome::Intent;
+        if let Verdict::Failed(failure) = call.verdict {
+            call.verdict = Verdict::Open(failure);
+        }
+        call
+    }
+}
+
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// Intent, call, outcome. The call is not sent unless the intent is on disk.
+    pub(super) async fn perform(
+        &self,
+        job: Job<'_>,
+        run: &RunId,
+        stop: &CancellationToken,
+        world: &World,
+    ) -> Performed {
+        let broken = |verdict| Performed {
+            ix: job.ix,
+            group_id: None,
+            verdict,
+            changes: Vec::new(),
+            account: None,
+            group: None,
+        };
+        let Some(intent) = intent(job.step, &job.target) else {
+            return broken(Verdict::Failed(unidentified()));
+        };
+        let (store, clock) = (&self.ports.store, &self.ports.clock);
+        let kind = job.step.action.kind();
+        if let Err(failure) = store.intend(run, &job.id, kind, &intent, clock.now()).await {
+            return broken(Verdict::Broken(failure));
+        }
+        let call = match (&job.target, &intent) {
+            (Target::Invite, _) => self.invite(&job, stop, world).await,
+            (Target::CreateGroup, _) => self.create_group(&job, world).await,
+            (Target::Adopt(group), Intent::AdoptGroup { group: directory, .. }) => {
+                let change = MemoryChange::LinkGroup(GroupLink {
+                    directory: directory.clone(),
+                    group: group.id.clone(),
+                    name: group.name.clone(),
+                    origin: Origin::Adopted,
+                });
+                let mut call =
+                    Call::done(Outcome::Done, 0, "taken under management; no request", vec![change]);
+                call.group = Some(group.clone());
+                call
+            }
+            (Target::Add { group, account, fresh }, _) => self.add(&job, group, account, *fresh, stop).await,
+            (Target::Remove { group, account }, _) => self.remove(&job, group, account).await,
+            (Target::Adopt(_), _) => Call::failed(0, unidentified()),
+        };
+        let written = call.outcome == Outcome::Done;
+        let end = StepEnd {
+            step: job.id.clone(),
+            outcome: call.outcome,
+            attempts: call.attempts,
+            answer: call.answer.clone(),
+            at: clock.now(),
+            changes: call.changes.clone(),
+            audit: written.then(|| AuditNote {
+                actor: "entrain".into(),
+                action: kind.as_str().into(),
+                object: object_of(job.step),
+                detail: format!("{}; {}", job.step.reason, call.answer),
+            }),
+        };
+        if let Err(failure) = store.settle(run, &end).await {
+            return broken(Verdict::Broken(failure));
+        }
+        let group_id = match &job.target {
+            Target::Add { group, .. } | Target::Remove { group, .. } => Some(group.id.clone()),
+            Target::Invite | Target::CreateGroup | Target::Adopt(_) => None,
+        };
+        Performed {
+            ix: job.ix,
+            group_id,
+            verdict: call.verdict,
+            changes: call.changes,
+            account: call.account,
+            group: call.group,
+        }
+    }
+
+    async fn invite(&self, job: &Job<'_>, stop: &CancellationToken, world: &World) -> Call {
+        let Action::CreateUser { person, address } = &job.step.action else {
+            return Call::failed(0, unidentified());
+        };
+        let Some(user) = &person.directory_id else { return Call::failed(0, unidentified()) };
+        let (account, how) = match self.ports.site.invite(address, &self.rules.products).await {
+            Ok(account) => (account, "invited"),
+            Err(failure) if failure.class == FailureClass::Unclear => {
+                match self.await_account(address, &person.name, self.options.patience, stop).await {
+                    Ok(Some(account)) => (account, "invited; the answer was lost, the account was found"),
+                    Ok(None) => return Call::open(1, not_seen(&failure, "an invitation may have been sent")),
+                    Err(broken) => return Call::open(1, broken),
+                }
+            }
+            Err(failure) => return Call::failed(1, failure),
+        };
+        if account.kind != AccountKind::Person || owner(world, &account, user).is_some() {
+            let other = owner(world, &account, user);
+            let whose = other.map_or_else(
+                || "not a person's".to_owned(),
+                |other| format!("linked to the directory user {other}"),
+            );
+            return Call::failed(
+                1,
+                Failure::new(
+                    FailureCode::SiteRefused,
+                    FailureClass::Object,
+                    format!("the address leads to the account {}, which is {whose}", account.id),
+                    "give the person an address of their own, or unlink the other",
+                ),
+            );
+        }
+        let before = world.site.account(&account.id).is_some();
+        let (origin, outcome, how) = if before && !job.reopened {
+            (Origin::Found, Outcome::AlreadyDone, "the account existed already")
+        } else {
+            (Origin::Created, Outcome::Done, how)
+        };
+        let change = link_user(user, &account, address, origin);
+        let mut call = Call::done(outcome, 1, format!("{how}: account {}", account.id), vec![change]);
+        call.account = Some(account);
+        call
+    }
+
+    async fn create_group(&self, job: &Job<'_>, world: &World) -> Call {
+        let Action::CreateGroup { group: wanted } = &job.step.action else {
+            return Call::failed(0, unidentified());
+        };
+        let made = |group: SiteGroup, answer: String| {
+            let change = link_group(&wanted.directory_id, &group, Origin::Created);
+            let mut call = Call::done(Outcome::Done, 1, answer, vec![change]);
+            call.group = Some(group);
+            call
+        };
+        let failure = match self.ports.site.create_group(&wanted.name).await {
+            Ok(group) => {
+                let answer = format!("created: group {}", group.id);
+                return made(group, answer);
+            }
+            Err(failure) => failure,
+        };
+        let lost = failure.class == FailureClass::Unclear;
+        let ours = job.reopened && failure.code == FailureCode::SiteNameTaken;
+        if !lost && !ours {
+            return Call::failed(1, failure);
+        }
+        let found = match self.await_group(&wanted.name).await {
+            Ok(found) => found,
+            Err(broken) => return Call::open(1, broken),
+        };
+        match found {
+            // There before: whatever became of the call, this one is somebody else's.
+            Some(group) if world.site.group(&group.id).is_some() => Call::failed(1, failure),
+            Some(group) => match self.is_empty(&group).await {
+                Ok(true) => {
+                    let answer = format!("created; the answer was lost, the group was found: {}", group.id);
+                    made(group, answer)
+                }
+                Ok(false) => Call::failed(1, failure),
+                Err(broken) => Call::open(1, broken),
+            },
+            None => Call::open(1, not_seen(&failure, "the group may have been created")),
+        }
+    }
+
+    async fn add(
+        &self,
+        job: &Job<'_>,
+        group: &SiteGroup,
+        account: &AccountId,
+        fresh: bool,
+        stop: &CancellationToken,
+    ) -> Call {
+        let own = |origin| {
+            vec![MemoryChange::OwnMembership { group: group.id.clone(), account: account.clone(), origin }]
+        };
+        let mut lag = LAG.into_iter();
+        let mut attempts = 0;
+        let mut unclear = false;
+        loop {
+            attempts += 1;
+            match self.ports.site.add_member(group, account).await {
+                Ok(Added::Now) => return Call::done(Outcome::Done, attempts, "added", own(Origin::Created)),
+                // It was no member when this was planned, so the lost call, or the killed run's, was the one.
+                Ok(Added::Already) if unclear || job.reopened => {
+                    let answer = "added; an earlier answer was lost, the repetition found it done";
+                    return Call::done(Outcome::Done, attempts, answer, own(Origin::Created));
+                }
+                Ok(Added::Already) => {
+                    return Call::done(
+                        Outcome::AlreadyDone,
+                        attempts,
+                        "was a member already",
+                        own(Origin::Found),
+                    );
+                }
+                Err(failure) if failure.class == FailureClass::Unclear => {
+                    if unclear {
+                        return Call::open(
+                            attempts,
+                            not_seen(&failure, "the membership may have been added"),
+                        );
+                    }
+                    unclear = true;
+                }
+                Err(failure) if fresh && failure.code == FailureCode::SiteObjectUnknown => match lag.next() {
+                    Some(pause) if self.pause(pause, stop).await => {}
+                    _ => return Call::failed(attempts, not_known_yet(&failure)),
+                },
+                // A definite refusal after a lost answer says nothing about the lost call.
+                Err(failure) if unclear => return Call::open(attempts, failure),
+                Err(failure) => return Call::failed(attempts, failure),
+            }
+        }
+    }
+
+    async fn remove(&self, job: &Job<'_>, group: &SiteGroup, account: &AccountId) -> Call {
+        let change = MemoryChange::DisownMembership { group: group.id.clone(), account: account.clone() };
+        let mut attempts = 0;
+        let mut unclear = false;
+        loop {
+            attempts += 1;
+            match self.ports.site.remove_member(group, account).await {
+                Ok(Removed::Now) => return Call::done(Outcome::Done, attempts, "removed", vec![change]),
+                Ok(Removed::Already) if unclear || job.reopened => {
+                    let answer = "removed; an earlier answer was lost, the repetition found it done";
+                    return Call::done(Outcome::Done, attempts, answer, vec![change]);
+                }
+                Ok(Removed::Already) => {
+                    return Call::done(
+                        Outcome::AlreadyDone,
+                        attempts,
+                        "was no member any more",
+                        vec![change],
+                    );
+                }
+                Err(failure) if failure.class == FailureClass::Unclear => {
+                    if unclear {
+                        return Call::open(
+                            attempts,
+                            not_seen(&failure, "the membership may have been removed"),
+                        );
+                    }
+                    unclear = true;
+                }
+                Err(failure) if unclear => return Call::open(attempts, failure),
+                Err(failure) => return Call::failed(attempts, failure),
+            }
+        }
+    }
+}
+
+fn intent(step: &Step, target: &Target) -> Option<Intent> {
+    Some(match (&step.action, target) {
+        (Action::CreateUser { person, address }, Target::Invite) => Intent::CreateUser {
+            user: person.directory_id.clone()?,
+            address: address.clone(),
+            name: person.name.to_string(),
+        },
+        (Action::CreateGroup { group }, Target::CreateGroup) => {
+            Intent::CreateGroup { group: group.directory_id.clone(), name: group.name.to_string() }
+        }
+        (Action::AdoptGroup { group, site_id }, Target::Adopt(_)) => Intent::AdoptGroup {
+            group: group.directory_id.clone(),
+            site_group: site_id.clone(),
+            name: group.name.to_string(),
+        },
+        (Action::AddMember { .. }, Target::Add { group, account, .. }) => {
+            Intent::AddMember { group: group.id.clone(), account: account.clone() }
+        }
+        (Action::RemoveMember { .. }, Target::Remove { group, account }) => {
+            Intent::RemoveMember { group: group.id.clone(), account: account.clone() }
+        }
+        _ => return None,
+    })
+}
+
+fn unidentified() -> Failure {
+    Failure::new(
+        FailureCode::Internal,
+        FailureClass::Object,
+        "the step does not say which object it is about",
+        "please report this with the output of entrain plan --json",
+    )
+}
+
+fn not_seen(failure: &Failure, what: &str) -> Failure {
+    Failure::new(
+        FailureCode::WriteUnclear,
+        FailureClass::Unclear,
+        format!("{what}, but its answer was lost ({}) and it does not show yet", failure.message),
+        "nothing; the next run looks it up before anything is repeated",
+    )
+}
+
+fn not_known_yet(failure: &Failure) -> Failure {
+    Failure {
+        remedy: "nothing; the site is slow to show what was just made, the next run goes on from here".into(),
+        ..failure.clone()
+    }
+}

@@ -1,0 +1,155 @@
+//! Reading back: what was written is read once more, and a fresh plan over it must be empty. Only then has a run
+//! converged. Reads may lag behind writes, so what still differs is read again, with patience; what was not written is
+//! not read.
+
+use std::collections::BTreeSet;
+
+use entrain_domain::Failure;
+use entrain_domain::FailureClass;
+use entrain_domain::model::{AccountId, SiteGroupId};
+use entrain_domain::plan::{Action, Plan, SeatForecast, SetAside, Step, plan};
+
+use crate::apply::Applied;
+use crate::ports::{Clock, Directory, Event, Ids, Progress, Site, Store};
+use crate::recover::Pauses;
+use crate::report::{Draft, object_of};
+use crate::run::{Engine, RunOptions, World, side_by_side};
+
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    pub(crate) async fn read_back(
+        &self,
+        draft: &mut Draft,
+        world: &mut World,
+        applied: &Applied,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        let mut groups: Vec<SiteGroupId> = applied.groups.iter().cloned().collect();
+        let mut pauses = Pauses::within(self.options.patience);
+        let mut missing: Vec<AccountId> = Vec::new();
+        let mut first = true;
+        let fresh = loop {
+            self.read_members(&mut world.site, groups).await?;
+            if first {
+                missing = self.not_covered(world, applied);
+                first = false;
+            }
+            missing = self.accounts_missing(missing).await?;
+            let fresh = plan(&world.input(&self.rules, options.approval));
+            groups = lagging(&fresh, applied);
+            if groups.is_empty() && missing.is_empty() {
+                break fresh;
+            }
+            progress.report(Event::Waiting {
+                what: format!(
+                    "the site to show what was written to {} objects",
+                    groups.len() + missing.len()
+                ),
+            });
+            match pauses.next() {
+                Some(pause) if self.pause(pause, &options.stop).await => {}
+                _ => break fresh,
+            }
+        };
+
+        for id in &missing {
+            let object = world.site.account(id).map_or_else(
+                || id.to_string(),
+                |account| {
+                    account
+                        .email
+                        .as_ref()
+                        .map_or_else(|| account.display_name.to_string(), ToString::to_string)
+                },
+            );
+            draft.set_aside.push(not_shown(object));
+        }
+        let mut open = 0;
+        for step in fresh.open_steps() {
+            open += 1;
+            if applied.done.contains(&step.id()) {
+                draft.set_aside.push(not_shown(object_of(step)));
+            }
+        }
+        if open > 0 || !missing.is_empty() {
+            draft.incomplete();
+        }
+        self.count_seats(draft, world, applied).await;
+        Ok(())
+    }
+
+    /// Invited accounts that no reading of members shows.
+    fn not_covered(&self, world: &World, applied: &Applied) -> Vec<AccountId> {
+        let shown: BTreeSet<&AccountId> = applied
+            .accounts
+            .iter()
+            .filter(|account| {
+                applied.groups.iter().any(|group| {
+                    world.site.members(group).and_then(|members| members.contains(account)) == Some(true)
+                })
+            })
+            .collect();
+        applied.accounts.iter().filter(|account| !shown.contains(account)).cloned().collect()
+    }
+
+    async fn accounts_missing(&self, accounts: Vec<AccountId>) -> Result<Vec<AccountId>, Failure> {
+        let answers = side_by_side(self.options.in_flight, accounts, |id| async move {
+            let account = self.ports.site.account(&id).await;
+            (id, account)
+        })
+        .await;
+        let mut missing = Vec::new();
+        for (id, account) in answers {
+            match account {
+                Ok(Some(_)) => {}
+                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Ok(None) | Err(_) => missing.push(id),
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Seats after a run that touched a group which grants some. The numbers are a service to the reader: when they
+    /// cannot be read, the forecast stands.
+    async fn count_seats(&self, draft: &mut Draft, world: &World, applied: &Applied) {
+        let products = &world.site.standing().products;
+        let granted = !self.rules.products.is_empty() && !applied.accounts.is_empty();
+        let touched = products.iter().any(|p| p.groups.iter().any(|group| applied.groups.contains(group)));
+        if !granted && !touched {
+            return;
+        }
+        if let Ok(standing) = self.ports.site.standing().await {
+            for product in standing.products {
+                let (used, limit) = match product.seats {
+                    entrain_domain::model::Seats::Limited { limit, used } => (used, Some(limit)),
+                    entrain_domain::model::Seats::Unlimited { used } => (used, None),
+                };
+                let before = draft.seats.get(&*product.key.0).map_or(used, |seats| seats.before);
+                draft.seats.insert(product.key.0.to_string(), SeatForecast { before, after: used, limit });
+            }
+        }
+    }
+}
+
+/// The groups for which a fresh plan asks again for what this run did.
+fn lagging(fresh: &Plan, applied: &Applied) -> Vec<SiteGroupId> {
+    let group = |step: &Step| match &step.action {
+        Action::RemoveMember { site_group, .. } => Some(site_group.clone()),
+        action => action.group().and_then(|group| group.site_id.clone()),
+    };
+    let lagging: BTreeSet<SiteGroupId> = fresh
+        .open_steps()
+        .filter(|step| applied.done.contains(&step.id()))
+        .filter_map(group)
+        .filter(|group| applied.groups.contains(group))
+        .collect();
+    lagging.into_iter().collect()
+}
+
+fn not_shown(object: String) -> SetAside {
+    SetAside {
+        object,
+        reason: "was written, but the site does not show it yet".into(),
+        remedy: "nothing; the next run looks again".into(),
+    }
+}

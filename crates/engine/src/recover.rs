@@ -1,0 +1,387 @@
+//! What an earlier run left open in its journal: calls that may have happened although nobody wrote down how they
+//! ended. They are looked up before anything is planned, so that nobody is invited twice, no group is made twice, and
+//! what was done is owned and explained.
+//!
+//! The rolls have been read when this begins; what they show needs no request. An invitation that they do not show is
+//! searched for with patience, because a fresh invitee is not found for a while (atlassian-cloud.md 12.1).
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use entrain_domain::Failure;
+use entrain_domain::memory::{GroupLink, MemoryChange, Origin, UserLink};
+use entrain_domain::model::{
+    Account, AccountKind, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroup, SiteMembers,
+};
+use entrain_domain::plan::{Lookup, StepId};
+use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
+use entrain_domain::{FailureClass, FailureCode};
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store};
+use crate::report::Draft;
+use crate::run::{Engine, World, fold, side_by_side, stopped};
+
+/// What became of the open entries.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// Entries of memberships, to be settled once the members are read.
+    memberships: Vec<OpenIntent>,
+    /// Settled as not done. Should the site nevertheless say "already", it was this call.
+    pub(crate) reopened: HashSet<StepId>,
+    /// Invitations that may be on their way: not repeated by this run.
+    pub(crate) parked: HashSet<StepId>,
+    settled: usize,
+}
+
+impl Recovered {
+    pub(crate) fn any(&self) -> bool {
+        self.settled > 0
+    }
+}
+
+/// What a look-up says of a creation.
+enum Found {
+    Account(Account),
+    Group(SiteGroup),
+    Nothing,
+}
+
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// Settles open creations of accounts and groups; what was made is put into the world.
+    pub(crate) async fn recover_creations(
+        &self,
+        world: &mut World,
+        draft: &mut Draft,
+        stop: &CancellationToken,
+        progress: &dyn Progress,
+    ) -> Result<Recovered, Failure> {
+        let open = self.ports.store.open_intents(&self.connection).await?;
+        let mut recovered = Recovered::default();
+        if open.is_empty() {
+            return Ok(recovered);
+        }
+        progress.report(Event::Waiting {
+            what: format!("{} calls of an earlier run to be looked up", open.len()),
+        });
+        let (memberships, creations): (Vec<_>, Vec<_>) = open.into_iter().partition(|open| {
+            matches!(open.entry.intent, Intent::AddMember { .. } | Intent::RemoveMember { .. })
+        });
+        recovered.memberships = memberships;
+
+        let seen: &World = world;
+        let found = side_by_side(self.options.in_flight, creations, |open| async move {
+            let found = match &open.entry.intent {
+                Intent::CreateUser { address, name, .. } => {
+                    self.lost_account(seen, &open, address, name, stop).await
+                }
+                Intent::CreateGroup { name, .. } => self.lost_group(seen, name).await,
+                _ => Ok(Found::Nothing),
+            };
+            (open, found)
+        })
+        .await;
+        if stop.is_cancelled() {
+            // A search cut short proves nothing; the entries stay open.
+            return Err(stopped());
+        }
+        for (open, found) in found {
+            let step = open.entry.step.clone();
+            match (&open.entry.intent, found?) {
+                (Intent::CreateUser { user, address, .. }, Found::Account(account)) => {
+                    match owner(world, &account, user) {
+                        Some(other) => {
+                            let answer =
+                                format!("the address leads to the account of the directory user {other}");
+                            self.close(draft, &open, Outcome::Failed, answer, Vec::new()).await?;
+                        }
+                        None => {
+                            let change = link_user(user, &account, address, Origin::Created);
+                            world.memory.apply(&change);
+                            let answer = format!("found after an interruption: account {}", account.id);
+                            world.site.put_account(account);
+                            self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                        }
+                    }
+                }
+                (Intent::CreateGroup { group, .. }, Found::Group(made)) => {
+                    let change = link_group(group, &made, Origin::Created);
+                    world.memory.apply(&change);
+                    let answer = format!("found after an interruption: group {}", made.id);
+                    world.site.put_members(made.id.clone(), SiteMembers::Complete(Vec::new()));
+                    world.site.put_group(made);
+                    self.close(draft, &open, Outcome::AlreadyDone, answer, vec![change]).await?;
+                }
+                (Intent::CreateUser { .. }, _) if open.entry.attempts > 0 && self.fresh(&open) => {
+                    recovered.parked.insert(step);
+                    continue;
+                }
+                _ => {
+                    let answer = "looked up after an interruption: it had not happened".to_owned();
+                    self.close(draft, &open, Outcome::NotDone, answer, Vec::new()).await?;
+                    recovered.reopened.insert(step);
+                }
+            }
+            recovered.settled += 1;
+        }
+        Ok(recovered)
+    }
+
+    /// Settles open memberships by the members just read. What is there counts as granted by the interrupted call:
+    /// it was not there when that call was planned.
+    pub(crate) async fn recover_memberships(
+        &self,
+        world: &mut World,
+        draft: &mut Draft,
+        mut recovered: Recovered,
+    ) -> Result<Recovered, Failure> {
+        let open = std::mem::take(&mut recovered.memberships);
+        let mut unread: Vec<_> = open
+            .iter()
+            .filter_map(|open| match &open.entry.intent {
+                Intent::AddMember { group, .. } | Intent::RemoveMember { group, .. } => Some(group.clone()),
+                _ => None,
+            })
+            .filter(|group| world.site.members(group).is_none())
+            .collect();
+        unread.sort_unstable();
+        unread.dedup();
+        self.read_members(&mut world.site, unread).await?;
+        for open in open {
+            let happened = match &open.entry.intent {
+                Intent::AddMember { group, account } => {
+                    let there = world.site.members(group).and_then(|members| members.contains(account));
+                    (there == Some(true)).then(|| MemoryChange::OwnMembership {
+                        group: group.clone(),
+                        account: account.clone(),
+                        origin: Origin::Created,
+                    })
+                }
+                Intent::RemoveMember { group, account } => {
+                    let there = world.site.members(group).and_then(|members| members.contains(account));
+                    (there == Some(false)).then(|| MemoryChange::DisownMembership {
+                        group: group.clone(),
+                        account: account.clone(),
+                    })
+                }
+                _ => None,
+            };
+            match happened {
+                Some(change) => {
+                    world.memory.apply(&change);
+                    let answer = "found done after an interruption".to_owned();
+                    self.close(draft, &open, Outcome::AlreadyDone, answer, vec![change]).await?;
+                }
+                None => {
+                    let answer = "looked up after an interruption: it had not happened".to_owned();
+                    self.close(draft, &open, Outcome::NotDone, answer, Vec::new()).await?;
+                    recovered.reopened.insert(open.entry.step.clone());
+                }
+            }
+            recovered.settled += 1;
+        }
+        Ok(recovered)
+    }
+
+    async fn close(
+        &self,
+        draft: &mut Draft,
+        open: &OpenIntent,
+        outcome: Outcome,
+        answer: String,
+        changes: Vec<MemoryChange>,
+    ) -> Result<(), Failure> {
+        let entry = &open.entry;
+        let audit = matches!(outcome, Outcome::Done | Outcome::AlreadyDone).then(|| AuditNote {
+            actor: "entrain".into(),
+            action: entry.kind.as_str().into(),
+            object: object_of(&entry.intent),
+            detail: format!("{answer}; journaled by run {} as {}", open.run, entry.step),
+        });
+        let end = StepEnd {
+            step: entry.step.clone(),
+            outcome,
+            attempts: entry.attempts.max(1),
+            answer,
+            at: self.ports.clock.now(),
+            changes,
+            audit,
+        };
+        self.ports.store.settle(&open.run, &end).await?;
+        draft.settled_earlier(&open.run, &entry.step, outcome);
+        Ok(())
+    }
+
+    fn age(&self, open: &OpenIntent) -> Duration {
+        // A clock that was set back makes the entry look new, which only makes the search longer.
+        Duration::try_from(self.ports.clock.now().duration_since(open.entry.at)).unwrap_or(Duration::ZERO)
+    }
+
+    fn fresh(&self, open: &OpenIntent) -> bool {
+        self.age(open) < self.options.quarantine
+    }
+
+    async fn lost_account(
+        &self,
+        world: &World,
+        open: &OpenIntent,
+        address: &EmailAddress,
+        name: &str,
+        stop: &CancellationToken,
+    ) -> Result<Found, Failure> {
+        let shown: Vec<&Account> =
+            world.site.accounts_by_email(address).filter(|a| a.kind == AccountKind::Person).collect();
+        if let [account] = shown.as_slice() {
+            return Ok(Found::Account((*account).clone()));
+        }
+        let patience = self.options.patience.saturating_sub(self.age(open));
+        let found = self.await_account(address, name, patience, stop).await?;
+        Ok(found.map_or(Found::Nothing, Found::Account))
+    }
+
+    /// Searches for the one account of an address until it shows, the patience ends, or the run is stopped. Only a
+    /// broken connection is an error; a search that fails for another reason is tried again.
+    pub(crate) async fn await_account(
+        &self,
+        address: &EmailAddress,
+        name: &str,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Option<Account>, Failure> {
+        let mut pauses = Pauses::within(patience);
+        loop {
+            match self.ports.site.find_accounts(address).await {
+                Ok(hits) => {
+                    if let Lookup::One(id) = fold(hits.clone(), address, name) {
+                        return Ok(hits.into_iter().find(|account| account.id == id));
+                    }
+                }
+                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(_) => {}
+            }
+            match pauses.next() {
+                Some(pause) if self.pause(pause, stop).await => {}
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    async fn lost_group(&self, world: &World, name: &str) -> Result<Found, Failure> {
+        let shown: Vec<&SiteGroup> = world.site.groups_by_name(name).filter(|g| *g.name == *name).collect();
+        let found = match shown.as_slice() {
+            [group] => Some((*group).clone()),
+            [] => self.await_group(name).await?,
+            _ => None,
+        };
+        match found {
+            Some(group) if world.memory.group_of(&group.id).is_none() && self.is_empty(&group).await? => {
+                Ok(Found::Group(group))
+            }
+            _ => Ok(Found::Nothing),
+        }
+    }
+
+    /// Searches for the one group of exactly this name; groups show within a second or two.
+    pub(crate) async fn await_group(&self, name: &str) -> Result<Option<SiteGroup>, Failure> {
+        let mut pauses = Pauses::within(Duration::from_secs(3).min(self.options.patience));
+        loop {
+            match self.ports.site.find_groups(name).await {
+                Ok(mut groups) => {
+                    groups.retain(|group| *group.name == *name);
+                    if groups.len() == 1 {
+                        return Ok(groups.pop());
+                    }
+                }
+                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(_) => {}
+            }
+            match pauses.next() {
+                Some(pause) => self.ports.clock.sleep(pause).await,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Whether a group has no member: one that has is not what an interrupted call made.
+    pub(crate) async fn is_empty(&self, group: &SiteGroup) -> Result<bool, Failure> {
+        match self.ports.site.members(&group.id).await {
+            Ok(members) => Ok(members.is_empty()),
+            Err(failure) if failure.code == FailureCode::SiteObjectUnknown => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Waits; false when the run was stopped meanwhile.
+    pub(crate) async fn pause(&self, time: Duration, stop: &CancellationToken) -> bool {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            () = self.ports.clock.sleep(time) => true,
+        }
+    }
+}
+
+/// Pauses of 1, 2, 3 … 10, 10 … seconds, together no longer than a patience.
+#[derive(Debug)]
+pub(crate) struct Pauses {
+    next: Duration,
+    left: Duration,
+}
+
+impl Pauses {
+    pub(crate) fn within(patience: Duration) -> Self {
+        Self { next: Duration::from_secs(1), left: patience }
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.left.is_zero() {
+            return None;
+        }
+        let pause = self.next.min(self.left);
+        self.left -= pause;
+        self.next = (self.next + Duration::from_secs(1)).min(Duration::from_secs(10));
+        Some(pause)
+    }
+}
+
+/// The other directory user whom an account is linked to, if there is one.
+pub(crate) fn owner(world: &World, account: &Account, user: &DirectoryUserId) -> Option<DirectoryUserId> {
+    world.memory.user_of(&account.id).filter(|owner| *owner != user).cloned()
+}
+
+pub(crate) fn link_user(
+    user: &DirectoryUserId,
+    account: &Account,
+    address: &EmailAddress,
+    origin: Origin,
+) -> MemoryChange {
+    MemoryChange::LinkUser(UserLink {
+        user: user.clone(),
+        account: account.id.clone(),
+        address: Some(address.as_str().into()),
+        origin,
+    })
+}
+
+pub(crate) fn link_group(directory: &DirectoryGroupId, group: &SiteGroup, origin: Origin) -> MemoryChange {
+    MemoryChange::LinkGroup(GroupLink {
+        directory: directory.clone(),
+        group: group.id.clone(),
+        name: group.name.clone(),
+        origin,
+    })
+}
+
+fn object_of(intent: &Intent) -> String {
+    match intent {
+        Intent::CreateUser { address, name, .. } => format!("{name} <{address}>"),
+        Intent::CreateGroup { name, .. } | Intent::AdoptGroup { name, .. } => format!("group “{name}”"),
+        Intent::AddMember { group, account } | Intent::RemoveMember { group, account } => {
+            format!("account {account} in group {group}")
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What a plan and a run look like from outside: the JSON of the contract, labels for people, and the report of a run
+//! while it is being put together.
+
+use std::collections::{BTreeMap, HashSet};
+
+use entrain_domain::Failure;
+use entrain_domain::model::RunId;
+use entrain_domain::plan::{Action, Person, Plan, SeatForecast, SetAside, Step, StepId, StepKind, Undo};
+use entrain_domain::run::{
+    AuditNote, JournalEntry, Outcome, RequestCounts, RunReport, RunStatus, StepCount, Trigger,
+};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// The plan as `entrain plan --json` prints it (contract, "Other results").
+pub fn plan_document(plan: &Plan, connection: &str, requests: RequestCounts) -> Value {
+    let status = if !plan.held.is_empty() {
+        "held"
+    } else if plan.is_empty() {
+        "nothing"
+    } else {
+        "changes"
+    };
+    json!({
+        "connection": connection,
+        "digest": plan.digest,
+        "status": status,
+        "steps": plan.steps.iter().map(step_document).collect::<Vec<_>>(),
+        "summary": plan.tally(),
+        "held": plan.held,
+        "set_aside": plan.set_aside,
+        "seats": seats(plan),
+        "requests": requests,
+    })
+}
+
+fn step_document(step: &Step) -> Value {
+    let mut document = Map::new();
+    document.insert("id".into(), json!(step.id()));
+    document.insert("kind".into(), json!(step.action.kind()));
+    if let Some(person) = step.action.person() {
+        document.insert("user".into(), json!(**person));
+    }
+    if let Some(group) = step.action.group() {
+        document.insert("group".into(), json!(**group));
+    }
+    document.insert("reason".into(), json!(step.reason.to_string()));
+    document.insert("undoable".into(), json!(step.undo() == Undo::Possible));
+    if let Some(guard) = step.hold {
+        document.insert("held_by".into(), json!(guard));
+    }
+    Value::Object(document)
+}
+
+/// Seats by product key, as the report lists them.
+pub(crate) fn seats(plan: &Plan) -> BTreeMap<String, SeatForecast> {
+    plan.seats.iter().map(|(key, forecast)| (key.0.to_string(), *forecast)).collect()
+}
+
+fn person_label(person: &Person) -> String {
+    match &person.mail {
+        Some(mail) => format!("{} <{mail}>", person.name),
+        None => person.name.to_string(),
+    }
+}
+
+/// The object of a step, as a person knows it.
+pub fn object_of(step: &Step) -> String {
+    match &step.action {
+        Action::CreateUser { person, .. } => person_label(person),
+        Action::CreateGroup { group } | Action::AdoptGroup { group, .. } => format!("group “{}”", group.name),
+        Action::AddMember { group, person } | Action::RemoveMember { group, person, .. } => {
+            format!("{} in group “{}”", person_label(person), group.name)
+        }
+    }
+}
+
+/// What went wrong with an object, said as something that was set aside.
+pub(crate) fn aside(object: String, failure: &Failure) -> SetAside {
+    SetAside { object, reason: failure.message.clone(), remedy: failure.remedy.clone() }
+}
+
+/// What a run did, while it does it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) run: RunId,
+    pub(crate) trigger: Trigger,
+    pub(crate) started_at: Timestamp,
+    /// What the same run had journaled before it was killed.
+    pub(crate) earlier: Vec<JournalEntry>,
+    pub(crate) steps: BTreeMap<StepKind, StepCount>,
+    pub(crate) held: Vec<entrain_domain::plan::Held>,
+    pub(crate) set_aside: Vec<SetAside>,
+    pub(crate) seats: BTreeMap<String, SeatForecast>,
+    pub(crate) digest: Option<entrain_domain::plan::Digest>,
+    pub(crate) error: Option<Failure>,
+    pub(crate) ending: Ending,
+}
+
+/// How far the work got, guards and what was set aside not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everything that was open was done and read back.
+    Whole,
+    /// Some of it was not.
+    Incomplete,
+    /// None of it could be.
+    Failed,
+}
+
+impl Draft {
+    pub(crate) fn new(
+        run: RunId,
+        trigger: Trigger,
+        started_at: Timestamp,
+        earlier: Vec<JournalEntry>,
+    ) -> Self {
+        Self {
+            run,
+            trigger,
+            started_at,
+            earlier,
+            steps: BTreeMap::new(),
+            held: Vec::new(),
+            set_aside: Vec::new(),
+            seats: BTreeMap::new(),
+            digest: None,
+            error: None,
+            ending: Ending::Whole,
+        }
+    }
+
+    /// Takes over what the plan says before anything is done.
+    pub(crate) fn take_plan(&mut self, plan: &Plan) {
+        for (kind, tally) in plan.tally() {
+            let count = self.steps.entry(kind).or_default();
+            count.planned += tally.planned;
+            count.held += tally.held;
+        }
+        self.held.clone_from(&plan.held);
+        self.set_aside.extend(plan.set_aside.iter().cloned());
+        self.seats = seats(plan);
+        self.digest = Some(plan.digest.clone());
+        // What this very run did before it was killed counts as well, unless it has to be done again.
+        let again: HashSet<StepId> = plan.steps.iter().map(Step::id).collect();
+        for entry in &self.earlier {
+            if matches!(entry.outcome, Outcome::Done | Outcome::AlreadyDone) && !again.contains(&entry.step) {
+                let count = self.steps.entry(entry.kind).or_default();
+                count.planned += 1;
+                count.done += 1;
+            }
+        }
+    }
+
+    /// Corrects the journal of the killed run after its open entries were looked up.
+    pub(crate) fn settled_earlier(&mut self, run: &RunId, step: &StepId, outcome: Outcome) {
+        if *run == self.run {
+            if let Some(entry) = self.earlier.iter_mut().find(|entry| entry.step == *step) {
+                entry.outcome = outcome;
+            }
+        }
+    }
+
+    pub(crate) fn done(&mut self, kind: StepKind) {
+        self.steps.entry(kind).or_default().done += 1;
+    }
+
+    pub(crate) fn failed(&mut self, kind: StepKind) {
+        self.steps.entry(kind).or_default().failed += 1;
+    }
+
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        let anything_done = self.steps.values().any(|count| count.done > 0);
+        self.ending = if anything_done { Ending::Incomplete } else { Ending::Failed };
+        self.error = Some(failure);
+    }
+
+    pub(crate) fn incomplete(&mut self) {
+        if self.ending == Ending::Whole {
+            self.ending = Ending::Incomplete;
+        }
+    }
+
+    fn status(&self) -> RunStatus {
+        let unfinished = self.steps.values().any(|count| count.failed > 0) || !self.set_aside.is_empty();
+        match self.ending {
+            Ending::Failed => RunStatus::Failed,
+            _ if !self.held.is_empty() => RunStatus::Held,
+            Ending::Whole if !unfinished => RunStatus::Converged,
+            Ending::Whole | Ending::Incomplete => RunStatus::Partial,
+        }
+    }
+
+    pub(crate) fn finish(self, connection: &str, requests: RequestCounts, now: Timestamp) -> RunReport {
+        let duration_ms = u64::try_from(now.duration_since(self.started_at).as_millis()).unwrap_or(0);
+        RunReport {
+            status: self.status(),
+            run_id: self.run,
+            connection: connection.to_owned(),
+            trigger: self.trigger,
+            steps: self.steps,
+            requests,
+            held: self.held,
+            set_aside: self.set_aside,
+            seats: self.seats,
+            digest: self.digest,
+            error: self.error,
+            started_at: self.started_at,
+            duration_ms,
+        }
+    }
+}
+
+/// The audit entry of a run's end.
+pub(crate) fn end_note(report: &RunReport) -> AuditNote {
+    let (mut done, mut failed) = (0, 0);
+    for count in report.steps.values() {
+        done += count.done;
+        failed += count.failed;
+    }
+    let detail = match &report.error {
+        Some(failure) => format!("{}: {}", report.status.as_str(), failure.message),
+        None => format!(
+            "{}: {done} done, {failed} failed, {} set aside, {} guards hold",
+            report.status.as_str(),
+            report.set_aside.len(),
+            report.held.len()
+        ),
+    };
+    AuditNote {
+        actor: "entrain".into(),
+        action: "run_ended".into(),
+        object: report.run_id.to_string(),
+        detail,
+    }
+}

@@ -1,0 +1,353 @@
+//! One run as a resumable state machine: claim, read, settle what an earlier run left open, plan, verify, apply, read
+//! back, report. Every passage is stored before the next begins, so that a run killed anywhere is taken up by the next
+//! start under its own id: the journal is looked up first, then both sides are read afresh and planned afresh.
+
+mod read;
+
+use std::time::Duration;
+
+use entrain_domain::plan::{Approval, Plan, StepKind, plan};
+use entrain_domain::run::{Phase, RequestCounts, RunReport, Trigger};
+use entrain_domain::verify::verify;
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use read::{World, fold, side_by_side};
+
+use crate::error::EngineError;
+use crate::ports::{ClaimError, Clock, Directory, Event, Ids, Progress, Site, Store};
+use crate::recover::Recovered;
+use crate::report::{Draft, end_note, plan_document};
+use crate::saved_plan::Expected;
+use entrain_domain::policy::Rules;
+
+/// What an engine works with.
+#[derive(Debug)]
+pub struct Ports<D, S, T, C, I> {
+    /// The directory.
+    pub directory: D,
+    /// The site.
+    pub site: S,
+    /// What is remembered.
+    pub store: T,
+    /// Time.
+    pub clock: C,
+    /// Fresh ids.
+    pub ids: I,
+}
+
+/// How hard an engine tries.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Calls in flight for each kind of step, and for reading members and look-ups. The client's budgets set the
+    /// pace; this only has to be enough to fill them at the latency observed.
+    pub in_flight: usize,
+    /// How long a read may lag behind a write before the run says that it does not see it (atlassian-cloud.md 12.1:
+    /// poll up to 60 s).
+    pub patience: Duration,
+    /// For how long after its answer was lost an invitation that nobody finds is not repeated.
+    pub quarantine: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { in_flight: 32, patience: Duration::from_secs(60), quarantine: Duration::from_secs(15 * 60) }
+    }
+}
+
+/// What to do when another run holds the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Refuse, naming the holder.
+    No,
+    /// Wait this long, then refuse.
+    For(Duration),
+}
+
+/// One run, as asked for.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// What started it.
+    pub trigger: Trigger,
+    /// What a person released.
+    pub approval: Approval,
+    /// What to do when another run is under way.
+    pub wait: Wait,
+    /// The plan that a fresh one must equal, for a saved plan.
+    pub expect: Option<Expected>,
+    /// Stops the run at the next step boundary.
+    pub stop: CancellationToken,
+}
+
+impl RunOptions {
+    /// An ordinary run: nothing released, no waiting, no saved plan.
+    pub fn new(trigger: Trigger) -> Self {
+        Self {
+            trigger,
+            approval: Approval::None,
+            wait: Wait::No,
+            expect: None,
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+/// A plan that was made and not applied.
+#[derive(Debug)]
+pub struct Preview {
+    /// The plan.
+    pub plan: Plan,
+    /// Requests that reading took.
+    pub requests: RequestCounts,
+    /// The plan as JSON, as the contract has it.
+    pub document: serde_json::Value,
+}
+
+/// The engine of one connection.
+#[derive(Debug)]
+pub struct Engine<D, S, T, C, I> {
+    pub(crate) ports: Ports<D, S, T, C, I>,
+    pub(crate) rules: Rules,
+    pub(crate) connection: String,
+    pub(crate) holder: String,
+    pub(crate) options: Options,
+}
+
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// The engine of a connection. `holder` is how its runs name themselves to others: host, process.
+    pub fn new(ports: Ports<D, S, T, C, I>, rules: Rules, connection: String, holder: String) -> Self {
+        Self { ports, rules, connection, holder, options: Options::default() }
+    }
+
+    /// The same engine with other options.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Reads both sides and plans; writes nothing, neither to the site nor to the store, and needs no claim.
+    pub async fn preview(&self, approval: Approval, progress: &dyn Progress) -> Result<Preview, Failure> {
+        let before = self.requests();
+        let mut world = self.read_rolls(progress).await?;
+        self.read_rest(&mut world).await?;
+        let plan = self.sound_plan(&world, approval)?;
+        let requests = since(before, self.requests());
+        let document = plan_document(&plan, &self.connection, requests);
+        Ok(Preview { plan, requests, document })
+    }
+
+    /// One run. Fails only when it could not begin, or when its end could not be stored; whatever else goes wrong is
+    /// in the report.
+    pub async fn run(&self, options: RunOptions, progress: &dyn Progress) -> Result<RunReport, Failure> {
+        let claim = self.claim(options.wait, progress).await?;
+        let before = self.requests();
+        let store = &self.ports.store;
+        let mut draft = match store.unfinished(&self.connection).await? {
+            Some(left) => {
+                tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
+                Draft::new(left.id, left.trigger, left.started_at, left.journal)
+            }
+            None => {
+                let (run, now) = (self.ports.ids.run_id(), self.ports.clock.now());
+                store.begin(&run, &self.connection, options.trigger, now).await?;
+                Draft::new(run, options.trigger, now, Vec::new())
+            }
+        };
+        if let Err(failure) = self.go(&mut draft, &options, progress).await {
+            if failure.code == FailureCode::Stopped {
+                self.say_stopped(&mut draft, 0);
+            } else {
+                draft.fail(failure);
+            }
+        }
+        let report = draft.finish(&self.connection, since(before, self.requests()), self.ports.clock.now());
+        store.end(&report, end_note(&report)).await?;
+        progress.report(Event::Phase(Phase::Ended));
+        drop(claim);
+        Ok(report)
+    }
+
+    async fn claim(&self, wait: Wait, progress: &dyn Progress) -> Result<T::Claim, Failure> {
+        let patience = match wait {
+            Wait::No => Duration::ZERO,
+            Wait::For(time) => time,
+        };
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.ports.store.claim(&self.connection, &self.holder).await {
+                Ok(claim) => return Ok(claim),
+                Err(ClaimError::Failed(failure)) => return Err(failure),
+                Err(ClaimError::Busy(busy)) if waited >= patience => {
+                    return Err(EngineError::Busy {
+                        connection: self.connection.clone(),
+                        holder: busy.holder,
+                    }
+                    .into());
+                }
+                Err(ClaimError::Busy(busy)) => {
+                    progress.report(Event::Waiting { what: format!("another run to end: {}", busy.holder) });
+                    let pause = Duration::from_secs(1).min(patience - waited);
+                    self.ports.clock.sleep(pause).await;
+                    waited += pause;
+                }
+            }
+        }
+    }
+
+    /// Everything between a run's beginning and its end.
+    async fn go(
+        &self,
+        draft: &mut Draft,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        let store = &self.ports.store;
+        store.phase(&draft.run, Phase::Reading, None).await?;
+        let mut world = until_stopped(&options.stop, self.read_rolls(progress)).await?;
+        let recovered = self.recover_creations(&mut world, draft, &options.stop, progress).await?;
+        until_stopped(&options.stop, self.read_rest(&mut world)).await?;
+        let recovered = self.recover_memberships(&mut world, draft, recovered).await?;
+        if recovered.any() {
+            world.history = store.history(&self.connection, self.ports.clock.now()).await?;
+        }
+
+        let plan = self.sound_plan(&world, options.approval)?;
+        if let Some(expected) = &options.expect {
+            expected.met_by(&plan)?;
+        }
+        draft.take_plan(&plan);
+        let document = plan_document(&plan, &self.connection, RequestCounts::default()).to_string();
+        store.phase(&draft.run, Phase::Planned, Some(&document)).await?;
+        let open = plan.open_steps().count();
+        progress.report(Event::Planned { steps: open, held: plan.steps.len() - open });
+        if plan.held.iter().any(|held| held.guard.holds_everything()) {
+            // Nothing is learnt either: the guards of the next run must compare with what was, not with this.
+            return Ok(());
+        }
+
+        store.learn(&self.connection, &plan.records, &world.directory).await?;
+        for change in &plan.records {
+            world.memory.apply(change);
+        }
+        if open == 0 {
+            return Ok(());
+        }
+        self.may_write(&world, &plan)?;
+        self.write(draft, &mut world, &plan, &recovered, options, progress).await
+    }
+
+    /// The plan, with the second opinion's consent.
+    fn sound_plan(&self, world: &World, approval: Approval) -> Result<Plan, Failure> {
+        let input = world.input(&self.rules, approval);
+        let plan = plan(&input);
+        let findings = verify(&input, &plan);
+        if findings.is_empty() { Ok(plan) } else { Err(EngineError::Unsound(findings).into()) }
+    }
+
+    /// Refuses to begin writing what the technical account has no right to write, where that is known for certain.
+    fn may_write(&self, world: &World, plan: &Plan) -> Result<(), Failure> {
+        let standing = world.site.standing();
+        for step in plan.open_steps() {
+            match step.action.kind() {
+                StepKind::CreateUser if standing.administer == Some(false) => {
+                    return Err(EngineError::RightMissing("Administer Jira").into());
+                }
+                StepKind::CreateGroup | StepKind::AddMember | StepKind::RemoveMember
+                    if standing.site_admin == Some(false) =>
+                {
+                    return Err(
+                        EngineError::RightMissing("site administration, which writing groups needs").into()
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        draft: &mut Draft,
+        world: &mut World,
+        plan: &Plan,
+        recovered: &Recovered,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        let store = &self.ports.store;
+        if options.stop.is_cancelled() {
+            return Err(stopped());
+        }
+        store.phase(&draft.run, Phase::Applying, None).await?;
+        progress.report(Event::Phase(Phase::Applying));
+        let applied = self.apply(draft, world, plan, recovered, &options.stop, progress).await?;
+        if options.stop.is_cancelled() {
+            return Ok(());
+        }
+        if applied.touched() {
+            store.phase(&draft.run, Phase::Verifying, None).await?;
+            progress.report(Event::Phase(Phase::Verifying));
+            self.read_back(draft, world, &applied, options, progress).await?;
+        } else {
+            draft.incomplete();
+        }
+        Ok(())
+    }
+
+    /// Notes that the run was stopped with so many steps untried.
+    pub(crate) fn say_stopped(&self, draft: &mut Draft, left: usize) {
+        draft.incomplete();
+        draft.set_aside.push(entrain_domain::plan::SetAside {
+            object: format!("connection “{}”", self.connection),
+            reason: if left == 0 {
+                "the run was stopped before anything was written".into()
+            } else {
+                format!("the run was stopped with {left} steps not tried")
+            },
+            remedy: "run again; the next run does what is left".into(),
+        });
+    }
+
+    /// Requests of both sides so far.
+    pub(crate) fn requests(&self) -> RequestCounts {
+        let (a, b) = (self.ports.directory.requests(), self.ports.site.requests());
+        RequestCounts {
+            directory: a.directory + b.directory,
+            site: a.site + b.site,
+            organization: a.organization + b.organization,
+            throttled: a.throttled + b.throttled,
+        }
+    }
+}
+
+/// The requests between two readings of the meters.
+pub(crate) fn since(before: RequestCounts, after: RequestCounts) -> RequestCounts {
+    RequestCounts {
+        directory: after.directory.saturating_sub(before.directory),
+        site: after.site.saturating_sub(before.site),
+        organization: after.organization.saturating_sub(before.organization),
+        throttled: after.throttled.saturating_sub(before.throttled),
+    }
+}
+
+pub(crate) fn stopped() -> Failure {
+    Failure::new(
+        FailureCode::Stopped,
+        FailureClass::Local,
+        "the run was stopped",
+        "run again; the next run does what is left",
+    )
+}
+
+/// Reading may be dropped anywhere: it has written nothing.
+async fn until_stopped<O>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<O, Failure>>,
+) -> Result<O, Failure> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(stopped()),
+        result = work => result,
+    }
+}

@@ -1,0 +1,187 @@
+//! Reading: the checks that begin a run, both sides side by side, then what only the directory can tell is needed from
+//! the site (members of managed groups, look-ups of hidden addresses).
+
+use std::future::Future;
+
+use entrain_domain::memory::Memory;
+use entrain_domain::model::{
+    Account, AccountKind, EmailAddress, SiteGroupId, SiteMembers, SiteSnapshot, Unread, same_name,
+};
+use entrain_domain::plan::{
+    Approval, History, Lookup, Lookups, PlanInput, accounts_to_look_up, group_targets,
+};
+use entrain_domain::policy::Rules;
+use entrain_domain::run::Phase;
+use entrain_domain::{Failure, FailureClass};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::Engine;
+use crate::error::EngineError;
+use crate::ports::{Clock, Directory, DirectoryRead, Event, Ids, Progress, Site, Store};
+
+/// Everything a plan rests on, as read.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) directory: DirectoryRead,
+    pub(crate) site: SiteSnapshot,
+    pub(crate) memory: Memory,
+    pub(crate) lookups: Lookups,
+    pub(crate) history: History,
+}
+
+impl World {
+    pub(crate) fn input<'a>(&'a self, rules: &'a Rules, approval: Approval) -> PlanInput<'a> {
+        PlanInput {
+            directory: &self.directory.snapshot,
+            site: &self.site,
+            rules,
+            memory: &self.memory,
+            lookups: &self.lookups,
+            history: self.history,
+            approval,
+        }
+    }
+}
+
+/// Drives futures side by side, at most `limit` at a time; results in the order in which they came.
+pub(crate) async fn side_by_side<T, F: Future>(
+    limit: usize,
+    items: impl IntoIterator<Item = T>,
+    mut start: impl FnMut(T) -> F,
+) -> Vec<F::Output> {
+    let mut items = items.into_iter();
+    let mut running = FuturesUnordered::new();
+    let mut results = Vec::new();
+    loop {
+        while running.len() < limit.max(1) {
+            match items.next() {
+                Some(item) => running.push(start(item)),
+                None => break,
+            }
+        }
+        match running.next().await {
+            Some(result) => results.push(result),
+            None => return results,
+        }
+    }
+}
+
+/// What the site's search says of an address. Its answer also holds accounts whose shown address merely begins with
+/// the same letters (atlassian-cloud.md 3.2), so a shown address must agree, and a hidden one needs the name.
+pub(crate) fn fold(hits: Vec<Account>, address: &EmailAddress, name: &str) -> Lookup {
+    let hits: Vec<Account> =
+        hits.into_iter().filter(|a| a.email.as_ref().is_none_or(|shown| shown == address)).collect();
+    match hits.as_slice() {
+        [] => Lookup::Nobody,
+        [one] if one.kind != AccountKind::Person => {
+            Lookup::Unsure(format!("the search for {address} finds an account that is not a person's"))
+        }
+        [one] if one.email.is_some() || same_name(&one.display_name, name) => Lookup::One(one.id.clone()),
+        // Somebody invited who has not signed in yet shows the address as the name.
+        [one] if one.display_name.eq_ignore_ascii_case(address.as_str()) => Lookup::One(one.id.clone()),
+        [one] => Lookup::Unsure(format!(
+            "the search for {address} finds the account “{}”, whose address is hidden and whose name does not fit",
+            one.display_name
+        )),
+        several => Lookup::Unsure(format!("the search for {address} finds {} accounts", several.len())),
+    }
+}
+
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// Checks, then both sides: the directory, and the site's rolls of accounts and groups.
+    pub(crate) async fn read_rolls(&self, progress: &dyn Progress) -> Result<World, Failure> {
+        progress.report(Event::Phase(Phase::Reading));
+        let memory = self.ports.store.memory(&self.connection).await?;
+        let history = self.ports.store.history(&self.connection, self.ports.clock.now()).await?;
+        let standing = self.ports.site.standing().await?;
+        if standing.browse_users == Some(false) {
+            return Err(EngineError::RightMissing("Browse users and groups").into());
+        }
+        let directory = async {
+            let read = self.ports.directory.read(&self.rules.scope).await?;
+            progress.report(Event::DirectoryRead {
+                users: read.snapshot.users().count(),
+                groups: read.snapshot.groups().count(),
+            });
+            Ok::<_, Failure>(read)
+        };
+        let rolls = async {
+            let (accounts, groups) = tokio::try_join!(self.ports.site.accounts(), self.ports.site.groups())?;
+            progress.report(Event::SiteRead { accounts: accounts.len(), groups: groups.len() });
+            Ok::<_, Failure>((accounts, groups))
+        };
+        let (directory, (accounts, groups)) = tokio::try_join!(directory, rolls)?;
+        self.ports.site.protect(&self.rules.protected, &standing, &groups);
+        let site = SiteSnapshot::new(standing, accounts, groups);
+        Ok(World { directory, site, memory, lookups: Lookups::new(), history })
+    }
+
+    /// The members of every managed group, then the look-ups.
+    pub(crate) async fn read_rest(&self, world: &mut World) -> Result<(), Failure> {
+        let targets = group_targets(&world.directory.snapshot, &world.site, &self.rules, &world.memory);
+        let targets: Vec<SiteGroupId> =
+            targets.into_iter().filter(|group| world.site.members(group).is_none()).collect();
+        self.read_members(&mut world.site, targets).await?;
+        self.look_up(world).await
+    }
+
+    /// Members of these groups. A group that cannot be read is marked so; a connection that is broken ends the run.
+    pub(crate) async fn read_members(
+        &self,
+        site: &mut SiteSnapshot,
+        groups: Vec<SiteGroupId>,
+    ) -> Result<(), Failure> {
+        let read = side_by_side(self.options.in_flight, groups, |group| async move {
+            let members = self.ports.site.members(&group).await;
+            (group, members)
+        })
+        .await;
+        for (group, members) in read {
+            let members = match members {
+                Ok(members) => SiteMembers::Complete(members),
+                Err(failure) if matches!(failure.class, FailureClass::Object | FailureClass::Transient) => {
+                    SiteMembers::Unread(Unread {
+                        reason: failure.message.into(),
+                        remedy: failure.remedy.into(),
+                    })
+                }
+                Err(failure) => return Err(failure),
+            };
+            site.put_members(group, members);
+        }
+        Ok(())
+    }
+
+    async fn look_up(&self, world: &mut World) -> Result<(), Failure> {
+        let people = accounts_to_look_up(&world.directory.snapshot, &world.site, &self.rules, &world.memory);
+        let answers = side_by_side(self.options.in_flight, people, |(user, address)| async move {
+            let hits = self.ports.site.find_accounts(&address).await;
+            (user, address, hits)
+        })
+        .await;
+        for (user, address, hits) in answers {
+            let name = world.directory.snapshot.user(&user).map(|u| u.label().to_owned()).unwrap_or_default();
+            let lookup = match hits {
+                Ok(hits) => {
+                    let lookup = fold(hits.clone(), &address, &name);
+                    if let Lookup::One(id) = &lookup {
+                        // The roll may lack an account that the search finds; the plan needs to see it.
+                        if world.site.account(id).is_none() {
+                            if let Some(account) = hits.into_iter().find(|hit| hit.id == *id) {
+                                world.site.put_account(account);
+                            }
+                        }
+                    }
+                    lookup
+                }
+                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(failure) => {
+                    Lookup::Unsure(format!("the search for {address} failed: {}", failure.message))
+                }
+            };
+            world.lookups.insert(user, lookup);
+        }
+        Ok(())
+    }
+}
