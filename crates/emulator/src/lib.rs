@@ -5,14 +5,18 @@
 //! addresses and credentials and stops when it is dropped.
 
 pub mod atlassian;
+pub mod control;
 pub mod entra;
 pub mod faults;
 pub mod graph;
+mod layers;
 pub mod limits;
 pub mod log;
+pub mod serve;
 pub mod settings;
 pub mod state;
 pub mod world;
 
+pub use serve::{Description, Emulator, Error, Options, WorldSource, start};
 pub use settings::Settings;
 pub use state::{EmulatorClock, Shared, State, Surface, Urls};

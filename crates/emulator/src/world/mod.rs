@@ -3,6 +3,7 @@
 
 pub mod atlassian;
 pub mod file;
+pub mod generate;
 pub mod tenant;
 
 /// The world.
