@@ -1,0 +1,191 @@
+//! What must never be written to, refused before a request is made: a wrong plan cannot reach it (design invariant 3).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock};
+
+use entrain_domain::model::{
+    Account, AccountId, EmailAddress, GroupStanding, SiteGroup, SiteGroupId, SiteStanding, is_administrative_name,
+};
+use entrain_domain::policy::Protected;
+use entrain_domain::{Failure, FailureClass, FailureCode};
+
+use super::Jira;
+use crate::Error;
+
+/// The protection of one client; closed until it is told what to protect.
+#[derive(Debug, Default)]
+pub(super) struct Shield {
+    rules: RwLock<Option<Rules>>,
+    /// Addresses of the accounts read so far: protection by address must reach an account by its id.
+    addresses: RwLock<HashMap<AccountId, EmailAddress>>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    protected: Protected,
+    standing: SiteStanding,
+    groups: HashMap<SiteGroupId, SiteGroup>,
+    released: BTreeSet<SiteGroupId>,
+}
+
+impl Jira {
+    /// From now on every write is checked against this before a request is made: the technical account, protected
+    /// accounts (by id and by the address that the site showed), protected groups (by id and by name), and groups
+    /// that grant administration, hold apps, or receive new people. A group in `released` (bound on purpose in the
+    /// rules) may receive new people all the same; nothing releases the others. Without *Administer Jira* and
+    /// *Browse users and groups* the privileged groups cannot be told, and every group is left alone.
+    pub fn protect(
+        &self,
+        protected: &Protected,
+        standing: &SiteStanding,
+        groups: &[SiteGroup],
+        released: &BTreeSet<SiteGroupId>,
+    ) {
+        self.shield.set(Rules {
+            protected: protected.clone(),
+            standing: standing.clone(),
+            groups: groups.iter().map(|group| (group.id.clone(), group.clone())).collect(),
+            released: released.clone(),
+        });
+    }
+}
+
+impl Shield {
+    fn set(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+    }
+
+    /// Remembers the addresses that these accounts show.
+    pub(super) fn remember(&self, accounts: &[Account]) {
+        let mut addresses = self.addresses.write().unwrap_or_else(PoisonError::into_inner);
+        for account in accounts {
+            if let Some(email) = &account.email {
+                addresses.insert(account.id.clone(), email.clone());
+            }
+        }
+    }
+
+    /// Remembers the address by which accounts that hide theirs were found.
+    pub(super) fn remember_found(&self, email: &EmailAddress, accounts: &[Account]) {
+        let mut addresses = self.addresses.write().unwrap_or_else(PoisonError::into_inner);
+        for account in accounts {
+            addresses.entry(account.id.clone()).or_insert_with(|| email.clone());
+        }
+    }
+
+    /// Refuses a write to the members of a group, or of an account.
+    pub(super) fn membership(&self, group: &SiteGroup, account: &AccountId) -> Result<(), Error> {
+        self.with(|rules| {
+            rules.group(group)?;
+            let addresses = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
+            rules.account(account, addresses.get(account))
+        })
+    }
+
+    /// Refuses an invitation.
+    pub(super) fn invitation(&self, email: &EmailAddress) -> Result<(), Error> {
+        self.with(|rules| rules.address(email))
+    }
+
+    /// Refuses a new group that would bear a privileged or protected name.
+    pub(super) fn new_group(&self, name: &str) -> Result<(), Error> {
+        self.with(|rules| {
+            if is_administrative_name(name) {
+                return Err(refusal("Groups of administrators and apps bear this name; Entrain creates none", name));
+            }
+            rules.group_name(name)
+        })
+    }
+
+    /// Whether the technical account is known to be a site administrator.
+    pub(super) fn site_admin(&self) -> bool {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        rules.as_ref().is_some_and(|rules| rules.standing.site_admin == Some(true))
+    }
+
+    fn with(&self, check: impl FnOnce(&Rules) -> Result<(), Error>) -> Result<(), Error> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        rules.as_ref().map_or_else(
+            || {
+                Err(Failure::new(
+                    FailureCode::SiteProtected,
+                    FailureClass::Connection,
+                    "Nothing is written before it is known what must not be touched",
+                    "Please report this: a write was asked for before the checks that begin a run",
+                )
+                .into())
+            },
+            check,
+        )
+    }
+}
+
+impl Rules {
+    fn group(&self, group: &SiteGroup) -> Result<(), Error> {
+        if self.standing.browse_users == Some(false) || self.standing.administer == Some(false) {
+            return Err(Failure::new(
+                FailureCode::SiteRightMissing,
+                FailureClass::Connection,
+                "The groups of administrators cannot be told from others, so no group is written to",
+                "Give the technical account the global permissions Administer Jira and Browse users and groups",
+            )
+            .of(&*group.name)
+            .into());
+        }
+        if self.protected.groups.contains(&group.id) {
+            return Err(refusal("The group is on the list of protected groups", &group.name));
+        }
+        // The name as the plan has it and the name as the site has it: the plan may be wrong about either.
+        for named in std::iter::once(group).chain(self.groups.get(&group.id)) {
+            self.group_name(&named.name)?;
+            let why = match self.standing.group_standing(named) {
+                GroupStanding::Administrative => "The group grants administration of the site or of Jira",
+                GroupStanding::Apps => "The group holds the accounts of apps",
+                GroupStanding::External => "The group is owned by an identity provider",
+                GroupStanding::Listed => "The group is on the list of protected groups",
+                GroupStanding::DefaultAccess if !self.released.contains(&group.id) => {
+                    "New people land in this group by themselves, and it is not bound on purpose"
+                }
+                GroupStanding::DefaultAccess | GroupStanding::Ordinary => continue,
+            };
+            return Err(refusal(why, &group.name));
+        }
+        Ok(())
+    }
+
+    fn group_name(&self, name: &str) -> Result<(), Error> {
+        if self.protected.group_names.contains(&name.trim().to_lowercase()) {
+            return Err(refusal("The group is on the list of protected groups", name));
+        }
+        Ok(())
+    }
+
+    fn account(&self, account: &AccountId, email: Option<&EmailAddress>) -> Result<(), Error> {
+        if *account == self.standing.own_account {
+            return Err(refusal("This is the technical account that Entrain works with", account.as_str()));
+        }
+        if self.protected.accounts.contains(account) {
+            return Err(refusal("The account is on the list of protected accounts", account.as_str()));
+        }
+        email.map_or(Ok(()), |email| self.address(email))
+    }
+
+    fn address(&self, email: &EmailAddress) -> Result<(), Error> {
+        let listed = |address: &String| address.eq_ignore_ascii_case(email.as_str());
+        if self.protected.addresses.iter().any(listed) {
+            return Err(refusal("The address is on the list of protected accounts", email.as_str()));
+        }
+        Ok(())
+    }
+}
+
+fn refusal(why: &str, object: &str) -> Error {
+    Failure::new(
+        FailureCode::SiteProtected,
+        FailureClass::Object,
+        format!("{why}; nothing was sent"),
+        "Leave it as it is, or change it by hand on the site; a group can be bound on purpose in [groups] map",
+    )
+    .of(object)
+    .into()
+}
