@@ -1,1 +1,18 @@
-//! Entra ID and Microsoft Graph: tokens, and the reading of the directory.
+//! Entra ID and Microsoft Graph: tokens, and the reading of the directory by the fewest requests.
+
+mod catch_up;
+mod check;
+mod credential;
+mod graph;
+mod members;
+mod options;
+mod paging;
+mod read;
+mod signin;
+mod token;
+mod wire;
+
+pub use check::{PermissionFinding, PermissionVerdict};
+pub use credential::Credential;
+pub use options::{Cloud, EntraOptions};
+pub use read::{DirectoryRead, Entra, Links};

@@ -1,5 +1,6 @@
 //! Reading answers strictly: an answer that is not what the API documents fails, and is never read as nothing.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Answer;
@@ -22,6 +23,14 @@ impl Answer {
     /// `Error::Invalid` when the body is empty, cut off, HTML, not UTF-8, not JSON, of another shape, nested deeper
     /// than 128 levels, or names a property of the type twice.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.json_borrowed()
+    }
+
+    /// The same, for types that borrow from the body.
+    ///
+    /// # Errors
+    /// As [`Answer::json`].
+    pub fn json_borrowed<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
         let first = body.iter().find(|b| !b.is_ascii_whitespace());
         match first {
@@ -48,6 +57,10 @@ impl Answer {
 
     /// The error for a status that the API has no reading of its own for.
     pub fn unexpected(&self) -> Error {
-        Error::Status { context: Box::new(self.context.clone()), status: self.status, attempts: self.attempts }
+        Error::Status {
+            context: Box::new(self.context.clone()),
+            status: self.status,
+            attempts: self.attempts,
+        }
     }
 }

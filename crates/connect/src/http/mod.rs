@@ -3,11 +3,13 @@
 //! What holds for all of them is decided here and nowhere else: to which origin a credential may go, how much is read,
 //! what may be repeated and when, how fast requests leave, and what may be said about them in logs and errors.
 
+mod budget;
 mod client;
 mod environment;
 mod json;
 mod meter;
 mod options;
+mod retry;
 mod url;
 
 use std::fmt;
@@ -21,6 +23,7 @@ pub use client::Http;
 pub use environment::{Environment, SteppedEnvironment};
 pub use meter::Meter;
 pub use options::{HttpOptions, Patience};
+pub(crate) use retry::parse_retry_after;
 pub use url::{BaseUrl, Target};
 
 /// Which side a request counts for, and whose rules its limits and errors follow.
@@ -139,7 +142,8 @@ impl Authorization {
     pub fn basic(user: &str, password: &SecretString) -> Self {
         use base64::Engine as _;
         let pair = zeroize::Zeroizing::new(format!("{user}:{}", password.expose_secret()));
-        let encoded = zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
+        let encoded =
+            zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
         Self(Some(SecretString::from(format!("Basic {}", *encoded))))
     }
 

@@ -17,6 +17,8 @@ pub struct Patience {
     pub attempt: Duration,
     /// Attempts for one call, the first included.
     pub attempts: u32,
+    /// Attempts for one call when the answers are 429, which cost the other side nothing.
+    pub throttled_attempts: u32,
     /// Longest single pause before another attempt; when more is asked for, the call ends as throttled.
     pub pause: Duration,
     /// Longest sum of pauses for one call.
@@ -32,6 +34,7 @@ impl Default for Patience {
             read: Duration::from_secs(30),
             attempt: Duration::from_secs(120),
             attempts: 5,
+            throttled_attempts: 10,
             pause: Duration::from_secs(120),
             pauses: Duration::from_secs(300),
             base_delay: Duration::from_secs(2),

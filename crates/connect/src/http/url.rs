@@ -59,7 +59,9 @@ impl BaseUrl {
     /// `Error::Configuration` for anything but `http://169.254.169.254` or a loopback address.
     pub fn metadata(text: &str) -> Result<Self, Error> {
         match Url::parse(text) {
-            Ok(url) if url.origin() == Url::parse("http://169.254.169.254").expect("a literal").origin() => Ok(Self(url)),
+            Ok(url) if url.origin() == Url::parse("http://169.254.169.254").expect("a literal").origin() => {
+                Ok(Self(url))
+            }
             _ => Self::parse(text).and_then(|base| {
                 if base.is_loopback() {
                     return Ok(base);
@@ -77,6 +79,10 @@ impl BaseUrl {
         self.0.host().is_some_and(|host| is_loopback(&host))
     }
 
+    pub(super) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
     /// The host, for messages.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
@@ -85,6 +91,18 @@ impl BaseUrl {
     /// The address as text, without a trailing slash.
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
+    }
+
+    /// An absolute link of the other side as a target below this address, for `$batch`.
+    ///
+    /// # Errors
+    /// `Error::ForeignLink` when it leads to another origin, or out of the path of this address.
+    pub(crate) fn relative(&self, link: &str, context: &Context) -> Result<String, Error> {
+        let url = self.resolve(link, context)?;
+        let foreign =
+            || Error::ForeignLink { context: Box::new(context.clone()), host: printable(self.host()) };
+        let rest = url.as_str().strip_prefix(self.as_str()).ok_or_else(foreign)?;
+        if rest.starts_with('/') { Ok(rest.to_owned()) } else { Err(foreign()) }
     }
 
     /// Puts a target under this address, or checks an absolute link against its origin.
@@ -101,7 +119,8 @@ impl BaseUrl {
             }
             return Ok(url);
         }
-        let foreign = |host: &str| Error::ForeignLink { context: Box::new(context.clone()), host: printable(host) };
+        let foreign =
+            |host: &str| Error::ForeignLink { context: Box::new(context.clone()), host: printable(host) };
         let written = written_host(target).ok_or_else(|| foreign("no host"))?;
         let url = Url::parse(target).map_err(|_| foreign("an address that cannot be read"))?;
         let same = url.scheme() == self.0.scheme()

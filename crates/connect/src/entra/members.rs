@@ -1,0 +1,320 @@
+//! Twenty at a time: direct members of groups, and single users, through `$batch`.
+//!
+//! Each item has its own status: what was throttled or failed is sent again, alone, and what cannot be read makes its
+//! group unknown and nothing else (N-10, N-15).
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use entrain_domain::model::{DirectoryGroupId, DirectoryUserId, MemberRef, Unread};
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::graph::{Graph, consent, refusal};
+use super::paging::Turns;
+use super::wire::{BatchWire, ErrorBody, MemberWire, Page, USER_SELECT, UserWire};
+use crate::Error;
+use crate::http::{Answer, Call, Repeat, Target, parse_retry_after};
+
+const BATCH: &str = "/$batch";
+/// Most items that Graph takes in one batch.
+const ITEMS: usize = 20;
+/// Batches under way at once.
+const IN_FLIGHT: usize = 8;
+/// Attempts for one item after failures of its own.
+const ATTEMPTS: u32 = 5;
+/// Attempts for one item when it is throttled.
+const THROTTLED: u32 = 10;
+
+/// One item of a batch: what is asked, and how often it failed.
+struct Item<K> {
+    key: K,
+    url: String,
+    faults: u32,
+    throttled: u32,
+}
+
+/// What one answer of an item means.
+enum Step {
+    /// Finished.
+    Done,
+    /// There is a next page.
+    More(String),
+}
+
+/// What became of an item that could not be read.
+enum Lost {
+    Denied,
+    Vanished,
+    Failed(u16),
+}
+
+/// Runs items through batches until none is left. `take` gets the answers that succeeded, `lose` what is given up.
+async fn run<K>(
+    graph: &Graph,
+    items: impl IntoIterator<Item = (K, String)>,
+    mut take: impl FnMut(&K, &Answer, Option<&RawValue>) -> Result<Step, Error>,
+    mut expired: impl FnMut(&K) -> Option<String>,
+    mut lose: impl FnMut(&K, Lost) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut queue: VecDeque<Item<K>> =
+        items.into_iter().map(|(key, url)| Item { key, url, faults: 0, throttled: 0 }).collect();
+    let mut under_way = FuturesUnordered::new();
+    let mut renewed = false;
+    loop {
+        // A batch that is not full waits for the others: their next pages may fill it.
+        while under_way.len() < IN_FLIGHT
+            && (queue.len() >= ITEMS || (under_way.is_empty() && !queue.is_empty()))
+        {
+            let batch: Vec<Item<K>> = queue.drain(..queue.len().min(ITEMS)).collect();
+            under_way.push(send(graph, batch));
+        }
+        let Some(result) = under_way.next().await else { return Ok(()) };
+        let (batch, answer) = result?;
+        let wire: BatchWire<'_> = answer.json_borrowed()?;
+        let mut batch: HashMap<usize, Item<K>> = batch.into_iter().enumerate().collect();
+        let mut pause = None::<Duration>;
+        let mut refused = false;
+        for response in &wire.responses {
+            let Some(mut item) = response.id.trim().parse().ok().and_then(|id: usize| batch.remove(&id))
+            else {
+                return Err(answer.invalid("a part of the batch answers to nothing that was asked, or twice"));
+            };
+            match response.status {
+                200..=299 => match take(&item.key, &answer, response.body)? {
+                    Step::Done => {}
+                    // Long groups first: their pages come one after another.
+                    Step::More(url) => queue.push_front(Item { url, faults: 0, throttled: 0, key: item.key }),
+                },
+                429 => {
+                    let environment = &graph.http.options().environment;
+                    let asked =
+                        response.retry_after().and_then(|text| parse_retry_after(&text, environment.now()));
+                    item.throttled += 1;
+                    let wait = asked.unwrap_or_else(|| Duration::from_secs(1 << item.throttled.min(5)));
+                    pause = Some(pause.unwrap_or_default().max(wait));
+                    if item.throttled >= THROTTLED {
+                        return Err(throttled(graph, &answer, wait));
+                    }
+                    queue.push_back(item);
+                }
+                401 => {
+                    refused = true;
+                    queue.push_back(item);
+                }
+                403 => lose(&item.key, Lost::Denied)?,
+                404 => lose(&item.key, Lost::Vanished)?,
+                400 if is_expired(response.body) => match expired(&item.key) {
+                    Some(url) => queue.push_back(Item { url, ..item }),
+                    None => lose(&item.key, Lost::Failed(400))?,
+                },
+                status @ (408 | 424 | 500..) => {
+                    item.faults += 1;
+                    if item.faults >= ATTEMPTS {
+                        lose(&item.key, Lost::Failed(status))?;
+                    } else {
+                        let wait = Duration::from_millis(500) * (1 << item.faults.min(6));
+                        pause = Some(pause.unwrap_or_default().max(wait));
+                        queue.push_back(item);
+                    }
+                }
+                status => lose(&item.key, Lost::Failed(status))?,
+            }
+        }
+        // What the answer does not mention at all is asked again.
+        let mut missing: Vec<(usize, Item<K>)> = batch.into_iter().collect();
+        missing.sort_unstable_by_key(|(id, _)| *id);
+        for (_, mut item) in missing {
+            item.faults += 1;
+            if item.faults >= ATTEMPTS { lose(&item.key, Lost::Failed(0))? } else { queue.push_back(item) }
+        }
+        if refused {
+            // The token ran out between the batch and its parts: the next batch fetches another one, once.
+            if renewed {
+                return Err(unauthenticated(&answer));
+            }
+            renewed = true;
+            let token = graph.tokens.get().await?;
+            if graph.tokens.replace(token.generation).await?.is_none() {
+                return Err(unauthenticated(&answer));
+            }
+        }
+        if let Some(pause) = pause {
+            if pause > graph.http.options().patience.pause {
+                return Err(throttled(graph, &answer, pause));
+            }
+            graph.http.options().environment.sleep(pause).await;
+        }
+    }
+}
+
+async fn send<K>(graph: &Graph, batch: Vec<Item<K>>) -> Result<(Vec<Item<K>>, Answer), Error> {
+    let requests: Vec<_> = batch
+        .iter()
+        .enumerate()
+        .map(|(id, item)| json!({"id": id.to_string(), "method": "GET", "url": item.url}))
+        .collect();
+    let call = Call::post(BATCH, Target::new(BATCH), json!({"requests": requests}), Repeat::Safe);
+    let answer = graph.send(call).await?;
+    // An older page of the documentation says 424 where one item was throttled.
+    if answer.is_success() || answer.status == 424 {
+        Ok((batch, answer))
+    } else {
+        Err(refusal(&answer).error)
+    }
+}
+
+fn is_expired(body: Option<&RawValue>) -> bool {
+    body.and_then(|body| serde_json::from_str::<ErrorBody>(body.get()).ok())
+        .is_some_and(|body| body.is("Directory_ExpiredPageToken"))
+}
+
+fn throttled(graph: &Graph, answer: &Answer, wait: Duration) -> Error {
+    let now = graph.http.options().environment.now();
+    let wait = jiff::SignedDuration::try_from(wait).unwrap_or(jiff::SignedDuration::MAX);
+    Error::Throttled {
+        context: Box::new(answer.context.clone()),
+        resume_at: now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX),
+        reason: "parts of a batch are refused for a long time".to_owned(),
+    }
+}
+
+fn unauthenticated(answer: &Answer) -> Error {
+    Failure::new(
+        FailureCode::DirectoryUnauthenticated,
+        FailureClass::Connection,
+        format!("{} refuses the access token in parts of a batch, also a new one", answer.context),
+        "Run it again; if it stays, check the clock of this host",
+    )
+    .into()
+}
+
+/// What was learnt of one group's members.
+pub(super) enum Members {
+    /// All of them.
+    Known(Vec<MemberRef>),
+    /// They could not be read.
+    Unread(Unread),
+}
+
+#[derive(Default)]
+struct Gathering {
+    members: Vec<MemberRef>,
+    turns: Turns,
+    restarts: u32,
+}
+
+/// Reads the direct members of groups, each to its last page, and hands them over group by group.
+pub(super) async fn read_members(
+    graph: &Graph,
+    groups: &[DirectoryGroupId],
+    done: impl Fn(&DirectoryGroupId, Members),
+) -> Result<(), Error> {
+    let first = |group: &DirectoryGroupId| {
+        let target = Target::new("/groups").segment(group.as_str()).path("/members");
+        String::from(target.query("$select", "id").query("$top", "999"))
+    };
+    let gathering = std::sync::Mutex::new(HashMap::<DirectoryGroupId, Gathering>::new());
+    let lock = || gathering.lock().expect("nothing panics while it holds the lock");
+    let take = |group: &DirectoryGroupId, answer: &Answer, body: Option<&RawValue>| {
+        let page: Page<MemberWire> = part(answer, body)?;
+        let mut gathering = lock();
+        let entry = gathering.entry(group.clone()).or_default();
+        for member in &page.value {
+            entry.members.push(member.member().ok_or_else(|| answer.invalid("a member has no usable id"))?);
+        }
+        match page.next {
+            Some(link) => {
+                entry.turns.next(&link, page.value.len()).map_err(|reason| answer.invalid(reason))?;
+                Ok(Step::More(graph.http.options().base.relative(&link, &answer.context)?))
+            }
+            None => {
+                let members = std::mem::take(&mut entry.members);
+                gathering.remove(group);
+                done(group, Members::Known(members));
+                Ok(Step::Done)
+            }
+        }
+    };
+    let expired = |group: &DirectoryGroupId| {
+        let mut gathering = lock();
+        let entry = gathering.entry(group.clone()).or_default();
+        *entry = Gathering { restarts: entry.restarts + 1, ..Gathering::default() };
+        (entry.restarts <= 5).then(|| first(group))
+    };
+    let lose = |group: &DirectoryGroupId, why: Lost| {
+        lock().remove(group);
+        let (reason, remedy) = match why {
+            Lost::Denied => (
+                "Graph refuses to list the members of this group".to_owned(),
+                consent("GroupMember.Read.All (and Member.Read.Hidden for a group with hidden membership)"),
+            ),
+            Lost::Vanished => (
+                "the group vanished while it was read".to_owned(),
+                "Nothing has to be done: the next run knows more".to_owned(),
+            ),
+            Lost::Failed(0) => (
+                "Graph gave no answer for the members of this group".to_owned(),
+                "Run it again later".to_owned(),
+            ),
+            Lost::Failed(status) => (
+                format!("Graph answered with status {status} for the members of this group"),
+                "Run it again later".to_owned(),
+            ),
+        };
+        done(group, Members::Unread(Unread { reason: reason.into(), remedy: remedy.into() }));
+        Ok(())
+    };
+    run(graph, groups.iter().map(|group| (group.clone(), first(group))), take, expired, lose).await
+}
+
+/// Looks users up one by one; `None` when Graph does not know the id.
+pub(super) async fn read_users(
+    graph: &Graph,
+    users: &[DirectoryUserId],
+    done: impl Fn(&DirectoryUserId, Option<UserWire>),
+) -> Result<(), Error> {
+    let url = |user: &DirectoryUserId| {
+        String::from(Target::new("/users").segment(user.as_str()).query("$select", USER_SELECT))
+    };
+    let take = |user: &DirectoryUserId, answer: &Answer, body: Option<&RawValue>| {
+        let wire: UserWire = part(answer, body)?;
+        if wire.id != *user {
+            return Err(answer.invalid("another user came back than was asked for"));
+        }
+        done(user, Some(wire));
+        Ok(Step::Done)
+    };
+    let lose = |user: &DirectoryUserId, why: Lost| match why {
+        Lost::Vanished => {
+            done(user, None);
+            Ok(())
+        }
+        Lost::Denied => Err(Failure::new(
+            FailureCode::DirectoryPropertiesHidden,
+            FailureClass::Connection,
+            "Graph names members of groups that it refuses to show",
+            consent("User.Read.All"),
+        )
+        .of(user.as_str())
+        .into()),
+        Lost::Failed(status) => Err(Failure::new(
+            FailureCode::DirectoryUnavailable,
+            FailureClass::Transient,
+            format!("a member of a group could not be looked up (status {status})"),
+            "Run it again later",
+        )
+        .of(user.as_str())
+        .into()),
+    };
+    run(graph, users.iter().map(|user| (user.clone(), url(user))), take, |_| None, lose).await
+}
+
+fn part<'a, T: serde::Deserialize<'a>>(answer: &Answer, body: Option<&'a RawValue>) -> Result<T, Error> {
+    let body = body.ok_or_else(|| answer.invalid("a part of the batch is empty"))?;
+    serde_json::from_str(body.get())
+        .map_err(|_| answer.invalid("a part of the batch has another shape than documented"))
+}

@@ -1,0 +1,243 @@
+//! Reading the directory by the fewest requests that can do it (design.md 6): watermarks, lists, members in batches,
+//! and the changes since.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use entrain_domain::model::{
+    AccountState, Coverage, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUserId, Gone,
+};
+use entrain_domain::policy::Scope;
+use entrain_domain::run::RequestCounts;
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use jiff::Timestamp;
+
+use super::graph::{Graph, consent};
+use super::members::{self, Members};
+use super::paging::{self, Fresh, Round};
+use super::token::Tokens;
+use super::wire::{GROUP_SELECT, GroupWire, USER_SELECT, UserWire};
+use super::{EntraOptions, catch_up};
+use crate::Error;
+use crate::http::{BaseUrl, Http, HttpOptions, Plane, Target};
+
+/// Members that the list of users did not name and that are still looked up one by one; more than these mean that the
+/// list is not to be trusted (D-01).
+const LOOKED_UP: usize = 200;
+
+/// Where a read ended, for the next one to go on from. Both links are secrets of no kind, but long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    /// `@odata.deltaLink` of users.
+    pub users: String,
+    /// `@odata.deltaLink` of groups with members.
+    pub groups: String,
+    /// When they were asked for; they live seven days (microsoft-graph.md 5.3).
+    pub issued_at: Timestamp,
+}
+
+/// The directory as read, and where it ended.
+#[derive(Debug)]
+pub struct DirectoryRead {
+    /// What was read.
+    pub snapshot: DirectorySnapshot,
+    /// Where the next read by delta begins: users.
+    pub users_link: String,
+    /// Where the next read by delta begins: groups.
+    pub groups_link: String,
+    /// When both were issued; they live seven days.
+    pub issued_at: Timestamp,
+}
+
+/// One tenant, read only.
+pub struct Entra {
+    pub(super) graph: Graph,
+}
+
+impl fmt::Debug for Entra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entra").field("http", &self.graph.http).finish_non_exhaustive()
+    }
+}
+
+impl Entra {
+    /// A reader of one tenant. Of `http` everything is taken but the base address and the plane.
+    ///
+    /// # Errors
+    /// `Error::Configuration` when an address, a proxy or a certificate file cannot be used. Nothing is sent.
+    pub fn new(options: EntraOptions, http: &HttpOptions) -> Result<Self, Error> {
+        let root = BaseUrl::parse(&options.graph_url)?;
+        let versioned =
+            if root.as_str().ends_with("/v1.0") { root } else { BaseUrl::parse(&format!("{root}/v1.0"))? };
+        let tokens = Tokens::new(Arc::new(options), http)?;
+        let http = Http::new(HttpOptions { base: versioned, plane: Plane::Directory, ..http.clone() })?;
+        Ok(Self { graph: Graph { http, tokens } })
+    }
+
+    /// Requests made so far, token requests included.
+    pub fn requests(&self) -> RequestCounts {
+        self.graph.http.requests()
+    }
+
+    /// Reads everything that the scope needs. Users and groups are listed to the end or the read fails; a group whose
+    /// members cannot be read is marked as such and leaves the rest alone.
+    ///
+    /// # Errors
+    /// Anything that keeps the listings from being complete, and answers that contradict each other: members of whom
+    /// no list knows, users without properties.
+    pub async fn read(&self, scope: &Scope) -> Result<DirectoryRead, Error> {
+        let links = catch_up::watermarks(&self.graph).await?;
+        let reading = Mutex::new(DirectoryReading::new());
+        let users = self.list_users(&reading);
+        let groups = async {
+            self.list_groups(&reading).await?;
+            self.read_groups_in(scope, &reading).await
+        };
+        tokio::try_join!(users, groups)?;
+        self.go_on(reading, &links, scope).await
+    }
+
+    /// Goes on from an earlier reading by what changed since: two requests when nothing did.
+    ///
+    /// # Errors
+    /// As [`Entra::read`]; `DirectoryStateExpired` when Graph no longer knows where the earlier reading ended.
+    pub async fn catch_up(
+        &self,
+        reading: DirectoryReading,
+        links: &Links,
+        scope: &Scope,
+    ) -> Result<DirectoryRead, Error> {
+        self.go_on(Mutex::new(reading), links, scope).await
+    }
+
+    async fn go_on(
+        &self,
+        reading: Mutex<DirectoryReading>,
+        links: &Links,
+        scope: &Scope,
+    ) -> Result<DirectoryRead, Error> {
+        let links = catch_up::apply(&self.graph, &reading, links).await?;
+        // Groups that came into scope, or into a group in scope, since the lists were read.
+        self.read_groups_in(scope, &reading).await?;
+        self.settle_unseen(&reading).await?;
+        let reading = reading.into_inner().expect("nothing panics while it holds the lock");
+        let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
+        let Links { users, groups, issued_at } = links;
+        Ok(DirectoryRead { snapshot, users_link: users, groups_link: groups, issued_at })
+    }
+
+    async fn list_users(&self, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
+        let first = String::from(Target::new("/users").query("$select", USER_SELECT).query("$top", "999"));
+        let (mut listed, mut visible) = (HashSet::<DirectoryUserId>::new(), false);
+        paging::read::<UserWire>(&self.graph, "/users", &first, Round::List, |page| {
+            let mut reading = lock(reading);
+            let mut fresh = 0;
+            for wire in page {
+                let user = wire.into_user(None);
+                visible |= user.account != AccountState::Unknown;
+                fresh += usize::from(listed.insert(user.id.clone()));
+                reading.put_user(user);
+            }
+            Fresh(fresh)
+        })
+        .await?;
+        if !listed.is_empty() && !visible {
+            return Err(Failure::new(
+                FailureCode::DirectoryPropertiesHidden,
+                FailureClass::Connection,
+                "Graph lists users without saying of any whether the account is enabled",
+                consent("User.Read.All"),
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    async fn list_groups(&self, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
+        let first = String::from(Target::new("/groups").query("$select", GROUP_SELECT).query("$top", "999"));
+        let mut listed = HashSet::<DirectoryGroupId>::new();
+        let end = paging::read::<GroupWire>(&self.graph, "/groups", &first, Round::List, |page| {
+            let mut reading = lock(reading);
+            let mut fresh = 0;
+            for wire in page {
+                let name = wire.display_name.flatten().unwrap_or_default();
+                reading.put_group(&wire.id, &name);
+                fresh += usize::from(listed.insert(wire.id));
+            }
+            Fresh(fresh)
+        });
+        end.await.map(drop).map_err(Error::from)
+    }
+
+    /// Reads the members of the groups that the scope selects, then of those they nest, and so on; each once.
+    async fn read_groups_in(&self, scope: &Scope, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
+        let mut asked = HashSet::new();
+        let mut level: Vec<DirectoryGroupId> = {
+            let reading = lock(reading);
+            reading.groups().filter(|(id, name)| scope.selects(id, name)).map(|(id, _)| id.clone()).collect()
+        };
+        while !level.is_empty() {
+            asked.extend(level.iter().cloned());
+            let unknown: Vec<DirectoryGroupId> = {
+                let reading = lock(reading);
+                level.iter().filter(|id| !reading.has_members(id)).cloned().collect()
+            };
+            members::read_members(&self.graph, &unknown, |group, members| {
+                let mut reading = lock(reading);
+                match members {
+                    Members::Known(members) => reading.set_members(group, members),
+                    Members::Unread(why) => reading.members_unread(group, why),
+                }
+            })
+            .await?;
+            let reading = lock(reading);
+            let mut next: Vec<DirectoryGroupId> = level
+                .iter()
+                .flat_map(|id| reading.nested_groups(id))
+                .filter(|id| reading.has_group(id) && !asked.contains(id))
+                .collect();
+            next.sort_unstable();
+            next.dedup();
+            drop(reading);
+            level = next;
+        }
+        Ok(())
+    }
+
+    /// Looks up members whom no list named: they came and went between two requests, or the list is wrong.
+    async fn settle_unseen(&self, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
+        let (unseen, live) = {
+            let reading = lock(reading);
+            (reading.unseen_members(), reading.live_users())
+        };
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        if live == 0 || unseen.len() > LOOKED_UP {
+            let message = format!(
+                "the list of users names {live}, but {} members of groups are not among them",
+                unseen.len()
+            );
+            return Err(Failure::new(
+                FailureCode::DirectoryAnswerInvalid,
+                FailureClass::Transient,
+                message,
+                "Run it again; if it stays, check that the application may read all users (User.Read.All)",
+            )
+            .into());
+        }
+        members::read_users(&self.graph, &unseen, |id, user| {
+            let mut reading = lock(reading);
+            match user {
+                Some(user) => reading.put_user(user.into_user(None)),
+                None => reading.user_gone(id, Gone::SoftDeleted),
+            }
+        })
+        .await
+    }
+}
+
+fn lock(reading: &Mutex<DirectoryReading>) -> std::sync::MutexGuard<'_, DirectoryReading> {
+    reading.lock().expect("nothing panics while it holds the lock")
+}
