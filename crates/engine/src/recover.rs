@@ -110,7 +110,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     let answer = format!("found after an interruption: group {}", made.id);
                     world.site.put_members(made.id.clone(), SiteMembers::Complete(Vec::new()));
                     world.site.put_group(made);
-                    self.close(draft, &open, Outcome::AlreadyDone, answer, vec![change]).await?;
+                    self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
                 }
                 (Intent::CreateUser { .. }, _) if open.entry.attempts > 0 && self.fresh(&open) => {
                     recovered.parked.insert(step);
@@ -170,7 +170,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 Some(change) => {
                     world.memory.apply(&change);
                     let answer = "found done after an interruption".to_owned();
-                    self.close(draft, &open, Outcome::AlreadyDone, answer, vec![change]).await?;
+                    self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
                 }
                 None => {
                     let answer = "looked up after an interruption: it had not happened".to_owned();
@@ -192,7 +192,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         changes: Vec<MemoryChange>,
     ) -> Result<(), Failure> {
         let entry = &open.entry;
-        let audit = matches!(outcome, Outcome::Done | Outcome::AlreadyDone).then(|| AuditNote {
+        let audit = (outcome == Outcome::Done).then(|| AuditNote {
             actor: "entrain".into(),
             action: entry.kind.as_str().into(),
             object: object_of(&entry.intent),

@@ -29,6 +29,7 @@ pub fn plan_document(plan: &Plan, connection: &str, requests: RequestCounts) -> 
         "summary": plan.tally(),
         "held": plan.held,
         "set_aside": plan.set_aside,
+        "notes": plan.notes,
         "seats": seats(plan),
         "requests": requests,
     })
