@@ -15,6 +15,7 @@ mod index;
 mod lag;
 mod seats;
 
+pub(crate) use lag::seen as lag_view;
 pub use seats::SeatRefusal;
 
 use index::Index;
