@@ -1,1 +1,38 @@
-//! placeholder
+//! What Entrain remembers: connections with their sealed secrets, links and ledger, the mirror of both sides, runs
+//! with their journal, and the audit log; in SQLite by default, in PostgreSQL by URL, with one SQL text and one set of
+//! migrations.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `store` | opening: a damaged, foreign or newer database is refused and left as it is |
+//! | `pool` | the two databases behind one type |
+//! | `writer` | the one writer: operations of many callers share a transaction |
+//! | `connections`, `key` | versioned documents; their secrets, sealed |
+//! | `memory`, `mirror` | links and ledger; both sides as they were last read |
+//! | `runs`, `audit` | runs and journals; the chain of audit entries |
+//! | `claim` | one run per connection at a time, also between processes |
+//! | `sum` | checksums of rows |
+//!
+//! Everything that a method has written is on disk when it returns.
+
+mod audit;
+mod claim;
+mod connections;
+mod error;
+mod files;
+mod key;
+mod memory;
+mod mirror;
+mod pool;
+mod runs;
+mod store;
+mod sum;
+mod writer;
+
+pub use audit::{AuditEntry, AuditVerdict};
+pub use claim::Claim;
+pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
+pub use error::{ClaimError, Error, Result};
+pub use mirror::{DirectoryMirror, SiteMirror, Watermark};
+pub use runs::UnfinishedRun;
+pub use store::{ClockFn, OpenOptions, Store};

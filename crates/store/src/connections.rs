@@ -1,0 +1,282 @@
+//! Connections as versioned documents. The document is kept as text with its secrets taken out; the secrets of the
+//! newest version are sealed, each by itself, in a table of their own. A removed connection keeps its versions and
+//! loses its secrets; links, ledger and runs belong to the name and stay.
+
+use std::collections::BTreeMap;
+
+use entrain_domain::run::AuditNote;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::error::{Error, Result};
+use crate::key::Sealed;
+use crate::pool::{Pool, Tx, on};
+use crate::store::Store;
+use crate::sum::Sum;
+use crate::writer::{Batch, Write};
+
+/// A document to store.
+#[derive(Debug)]
+pub struct ConnectionDocument {
+    /// Unique name.
+    pub name: String,
+    /// The TOML document, with `"sealed"` in place of each secret below.
+    pub document: String,
+    /// The secrets by dotted key (`site.api_token`). All of them: one that is not given is forgotten.
+    pub secrets: BTreeMap<String, SecretString>,
+}
+
+/// A version of a document, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionEntry {
+    /// Name.
+    pub name: String,
+    /// Version, from 1; goes on counting when a removed name is used again.
+    pub version: i64,
+    /// The document; `None` in the version that removed the connection.
+    pub document: Option<String>,
+    /// Who stored it.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A connection with its secrets opened.
+#[derive(Debug)]
+pub struct StoredConnection {
+    /// The newest document with its secrets.
+    pub document: ConnectionDocument,
+    /// Its version.
+    pub version: i64,
+    /// Who stored it.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A new version, sealed and ready to be written.
+pub(crate) struct NewVersion {
+    name: String,
+    document: Option<String>,
+    secrets: Vec<(String, Sealed)>,
+    author: String,
+    at: Timestamp,
+    wanted: Wanted,
+}
+
+/// What must hold for a new version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Absent,
+    Present,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    name: String,
+    version: i64,
+    document: Option<String>,
+    author: String,
+    at: i64,
+    sum: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct SecretRow {
+    field: String,
+    key_id: String,
+    nonce: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+const NEWEST: &str = "SELECT name, version, document, author, at, sum FROM connection_versions c \
+    WHERE version = (SELECT max(version) FROM connection_versions n WHERE n.name = c.name) ORDER BY name";
+const VERSIONS: &str = "SELECT name, version, document, author, at, sum FROM connection_versions \
+    WHERE name = $1 ORDER BY version";
+const INSERT: &str = "INSERT INTO connection_versions (name, version, document, author, at, sum) \
+    VALUES ($1, $2, $3, $4, $5, $6)";
+const FORGET: &str = "DELETE FROM connection_secrets WHERE connection = $1";
+const KEEP: &str = "INSERT INTO connection_secrets (connection, field, key_id, nonce, sealed) \
+    VALUES ($1, $2, $3, $4, $5)";
+const SECRETS: &str =
+    "SELECT field, key_id, nonce, sealed FROM connection_secrets WHERE connection = $1 ORDER BY field";
+
+impl Row {
+    fn sum(&self) -> i64 {
+        Sum::of("connection_versions")
+            .text(&self.name)
+            .number(self.version)
+            .maybe(self.document.as_deref())
+            .text(&self.author)
+            .number(self.at)
+            .finish()
+    }
+
+    fn entry(self) -> Result<ConnectionEntry> {
+        let wrong = || Error::row("connection_versions", format_args!("{} {}", self.name, self.version));
+        if self.sum() != self.sum {
+            return Err(wrong());
+        }
+        let at = Timestamp::from_millisecond(self.at).map_err(|_| wrong())?;
+        let Self { name, version, document, author, .. } = self;
+        Ok(ConnectionEntry { name, version, document, author, at })
+    }
+}
+
+/// Writes a new version, its secrets and its audit entry.
+pub(crate) async fn put(batch: &mut Batch, new: &NewVersion) -> Result<()> {
+    let doing = "storing a connection";
+    let rows: Vec<Row> = on!(Tx, &mut batch.tx, tx => sqlx::query_as(NEWEST).fetch_all(&mut **tx).await)
+        .map_err(Error::database(doing))?;
+    let mut before = 0;
+    let mut present = false;
+    for entry in rows.into_iter().map(Row::entry) {
+        let entry = entry?;
+        if entry.name == new.name {
+            (before, present) = (entry.version, entry.document.is_some());
+        }
+        let clash = entry.document.is_some() && slug(&entry.name) == slug(&new.name);
+        if clash && new.wanted == Wanted::Absent {
+            return Err(Error::ConnectionExists { name: new.name.clone(), taken: entry.name });
+        }
+    }
+    if !present && new.wanted == Wanted::Present {
+        return Err(Error::ConnectionUnknown(new.name.clone()));
+    }
+    let mut row = Row {
+        name: new.name.clone(),
+        version: before + 1,
+        document: new.document.clone(),
+        author: new.author.clone(),
+        at: new.at.as_millisecond(),
+        sum: 0,
+    };
+    row.sum = row.sum();
+    on!(Tx, &mut batch.tx, tx => {
+        sqlx::query(INSERT)
+            .bind(&row.name).bind(row.version).bind(&row.document).bind(&row.author).bind(row.at).bind(row.sum)
+            .execute(&mut **tx).await.map_err(Error::database(doing))?;
+        sqlx::query(FORGET).bind(&row.name).execute(&mut **tx).await.map_err(Error::database(doing))?;
+        for (field, sealed) in &new.secrets {
+            sqlx::query(KEEP)
+                .bind(&row.name).bind(field).bind(&sealed.key_id).bind(&sealed.nonce).bind(&sealed.sealed)
+                .execute(&mut **tx).await.map_err(Error::database(doing))?;
+        }
+    });
+    let (action, detail) = match (new.wanted, &new.document) {
+        (Wanted::Absent, _) => ("connection_added", format!("version {}", row.version)),
+        (Wanted::Present, Some(_)) => ("connection_set", format!("version {}", row.version)),
+        (Wanted::Present, None) => ("connection_removed", format!("version {} was the last", before)),
+    };
+    let note =
+        AuditNote { actor: new.author.clone(), action: action.into(), object: new.name.clone(), detail };
+    crate::audit::append(batch, &note, new.at).await
+}
+
+/// The connection's name in addresses (contract, "Addresses of `entrain serve`"): lower case, other characters than
+/// letters and digits as single `-`. Two connections must not share one.
+fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.to_lowercase().chars() {
+        if c.is_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.trim_end_matches('-').to_owned()
+}
+
+impl Store {
+    /// Stores a new connection.
+    pub async fn add(&self, document: &ConnectionDocument, author: &str) -> Result<()> {
+        self.put_connection(document, author, Wanted::Absent).await
+    }
+
+    /// Stores a new version of a connection. Its secrets are exactly those given; to keep one, give it again as
+    /// [`get`](Self::get) opened it.
+    pub async fn set(&self, document: &ConnectionDocument, author: &str) -> Result<()> {
+        self.put_connection(document, author, Wanted::Present).await
+    }
+
+    /// Removes a connection and forgets its secrets; versions, links, ledger and runs stay.
+    pub async fn remove(&self, name: &str, author: &str) -> Result<()> {
+        self.write(Write::Connection(NewVersion {
+            name: name.to_owned(),
+            document: None,
+            secrets: Vec::new(),
+            author: author.to_owned(),
+            at: self.now(),
+            wanted: Wanted::Present,
+        }))
+        .await
+    }
+
+    async fn put_connection(
+        &self,
+        document: &ConnectionDocument,
+        author: &str,
+        wanted: Wanted,
+    ) -> Result<()> {
+        let name = &document.name;
+        let seal = |(field, secret)| Ok((String::clone(field), self.inner.key.seal(name, field, secret)?));
+        self.write(Write::Connection(NewVersion {
+            name: name.clone(),
+            document: Some(document.document.clone()),
+            secrets: document.secrets.iter().map(seal).collect::<Result<_>>()?,
+            author: author.to_owned(),
+            at: self.now(),
+            wanted,
+        }))
+        .await
+    }
+
+    /// A connection with its secrets opened; `None` when there is none of that name.
+    pub async fn get(&self, name: &str) -> Result<Option<StoredConnection>> {
+        let Some(entry) = self.versions(name).await?.pop() else { return Ok(None) };
+        let Some(document) = entry.document else { return Ok(None) };
+        let rows: Vec<SecretRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(SECRETS).bind(name).fetch_all(db).await)
+        .map_err(Error::database("reading secrets"))?;
+        let open = |row: SecretRow| {
+            let sealed = Sealed { key_id: row.key_id, nonce: row.nonce, sealed: row.sealed };
+            let secret = self.inner.key.open(name, &row.field, &sealed)?;
+            Ok((row.field, secret))
+        };
+        let secrets = rows.into_iter().map(open).collect::<Result<_>>()?;
+        Ok(Some(StoredConnection {
+            document: ConnectionDocument { name: entry.name, document, secrets },
+            version: entry.version,
+            author: entry.author,
+            at: entry.at,
+        }))
+    }
+
+    /// All connections by name, without their secrets; works with any key.
+    pub async fn list(&self) -> Result<Vec<ConnectionEntry>> {
+        let rows: Vec<Row> = on!(Pool, &self.inner.readers, db => sqlx::query_as(NEWEST).fetch_all(db).await)
+            .map_err(Error::database("reading connections"))?;
+        let entries: Vec<ConnectionEntry> = rows.into_iter().map(Row::entry).collect::<Result<_>>()?;
+        Ok(entries.into_iter().filter(|entry| entry.document.is_some()).collect())
+    }
+
+    /// Every version of a connection, oldest first; also of one that was removed.
+    pub async fn versions(&self, name: &str) -> Result<Vec<ConnectionEntry>> {
+        let rows: Vec<Row> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(VERSIONS).bind(name).fetch_all(db).await)
+        .map_err(Error::database("reading connections"))?;
+        rows.into_iter().map(Row::entry).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn a_slug_is_letters_and_digits_with_single_hyphens() {
+        assert_eq!(slug("Azure AD"), "azure-ad");
+        assert_eq!(slug(" Azure -- AD! "), "azure-ad");
+        assert_eq!(slug("München 2"), "münchen-2");
+    }
+}

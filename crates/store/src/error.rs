@@ -1,0 +1,219 @@
+//! What can go wrong with the database, in the words of the person who has to mend it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use entrain_domain::{Failure, FailureClass, FailureCode};
+
+/// A result of the store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the store could not do what it was asked. Holds no secret and no address with a password in it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The database is there, and is not one that Entrain made.
+    #[error("{place} is not a database of Entrain: {why}")]
+    Foreign {
+        /// The file, or the server's database.
+        place: String,
+        /// How that shows.
+        why: String,
+    },
+    /// The database is Entrain's, and is cut off or altered.
+    #[error("{place} is damaged: {why}")]
+    Damaged {
+        /// The file, or the table with the key of the row.
+        place: String,
+        /// How that shows.
+        why: String,
+    },
+    /// A later Entrain has changed the tables.
+    #[error(
+        "{place} was written by a newer Entrain: its tables are of version {found}, this one knows {known}"
+    )]
+    Newer {
+        /// The file, or the server's database.
+        place: String,
+        /// Newest migration in the database.
+        found: i64,
+        /// Newest migration of this program.
+        known: i64,
+    },
+    /// The database address cannot be used.
+    #[error("the database address cannot be used: {why}")]
+    Address {
+        /// Why, without the address, which may hold a password.
+        why: String,
+    },
+    /// A file or folder could not be used.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The key file is not fit for use.
+    #[error("the secret key file {path} cannot be used: {why}")]
+    KeyFile {
+        /// Which.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// A sealed secret does not open.
+    #[error("the secret {field} of the connection \"{connection}\" cannot be opened with this secret key")]
+    KeyMismatch {
+        /// The connection.
+        connection: String,
+        /// The dotted key of the document.
+        field: String,
+    },
+    /// The database refused or failed.
+    #[error("the database failed while {doing}: {source}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        source: Arc<sqlx::Error>,
+    },
+    /// No such connection.
+    #[error("there is no connection named \"{0}\"")]
+    ConnectionUnknown(String),
+    /// The name is taken.
+    #[error("a connection named \"{taken}\" exists already{}", if name == taken { String::new() } else { format!(", and \"{name}\" would share its addresses") })]
+    ConnectionExists {
+        /// The name that was asked for.
+        name: String,
+        /// The connection that has it, or one that differs only in case and punctuation.
+        taken: String,
+    },
+    /// No such run.
+    #[error("there is no run {0}")]
+    RunUnknown(String),
+    /// The run's id was used before.
+    #[error("a run {0} exists already")]
+    RunExists(String),
+    /// A step was settled that had not been journaled as intended, or was settled otherwise before.
+    #[error("step {step} of run {run} cannot be settled: {why}")]
+    NotIntended {
+        /// Run.
+        run: String,
+        /// Step.
+        step: String,
+        /// What stands in the journal instead.
+        why: &'static str,
+    },
+    /// The writer has stopped, because the store is being closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Names what was being done when the database failed; damage is told apart from other failures.
+    pub(crate) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |error| match damage(&error) {
+            Some(why) => Self::Damaged { place: "the database".into(), why },
+            None => Self::Database { doing, source: Arc::new(error) },
+        }
+    }
+
+    /// A file that could not be used.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.display().to_string();
+        move |error| Self::File { path, why: error.to_string() }
+    }
+
+    /// A row whose checksum or content is wrong.
+    pub(crate) fn row(table: &str, key: impl std::fmt::Display) -> Self {
+        Self::Damaged {
+            place: format!("row {key} of table {table}"),
+            why: "its content does not agree with its checksum".into(),
+        }
+    }
+
+    /// The failure as people and programs read it.
+    pub fn failure(&self) -> Failure {
+        let local = |code, remedy: &str| Failure::new(code, FailureClass::Local, self.to_string(), remedy);
+        match self {
+            Self::Foreign { place, .. } => local(
+                FailureCode::StoreUnreadable,
+                "Point --database-url or --data-dir to a database of Entrain, or to a place where none exists yet. Nothing was changed.",
+            )
+            .of(place),
+            Self::Damaged { place, .. } => local(
+                FailureCode::StoreUnreadable,
+                "Restore the database from a backup. It was left as it is.",
+            )
+            .of(place),
+            Self::Newer { place, .. } => local(
+                FailureCode::StoreNewer,
+                "Use the Entrain that wrote it, or a later one. Going back to an older one takes a backup from before the upgrade.",
+            )
+            .of(place),
+            Self::Address { .. } => local(
+                FailureCode::UsageInvalid,
+                "Give --database-url as sqlite:PATH or postgres://USER@HOST/DATABASE.",
+            ),
+            Self::File { path, .. } => {
+                local(FailureCode::StoreFailed, "Look at the rights and the free space of this place.").of(path)
+            }
+            Self::KeyFile { path, .. } => local(
+                FailureCode::KeyMismatch,
+                "Put back the key file that belongs to this database, readable by its owner only (chmod 600), or name it with --secret-key-file.",
+            )
+            .of(path),
+            Self::KeyMismatch { connection, .. } => Failure::new(
+                FailureCode::KeyMismatch,
+                FailureClass::Connection,
+                self.to_string(),
+                "Put back the key file that belongs to this database, or store the secret again with `entrain connection set`.",
+            )
+            .of(connection),
+            Self::Database { .. } | Self::Closed => local(
+                FailureCode::StoreFailed,
+                "Look at the free space and the rights of the data directory, or at the database server, and run again.",
+            ),
+            Self::ConnectionUnknown(name) => {
+                local(FailureCode::ConnectionUnknown, "`entrain connection list` shows those that there are.").of(name)
+            }
+            Self::ConnectionExists { name, .. } => local(
+                FailureCode::ConnectionExists,
+                "Choose another name, or change the existing one with `entrain connection set`.",
+            )
+            .of(name),
+            Self::RunUnknown(id) => {
+                local(FailureCode::RunUnknown, "`entrain runs list` shows those that there are.").of(id)
+            }
+            Self::RunExists(id) => local(FailureCode::Internal, "Please report this.").of(id),
+            Self::NotIntended { step, .. } => local(FailureCode::Internal, "Please report this.").of(step),
+        }
+    }
+}
+
+/// How the database says that it is damaged: SQLite's codes 11 (corrupt) and 26 (not a database), text that is not
+/// UTF-8, a value of the wrong type, or a table that is not as it was made.
+fn damage(error: &sqlx::Error) -> Option<String> {
+    match error {
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Some(error.to_string()),
+        sqlx::Error::Database(database) => {
+            let code: i64 = database.try_downcast_ref::<sqlx::sqlite::SqliteError>()?.code()?.parse().ok()?;
+            matches!(code & 0xff, 11 | 26).then(|| database.message().to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Why a connection could not be claimed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClaimError {
+    /// Another run holds it.
+    #[error("the connection is held by {holder}")]
+    Busy {
+        /// Who, as told by the holder.
+        holder: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}

@@ -1,0 +1,119 @@
+//! The two databases behind one type. SQL texts are the same on both; what differs is behind named methods here:
+//! how a writing transaction begins, and how a server's database is recognised.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use crate::error::{Error, Result};
+
+/// Runs one body on whichever database there is: `on!(Pool | Tx, value, db => body)`.
+macro_rules! on {
+    ($kind:ident, $value:expr, $db:ident => $body:expr) => {
+        match $value {
+            $crate::pool::$kind::Sqlite($db) => $body,
+            $crate::pool::$kind::Postgres($db) => $body,
+        }
+    };
+}
+pub(crate) use on;
+
+/// Connections to one of the two databases.
+#[derive(Debug, Clone)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A writing transaction.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Pool {
+    /// Begins a writing transaction. SQLite takes the write lock at once: a transaction that reads first and writes
+    /// later fails when another process wrote in between, without waiting.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        let doing = "beginning a transaction";
+        match self {
+            Self::Sqlite(pool) => {
+                pool.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite).map_err(Error::database(doing))
+            }
+            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres).map_err(Error::database(doing)),
+        }
+    }
+
+    /// Waits until every connection is closed.
+    pub(crate) async fn close(&self) {
+        on!(Pool, self, db => db.close().await);
+    }
+}
+
+impl Tx {
+    pub(crate) async fn commit(self) -> Result<()> {
+        on!(Tx, self, tx => tx.commit().await).map_err(Error::database("committing"))
+    }
+}
+
+/// How long a process waits for another one's write on the same SQLite file.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// Options for a file that exists; nothing here writes to it.
+pub(crate) fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).create_if_missing(false).foreign_keys(true).busy_timeout(BUSY)
+}
+
+/// The writer (one connection) and the readers of a checked file. `synchronous=FULL`: a commit is on disk when it
+/// returns, also in WAL mode.
+pub(crate) async fn sqlite_pools(path: &Path) -> Result<(Pool, Pool)> {
+    let options = sqlite_options(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cell_size_check", "ON")
+        .pragma("trusted_schema", "OFF");
+    let open = |most| {
+        SqlitePoolOptions::new()
+            .max_connections(most)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+    };
+    let doing = "opening the database";
+    let writer = open(1).await.map_err(Error::database(doing))?;
+    let readers = open(4).await.map_err(Error::database(doing))?;
+    Ok((Pool::Sqlite(writer), Pool::Sqlite(readers)))
+}
+
+/// How to reach a server's database.
+pub(crate) fn postgres_options(url: &str) -> Result<PgConnectOptions> {
+    PgConnectOptions::from_str(url)
+        .map(|options| options.application_name("entrain"))
+        .map_err(|_| Error::Address { why: "it is not a PostgreSQL address".into() })
+}
+
+/// Connections to a server's database, for reading and for writing alike.
+pub(crate) async fn postgres_pool(options: PgConnectOptions) -> Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(6)
+        .acquire_timeout(Duration::from_secs(30))
+        .connect_with(options)
+        .await
+        .map_err(Error::database("connecting to PostgreSQL"))
+}
+
+/// Whether the server's database has tables, and whether they are ours.
+pub(crate) async fn postgres_tables(pool: &PgPool) -> Result<Vec<String>> {
+    sqlx::query_scalar::<_, String>(
+        "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY table_name",
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::database("looking at the tables"))
+}

@@ -1,0 +1,384 @@
+//! Runs and their journals: what a later start needs to finish what a killed process began, and what people read
+//! afterwards.
+
+use entrain_domain::model::RunId;
+use entrain_domain::plan::{Before, History, StepId, StepKind};
+use entrain_domain::run::{
+    AuditNote, Intent, JournalEntry, Outcome, Phase, RunReport, RunStatus, RunSummary, StepEnd, Trigger,
+};
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::pool::{Pool, Tx, on};
+use crate::store::Store;
+use crate::sum::Sum;
+use crate::writer::{Batch, Write};
+use crate::{audit, memory};
+
+/// A run that was begun and has no end yet.
+#[derive(Debug, Clone)]
+pub struct UnfinishedRun {
+    /// Id.
+    pub id: RunId,
+    /// Trigger.
+    pub trigger: Trigger,
+    /// How far it got.
+    pub phase: Phase,
+    /// Start.
+    pub started_at: Timestamp,
+    /// Its journal, in the order of intents.
+    pub journal: Vec<JournalEntry>,
+}
+
+#[derive(sqlx::FromRow)]
+struct RunRow {
+    id: String,
+    connection: String,
+    cause: String,
+    status: String,
+    phase: String,
+    started_at: i64,
+    report: Option<String>,
+    sum: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct StepRow {
+    run: String,
+    step: String,
+    kind: String,
+    outcome: String,
+    attempts: i64,
+    answer: String,
+    at: i64,
+    intent: String,
+    sum: i64,
+}
+
+const INSERT_RUN: &str = "INSERT INTO runs (id, connection, cause, status, phase, started_at, report, sum) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const UPDATE_RUN: &str = "UPDATE runs SET status = $1, phase = $2, report = $3, sum = $4 WHERE id = $5";
+const RUN: &str =
+    "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs WHERE id = $1";
+const RUNS: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
+    WHERE ($1 IS NULL OR connection = $1) ORDER BY started_at DESC, id DESC LIMIT $2";
+const UNFINISHED: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
+    WHERE connection = $1 AND phase <> 'ended' ORDER BY started_at, id LIMIT 1";
+const PUT_PLAN: &str = "INSERT INTO run_plans (run, plan_json, sum) VALUES ($1, $2, $3) \
+    ON CONFLICT (run) DO UPDATE SET plan_json = excluded.plan_json, sum = excluded.sum";
+const PLAN: &str = "SELECT plan_json, sum FROM run_plans WHERE run = $1";
+const INTEND: &str = "INSERT INTO journal (run, step, seq, kind, outcome, attempts, answer, at, intent, sum) \
+    VALUES ($1, $2, (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE run = $1), $3, $4, $5, $6, $7, $8, $9) \
+    ON CONFLICT (run, step) DO UPDATE SET kind = excluded.kind, outcome = excluded.outcome, \
+    attempts = excluded.attempts, answer = excluded.answer, at = excluded.at, intent = excluded.intent, \
+    sum = excluded.sum";
+const STEP: &str = "SELECT run, step, kind, outcome, attempts, answer, at, intent, sum FROM journal \
+    WHERE run = $1 AND step = $2";
+const STEPS: &str = "SELECT run, step, kind, outcome, attempts, answer, at, intent, sum FROM journal \
+    WHERE run = $1 ORDER BY seq";
+const SETTLE: &str = "UPDATE journal SET outcome = $1, attempts = $2, answer = $3, at = $4, sum = $5 \
+    WHERE run = $6 AND step = $7";
+const CONVERGED: &str = "SELECT count(*) FROM runs WHERE connection = $1 AND status = 'converged'";
+const REMOVALS: &str = "SELECT count(*) FROM journal j JOIN runs r ON r.id = j.run \
+    WHERE j.kind = 'remove_member' AND j.outcome = 'done' AND j.at > $1 AND r.connection = $2";
+
+impl RunRow {
+    fn sum(&self) -> i64 {
+        Sum::of("runs")
+            .text(&self.id)
+            .text(&self.connection)
+            .text(&self.cause)
+            .text(&self.status)
+            .text(&self.phase)
+            .number(self.started_at)
+            .maybe(self.report.as_deref())
+            .finish()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if self.sum() == self.sum { Ok(self) } else { Err(Error::row("runs", &self.id)) }
+    }
+
+    fn summary(self) -> Result<RunSummary> {
+        let row = self.checked()?;
+        let wrong = || Error::row("runs", &row.id);
+        Ok(RunSummary {
+            id: RunId::parse(&row.id).map_err(|_| wrong())?,
+            connection: row.connection.clone(),
+            trigger: Trigger::from_word(&row.cause).ok_or_else(wrong)?,
+            status: RunStatus::from_word(&row.status).ok_or_else(wrong)?,
+            phase: Phase::from_word(&row.phase).ok_or_else(wrong)?,
+            started_at: Timestamp::from_millisecond(row.started_at).map_err(|_| wrong())?,
+            report: row.report.as_deref().map(serde_json::from_str).transpose().map_err(|_| wrong())?,
+        })
+    }
+}
+
+impl StepRow {
+    fn sum(&self) -> i64 {
+        Sum::of("journal")
+            .text(&self.run)
+            .text(&self.step)
+            .text(&self.kind)
+            .text(&self.outcome)
+            .number(self.attempts)
+            .text(&self.answer)
+            .number(self.at)
+            .text(&self.intent)
+            .finish()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if self.sum() == self.sum { Ok(self) } else { Err(Error::row("journal", &self.step)) }
+    }
+
+    fn entry(self) -> Result<JournalEntry> {
+        let row = self.checked()?;
+        let wrong = || Error::row("journal", &row.step);
+        Ok(JournalEntry {
+            step: StepId::from_stored(&row.step),
+            kind: StepKind::from_word(&row.kind).ok_or_else(wrong)?,
+            outcome: Outcome::from_word(&row.outcome).ok_or_else(wrong)?,
+            attempts: u32::try_from(row.attempts).map_err(|_| wrong())?,
+            answer: row.answer.clone(),
+            at: Timestamp::from_millisecond(row.at).map_err(|_| wrong())?,
+            intent: serde_json::from_str(&row.intent).map_err(|_| wrong())?,
+        })
+    }
+}
+
+pub(crate) async fn begin(
+    batch: &mut Batch,
+    run: &RunId,
+    connection: &str,
+    trigger: Trigger,
+    at: Timestamp,
+) -> Result<()> {
+    let mut row = RunRow {
+        id: run.as_str().to_owned(),
+        connection: connection.to_owned(),
+        cause: trigger.as_str().to_owned(),
+        status: RunStatus::Running.as_str().to_owned(),
+        phase: Phase::Reading.as_str().to_owned(),
+        started_at: at.as_millisecond(),
+        report: None,
+        sum: 0,
+    };
+    row.sum = row.sum();
+    on!(Tx, &mut batch.tx, tx => sqlx::query(INSERT_RUN)
+        .bind(&row.id).bind(&row.connection).bind(&row.cause).bind(&row.status).bind(&row.phase)
+        .bind(row.started_at).bind(&row.report).bind(row.sum)
+        .execute(&mut **tx).await.map(|_| ()))
+    .map_err(|error| match &error {
+        sqlx::Error::Database(database) if database.is_unique_violation() => Error::RunExists(row.id.clone()),
+        _ => Error::database("beginning a run")(error),
+    })
+}
+
+async fn change(batch: &mut Batch, run: &RunId, change: impl FnOnce(&mut RunRow)) -> Result<()> {
+    let doing = "writing the run";
+    let row: Option<RunRow> = on!(Tx, &mut batch.tx, tx =>
+        sqlx::query_as(RUN).bind(run.as_str()).fetch_optional(&mut **tx).await)
+    .map_err(Error::database(doing))?;
+    let mut row = row.ok_or_else(|| Error::RunUnknown(run.to_string()))?.checked()?;
+    change(&mut row);
+    row.sum = row.sum();
+    on!(Tx, &mut batch.tx, tx => sqlx::query(UPDATE_RUN)
+        .bind(&row.status).bind(&row.phase).bind(&row.report).bind(row.sum).bind(&row.id)
+        .execute(&mut **tx).await.map(|_| ()))
+    .map_err(Error::database(doing))
+}
+
+pub(crate) async fn phase(batch: &mut Batch, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<()> {
+    change(batch, run, |row| {
+        phase.as_str().clone_into(&mut row.phase);
+    })
+    .await?;
+    let Some(plan) = plan else { return Ok(()) };
+    on!(Tx, &mut batch.tx, tx => sqlx::query(PUT_PLAN)
+        .bind(run.as_str()).bind(plan).bind(plan_sum(run, plan)).execute(&mut **tx).await.map(|_| ()))
+    .map_err(Error::database("writing the plan"))
+}
+
+fn plan_sum(run: &RunId, plan: &str) -> i64 {
+    Sum::of("run_plans").text(run.as_str()).text(plan).finish()
+}
+
+pub(crate) async fn intend(
+    batch: &mut Batch,
+    run: &RunId,
+    step: &StepId,
+    kind: StepKind,
+    intent: &Intent,
+    at: Timestamp,
+) -> Result<()> {
+    let mut row = StepRow {
+        run: run.as_str().to_owned(),
+        step: step.as_str().to_owned(),
+        kind: kind.as_str().to_owned(),
+        outcome: Outcome::Intent.as_str().to_owned(),
+        attempts: 0,
+        answer: String::new(),
+        at: at.as_millisecond(),
+        intent: serde_json::to_string(intent).expect("an intent is strings only"),
+        sum: 0,
+    };
+    row.sum = row.sum();
+    on!(Tx, &mut batch.tx, tx => sqlx::query(INTEND)
+        .bind(&row.run).bind(&row.step).bind(&row.kind).bind(&row.outcome).bind(row.attempts).bind(&row.answer)
+        .bind(row.at).bind(&row.intent).bind(row.sum)
+        .execute(&mut **tx).await.map(|_| ()))
+    .map_err(|error| match &error {
+        sqlx::Error::Database(database) if database.is_foreign_key_violation() => {
+            Error::RunUnknown(run.to_string())
+        }
+        _ => Error::database("writing the journal")(error),
+    })
+}
+
+pub(crate) async fn settle(batch: &mut Batch, run: &RunId, end: &StepEnd) -> Result<()> {
+    let doing = "writing the journal";
+    let row: Option<StepRow> = on!(Tx, &mut batch.tx, tx =>
+        sqlx::query_as(STEP).bind(run.as_str()).bind(end.step.as_str()).fetch_optional(&mut **tx).await)
+    .map_err(Error::database(doing))?;
+    let refused = |why| Error::NotIntended { run: run.to_string(), step: end.step.to_string(), why };
+    let mut row = row.ok_or_else(|| refused("it was not journaled as intended"))?.checked()?;
+    if row.outcome != Outcome::Intent.as_str() {
+        return Err(refused("it was settled before"));
+    }
+    end.outcome.as_str().clone_into(&mut row.outcome);
+    row.attempts = i64::from(end.attempts);
+    row.answer.clone_from(&end.answer);
+    row.at = end.at.as_millisecond();
+    row.sum = row.sum();
+    on!(Tx, &mut batch.tx, tx => sqlx::query(SETTLE)
+        .bind(&row.outcome).bind(row.attempts).bind(&row.answer).bind(row.at).bind(row.sum)
+        .bind(&row.run).bind(&row.step)
+        .execute(&mut **tx).await.map(|_| ()))
+    .map_err(Error::database(doing))?;
+    if !end.changes.is_empty() {
+        let connection: String = on!(Tx, &mut batch.tx, tx =>
+            sqlx::query_scalar("SELECT connection FROM runs WHERE id = $1").bind(&row.run).fetch_one(&mut **tx).await)
+        .map_err(Error::database(doing))?;
+        memory::apply(batch, &connection, &end.changes).await?;
+    }
+    match &end.audit {
+        Some(note) => audit::append(batch, note, end.at).await,
+        None => Ok(()),
+    }
+}
+
+pub(crate) async fn end(
+    batch: &mut Batch,
+    report: &RunReport,
+    note: &AuditNote,
+    at: Timestamp,
+) -> Result<()> {
+    let json = serde_json::to_string(report).expect("a report is plain data");
+    change(batch, &report.run_id, |row| {
+        Phase::Ended.as_str().clone_into(&mut row.phase);
+        report.status.as_str().clone_into(&mut row.status);
+        row.report = Some(json);
+    })
+    .await?;
+    audit::append(batch, note, at).await
+}
+
+impl Store {
+    /// Begins a run.
+    pub async fn begin(&self, run: &RunId, connection: &str, trigger: Trigger, at: Timestamp) -> Result<()> {
+        self.write(Write::Begin { run: run.clone(), connection: connection.to_owned(), trigger, at }).await
+    }
+
+    /// Notes a passage; with the plan, as the JSON of the contract, once it stands.
+    pub async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<()> {
+        self.write(Write::Phase { run: run.clone(), phase, plan: plan.map(str::to_owned) }).await
+    }
+
+    /// Journals that a step is about to be sent. Fails when the audit log could not take the step's entry.
+    pub async fn intend(
+        &self,
+        run: &RunId,
+        step: &StepId,
+        kind: StepKind,
+        intent: &Intent,
+        at: Timestamp,
+    ) -> Result<()> {
+        self.write(Write::Intend { run: run.clone(), step: step.clone(), kind, intent: intent.clone(), at })
+            .await
+    }
+
+    /// Journals the end of a step that was intended, with what it changes and its audit entry, all or nothing.
+    pub async fn settle(&self, run: &RunId, end: &StepEnd) -> Result<()> {
+        self.write(Write::Settle { run: run.clone(), end: end.clone() }).await
+    }
+
+    /// Ends a run.
+    pub async fn end(&self, report: &RunReport, note: AuditNote) -> Result<()> {
+        self.write(Write::End { report: report.clone(), note, at: self.now() }).await
+    }
+
+    /// The oldest run of the connection that has no end yet.
+    pub async fn unfinished(&self, connection: &str) -> Result<Option<UnfinishedRun>> {
+        let row: Option<RunRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(UNFINISHED).bind(connection).fetch_optional(db).await)
+        .map_err(Error::database("reading runs"))?;
+        let Some(row) = row else { return Ok(None) };
+        let RunSummary { id, trigger, phase, started_at, .. } = row.summary()?;
+        let journal = self.journal(&id).await?;
+        Ok(Some(UnfinishedRun { id, trigger, phase, started_at, journal }))
+    }
+
+    /// The newest runs of one connection, or of all, newest first.
+    pub async fn runs(&self, connection: Option<&str>, limit: u32) -> Result<Vec<RunSummary>> {
+        let rows: Vec<RunRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(RUNS).bind(connection).bind(i64::from(limit)).fetch_all(db).await)
+        .map_err(Error::database("reading runs"))?;
+        rows.into_iter().map(RunRow::summary).collect()
+    }
+
+    /// One run.
+    pub async fn run(&self, id: &RunId) -> Result<RunSummary> {
+        let row: Option<RunRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(RUN).bind(id.as_str()).fetch_optional(db).await)
+        .map_err(Error::database("reading runs"))?;
+        row.ok_or_else(|| Error::RunUnknown(id.to_string()))?.summary()
+    }
+
+    /// The plan of a run, as the JSON of the contract, if it got that far.
+    pub async fn plan(&self, id: &RunId) -> Result<Option<String>> {
+        let row: Option<(String, i64)> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(PLAN).bind(id.as_str()).fetch_optional(db).await)
+        .map_err(Error::database("reading the plan"))?;
+        match row {
+            None => Ok(None),
+            Some((plan, sum)) if plan_sum(id, &plan) == sum => Ok(Some(plan)),
+            Some(_) => Err(Error::row("run_plans", id)),
+        }
+    }
+
+    /// The journal of a run, in the order of intents.
+    pub async fn journal(&self, run: &RunId) -> Result<Vec<JournalEntry>> {
+        let rows: Vec<StepRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(STEPS).bind(run.as_str()).fetch_all(db).await)
+        .map_err(Error::database("reading the journal"))?;
+        rows.into_iter().map(StepRow::entry).collect()
+    }
+
+    /// What guards look at.
+    pub async fn history(&self, connection: &str, now: Timestamp) -> Result<History> {
+        let doing = "reading the history";
+        let since = now.as_millisecond() - 24 * 60 * 60 * 1000;
+        let converged: i64 = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_scalar(CONVERGED).bind(connection).fetch_one(db).await)
+        .map_err(Error::database(doing))?;
+        let removals: i64 = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_scalar(REMOVALS).bind(since).bind(connection).fetch_one(db).await)
+        .map_err(Error::database(doing))?;
+        Ok(History {
+            converged_before: if converged > 0 { Before::Once } else { Before::Never },
+            removals_last_24h: usize::try_from(removals).unwrap_or_default(),
+            users_before: self.people(connection).await?,
+        })
+    }
+}

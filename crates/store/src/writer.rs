@@ -1,0 +1,136 @@
+//! The one writer. Callers queue their operations; whatever has queued up while the last transaction was being put
+//! on disk goes into the next one together, so that many callers share one wait for the disk. Each caller's answer
+//! is sent after the commit.
+
+use entrain_domain::memory::MemoryChange;
+use entrain_domain::model::RunId;
+use entrain_domain::plan::{StepId, StepKind};
+use entrain_domain::run::{AuditNote, Intent, Phase, RunReport, StepEnd, Trigger};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::audit;
+use crate::connections::{self, NewVersion};
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::mirror::{self, MirrorUpdate};
+use crate::pool::{Pool, Tx};
+use crate::runs;
+use crate::store::Store;
+
+/// One operation, with everything it needs.
+pub(crate) enum Write {
+    Begin { run: RunId, connection: String, trigger: Trigger, at: Timestamp },
+    Phase { run: RunId, phase: Phase, plan: Option<String> },
+    Intend { run: RunId, step: StepId, kind: StepKind, intent: Intent, at: Timestamp },
+    Settle { run: RunId, end: StepEnd },
+    End { report: RunReport, note: AuditNote, at: Timestamp },
+    Learn { connection: String, changes: Vec<MemoryChange>, mirror: Option<MirrorUpdate> },
+    Connection(NewVersion),
+}
+
+/// A queued operation.
+pub(crate) struct Job {
+    write: Write,
+    reply: oneshot::Sender<Result<()>>,
+}
+
+/// A transaction under way, with the end of the audit chain once it was looked up.
+pub(crate) struct Batch {
+    pub(crate) tx: Tx,
+    pub(crate) chain: Option<audit::Head>,
+}
+
+/// Most operations that share one transaction.
+const MOST: usize = 128;
+
+impl Store {
+    /// Queues an operation and waits until it is on disk.
+    pub(crate) async fn write(&self, write: Write) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.queue.send(Job { write, reply }).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// Serves the queue until the last handle to the store is gone.
+pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>) {
+    while let Some(first) = queue.recv().await {
+        let mut jobs = vec![first];
+        while jobs.len() < MOST {
+            match queue.try_recv() {
+                Ok(job) => jobs.push(job),
+                Err(_) => break,
+            }
+        }
+        let writes: Vec<&Write> = jobs.iter().map(|job| &job.write).collect();
+        match together(&pool, &writes).await {
+            Ok(()) => jobs.into_iter().for_each(|job| answer(job, Ok(()))),
+            // Nothing was committed: find out whose fault it was, one by one
+            Err(Stage::Before(_)) if jobs.len() > 1 => {
+                for job in jobs {
+                    let result = together(&pool, &[&job.write]).await;
+                    answer(job, result.map_err(Stage::into_error));
+                }
+            }
+            // After a commit that failed nobody knows what is on disk: nothing is repeated
+            Err(stage) => {
+                let error = stage.into_error();
+                jobs.into_iter().for_each(|job| answer(job, Err(error.clone())));
+            }
+        }
+    }
+}
+
+fn answer(job: Job, result: Result<()>) {
+    // A caller that went away needs no answer; the operation stands
+    let _ = job.reply.send(result);
+}
+
+/// How far a transaction got before it failed.
+enum Stage {
+    Before(Error),
+    Commit(Error),
+}
+
+impl Stage {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Before(error) | Self::Commit(error) => error,
+        }
+    }
+}
+
+async fn together(pool: &Pool, writes: &[&Write]) -> Result<(), Stage> {
+    let mut batch = Batch { tx: pool.begin().await.map_err(Stage::Before)?, chain: None };
+    if writes.iter().any(|write| matches!(write, Write::Intend { .. })) {
+        audit::probe(&mut batch).await.map_err(Stage::Before)?;
+    }
+    for write in writes {
+        apply(&mut batch, write).await.map_err(Stage::Before)?;
+    }
+    audit::close(&mut batch).await.map_err(Stage::Before)?;
+    batch.tx.commit().await.map_err(Stage::Commit)
+}
+
+async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
+    match write {
+        Write::Begin { run, connection, trigger, at } => {
+            runs::begin(batch, run, connection, *trigger, *at).await
+        }
+        Write::Phase { run, phase, plan } => runs::phase(batch, run, *phase, plan.as_deref()).await,
+        Write::Intend { run, step, kind, intent, at } => {
+            runs::intend(batch, run, step, *kind, intent, *at).await
+        }
+        Write::Settle { run, end } => runs::settle(batch, run, end).await,
+        Write::End { report, note, at } => runs::end(batch, report, note, *at).await,
+        Write::Learn { connection, changes, mirror } => {
+            memory::apply(batch, connection, changes).await?;
+            match mirror {
+                Some(update) => mirror::update(batch, connection, update).await,
+                None => Ok(()),
+            }
+        }
+        Write::Connection(version) => connections::put(batch, version).await,
+    }
+}
