@@ -40,7 +40,8 @@ impl Redaction {
                 from = start;
             }
         }
-        let line = text.chars().map(|c| if c.is_control() || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c });
+        let line =
+            text.chars().map(|c| if c.is_control() || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c });
         line.take(EXCERPT).collect::<String>().trim().to_owned()
     }
 }
@@ -85,7 +86,9 @@ pub(super) fn said(answer: &Answer, redaction: &Redaction) -> String {
 pub(super) fn refuse_anonymous(answer: &Answer) -> Result<(), Error> {
     let reason = answer.header("x-seraph-loginreason").unwrap_or_default();
     if reason.to_ascii_uppercase().contains("AUTHENTICATED_FAILED") {
-        return Err(credential_refused("Jira no longer accepts the API token and answers as if nobody had signed in"));
+        return Err(credential_refused(
+            "Jira no longer accepts the API token and answers as if nobody had signed in",
+        ));
     }
     Ok(())
 }
@@ -119,7 +122,10 @@ pub(super) fn browse_missing(answer: &Answer, redaction: &Redaction) -> Error {
 /// What a read that was not answered with 200 means.
 pub(super) fn refused_read(answer: &Answer, redaction: &Redaction) -> Error {
     match answer.status {
-        401 => credential_refused(&format!("Jira refuses the admin e-mail and API token{}", said(answer, redaction))),
+        401 => credential_refused(&format!(
+            "Jira refuses the admin e-mail and API token{}",
+            said(answer, redaction)
+        )),
         403 => browse_missing(answer, redaction),
         404 => about(
             answer,
@@ -139,7 +145,9 @@ pub(super) fn refused_read(answer: &Answer, redaction: &Redaction) -> Error {
                 "Look at what Jira says; if it makes no sense for this object, please report it",
             ),
         ),
-        200..300 => answer.invalid(&format!("status {} is not what this request is answered with", answer.status)),
+        200..300 => {
+            answer.invalid(&format!("status {} is not what this request is answered with", answer.status))
+        }
         _ => answer.unexpected(),
     }
 }
@@ -160,7 +168,8 @@ pub(super) fn seats_used_up(words: &str) -> bool {
 /// The product whose licence an `ari:cloud:<product>::site/…` names.
 pub(super) fn product_of(words: &str) -> Option<String> {
     let rest = words.split("ari:cloud:").nth(1)?;
-    let product: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let product: String =
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
     (!product.is_empty()).then_some(product)
 }
 

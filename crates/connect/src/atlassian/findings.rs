@@ -76,7 +76,8 @@ impl SiteCheck {
             (used >= limit).then(|| Self {
                 what: format!("Seats of {}: {used} of {limit} taken", product.name),
                 state: CheckState::Notice,
-                remedy: "Nobody can be added to a group that grants it until seats are bought or freed".to_owned(),
+                remedy: "Nobody can be added to a group that grants it until seats are bought or freed"
+                    .to_owned(),
             })
         }));
         checks

@@ -70,14 +70,16 @@ impl Jira {
         let invalid = |reason: &str| answer.invalid(reason);
         let count = first.values.len() as u64;
         let whole = (first.is_last == Some(true)).then_some(count);
-        let total = first.total.or(whole).ok_or_else(|| invalid("it names neither a total nor a last page"))?;
+        let total =
+            first.total.or(whole).ok_or_else(|| invalid("it names neither a total nor a last page"))?;
         if total > MOST {
             return Err(invalid("its total is larger than any site's").into());
         }
         let step = first.max_results.filter(|size| (1..SIZE).contains(size)).unwrap_or(SIZE);
         let check = |page: &Page<T>, start: u64| {
             let end = (start + step).min(total);
-            let more = page.total.is_some_and(|t| t != total) || (end == total && page.is_last == Some(false));
+            let more =
+                page.total.is_some_and(|t| t != total) || (end == total && page.is_last == Some(false));
             if page.values.len() as u64 != end - start || more {
                 return Err(Fault::Shifted(invalid("its pages do not add up to the total that it names")));
             }
@@ -85,8 +87,10 @@ impl Jira {
         };
         check(&first, 0)?;
         let starts = (1..).map(|n| n * step).take_while(|start| *start < total);
-        let calls: Vec<_> = starts.map(|start| async move { (start, self.page::<T>(list, start).await) }).collect();
-        let mut calls = stream::iter(calls).buffered(AT_ONCE).map(|(start, page)| page.map(|(page, _)| (start, page)));
+        let calls: Vec<_> =
+            starts.map(|start| async move { (start, self.page::<T>(list, start).await) }).collect();
+        let mut calls =
+            stream::iter(calls).buffered(AT_ONCE).map(|(start, page)| page.map(|(page, _)| (start, page)));
         let mut all = first.values;
         while let Some((start, page)) = calls.try_next().await? {
             check(&page, start)?;
@@ -99,7 +103,11 @@ impl Jira {
         Ok(all)
     }
 
-    async fn page<T: DeserializeOwned>(&self, list: &List, start: u64) -> Result<(Page<T>, crate::http::Answer), Error> {
+    async fn page<T: DeserializeOwned>(
+        &self,
+        list: &List,
+        start: u64,
+    ) -> Result<(Page<T>, crate::http::Answer), Error> {
         let target =
             list.target.clone().query("startAt", &start.to_string()).query("maxResults", &SIZE.to_string());
         let answer = self.read(Call::get(list.endpoint, target).about(&list.object)).await?;

@@ -183,7 +183,9 @@ impl Jira {
             404 => Ok(None),
             200 => {
                 let groups: Vec<GroupName> = answer.json()?;
-                let ids = groups.iter().map(|g| g.id().ok_or_else(|| answer.invalid("it shows a group without id")));
+                let ids = groups
+                    .iter()
+                    .map(|g| g.id().ok_or_else(|| answer.invalid("it shows a group without id")));
                 ids.collect::<Result<_, _>>().map(Some)
             }
             _ => Err(answers::refused_read(&answer, &self.redaction)),
@@ -191,7 +193,8 @@ impl Jira {
     }
 }
 
-const OUTAGE: &str = "more than a few accounts come without facts, as they do while a service of Atlassian is down";
+const OUTAGE: &str =
+    "more than a few accounts come without facts, as they do while a service of Atlassian is down";
 
 /// The accounts of a page, unless so many are degraded that the site is not itself.
 fn whole_enough(answer: &Answer, page: Vec<User>) -> Result<Vec<Account>, Error> {

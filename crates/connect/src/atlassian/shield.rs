@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock};
 
 use entrain_domain::model::{
-    Account, AccountId, EmailAddress, GroupStanding, SiteGroup, SiteGroupId, SiteStanding, is_administrative_name,
+    Account, AccountId, EmailAddress, GroupStanding, SiteGroup, SiteGroupId, SiteStanding,
+    is_administrative_name,
 };
 use entrain_domain::policy::Protected;
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -91,7 +92,10 @@ impl Shield {
     pub(super) fn new_group(&self, name: &str) -> Result<(), Error> {
         self.with(|rules| {
             if is_administrative_name(name) {
-                return Err(refusal("Groups of administrators and apps bear this name; Entrain creates none", name));
+                return Err(refusal(
+                    "Groups of administrators and apps bear this name; Entrain creates none",
+                    name,
+                ));
             }
             rules.group_name(name)
         })

@@ -62,7 +62,8 @@ impl Jira {
             administer = Some(false);
         }
         let site_admin = site_admins.as_ref().map(|list| list.iter().any(|group| own_groups.holds(group)));
-        let administrative_groups = site_admins.iter().chain(&admins).flatten().map(|g| g.id.clone()).collect();
+        let administrative_groups =
+            site_admins.iter().chain(&admins).flatten().map(|g| g.id.clone()).collect();
         let products = self.products(roles.unwrap_or_default()).await?;
         Ok(SiteStanding {
             own_account,
@@ -93,7 +94,9 @@ impl Jira {
                 self.shield.remember(std::slice::from_ref(&account));
                 Ok((account.id, groups))
             }
-            AccountReading::Nameless => Err(answer.invalid("it does not say which account the token belongs to")),
+            AccountReading::Nameless => {
+                Err(answer.invalid("it does not say which account the token belongs to"))
+            }
         }
     }
 
@@ -122,7 +125,9 @@ impl Jira {
         let Ok(answer) = self.http.send(call, &Authorization::none()).await else { return false };
         let Ok(tenant) = answer.json::<TenantInfo>() else { return false };
         let target = Target::new(GATEWAY).segment(&tenant.cloud_id).path(MYSELF);
-        let Ok(answer) = gateway.send(Call::get(MYSELF, target), &self.authorization).await else { return false };
+        let Ok(answer) = gateway.send(Call::get(MYSELF, target), &self.authorization).await else {
+            return false;
+        };
         answer.status == 200 || answers::words(&answer).to_lowercase().contains("scope")
     }
 
@@ -170,7 +175,9 @@ impl Jira {
 
     async fn products(&self, roles: Vec<ApplicationRole>) -> Result<Vec<Product>, Error> {
         let mut ids: BTreeMap<String, SiteGroupId> = BTreeMap::new();
-        for entry in roles.iter().flat_map(|role| role.group_details.iter().chain(&role.default_groups_details)) {
+        for entry in
+            roles.iter().flat_map(|role| role.group_details.iter().chain(&role.default_groups_details))
+        {
             if let (Some(name), Some(id)) = (&entry.name, entry.id()) {
                 ids.insert(name.clone(), id);
             }
@@ -179,7 +186,8 @@ impl Jira {
         let unresolved: BTreeSet<String> = named.filter(|name| !ids.contains_key(*name)).cloned().collect();
         let unresolved: Vec<String> = unresolved.into_iter().collect();
         for names in unresolved.chunks(NAMES) {
-            let target = names.iter().fold(Target::new(GROUP_BULK), |target, name| target.query("groupName", name));
+            let target =
+                names.iter().fold(Target::new(GROUP_BULK), |target, name| target.query("groupName", name));
             for group in self.group_list(target, "the groups that grant products").await? {
                 ids.insert(group.name.to_string(), group.id);
             }
@@ -230,4 +238,3 @@ fn not_cloud(what: &str) -> Error {
     )
     .into()
 }
-

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use entrain_domain::model::{Account, AccountActivity, AccountId, AccountKind, EmailAddress, SiteGroup, SiteGroupId};
+use entrain_domain::model::{
+    Account, AccountActivity, AccountId, AccountKind, EmailAddress, SiteGroup, SiteGroupId,
+};
 use serde::Deserialize;
 
 /// A page with a total.
@@ -132,7 +134,11 @@ impl User {
             id,
             email: self.email_address.and_then(|text| EmailAddress::parse(&text).ok()),
             display_name: Arc::from(self.display_name.unwrap_or_default()),
-            activity: if self.active == Some(true) { AccountActivity::Active } else { AccountActivity::Inactive },
+            activity: if self.active == Some(true) {
+                AccountActivity::Active
+            } else {
+                AccountActivity::Inactive
+            },
             kind: if degraded { AccountKind::Unknown } else { kind },
         };
         if degraded { AccountReading::Degraded(account) } else { AccountReading::Whole(account) }
@@ -196,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_fallback_record_is_never_a_person() {
-        let AccountReading::Degraded(account) = read(serde_json::json!({"accountId": "712020:a", "active": true}))
+        let AccountReading::Degraded(account) =
+            read(serde_json::json!({"accountId": "712020:a", "active": true}))
         else {
             panic!("taken for whole")
         };

@@ -46,7 +46,8 @@ impl Jira {
             _ => return Err(self.refused(&answer)),
         }
         let account = answer.json::<User>().ok().and_then(|user| user.reading().account());
-        let account = account.ok_or_else(|| unclear(&answer, "Jira's answer does not say which account it is"))?;
+        let account =
+            account.ok_or_else(|| unclear(&answer, "Jira's answer does not say which account it is"))?;
         if account.email.as_ref().is_some_and(|shown| shown != email) {
             return Err(unclear(&answer, "Jira's answer is about another address"));
         }
@@ -59,7 +60,10 @@ impl Jira {
         let text = words(answer);
         let lower = text.to_lowercase();
         if lower.contains("user not found") || lower.contains("httperrorcode 404") {
-            return unclear(answer, "Jira says that the user is not found, as it does for people it has just invited");
+            return unclear(
+                answer,
+                "Jira says that the user is not found, as it does for people it has just invited",
+            );
         }
         if answers::seats_used_up(&text) {
             return self.seats(answer, &text);
@@ -73,9 +77,9 @@ impl Jira {
                 "Name at least one product in [operations] products, such as \"jira-software\"",
             );
         }
-        let carries_account =
-            answer.json::<User>().ok().and_then(|user| user.reading().account()).is_some();
-        let exists = ["already exist", "does not have access", "no access", "suspended", "deactivated", "inactive"];
+        let carries_account = answer.json::<User>().ok().and_then(|user| user.reading().account()).is_some();
+        let exists =
+            ["already exist", "does not have access", "no access", "suspended", "deactivated", "inactive"];
         if carries_account || exists.iter().any(|fragment| lower.contains(fragment)) {
             return self.reported(
                 answer,
@@ -233,7 +237,14 @@ impl Jira {
         )
     }
 
-    fn reported(&self, answer: &Answer, code: FailureCode, class: FailureClass, what: &str, remedy: &str) -> Error {
+    fn reported(
+        &self,
+        answer: &Answer,
+        code: FailureCode,
+        class: FailureClass,
+        what: &str,
+        remedy: &str,
+    ) -> Error {
         about(answer, Failure::new(code, class, format!("{what}{}", said(answer, &self.redaction)), remedy))
     }
 }
