@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::pool::{Pool, Tx, on};
+use crate::pool::on;
 use crate::store::Store;
 use crate::writer::Batch;
 
@@ -121,7 +121,7 @@ pub(crate) async fn probe(batch: &mut Batch) -> Result<()> {
 }
 
 /// Looks at opening whether the end of the chain is where the marker says.
-pub(crate) async fn check_head(pool: &Pool) -> Result<()> {
+pub(crate) async fn check_head(pool: &crate::pool::Pool) -> Result<()> {
     let doing = "reading the audit log";
     let (seq, hash): (i64, String) =
         on!(Pool, pool, db => sqlx::query_as(HEAD).bind(1_i64).fetch_one(db).await)

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::error::{Error, Result};
 use crate::key::Sealed;
-use crate::pool::{Pool, Tx, on};
+use crate::pool::on;
 use crate::store::Store;
 use crate::sum::Sum;
 use crate::writer::{Batch, Write};

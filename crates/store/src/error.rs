@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use sqlx::error::DatabaseError as _;
 
 /// A result of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
-use crate::pool::{Pool, Tx, on};
+use crate::pool::on;
 use crate::store::Store;
 use crate::sum::Sum;
 use crate::writer::Batch;

@@ -19,7 +19,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
 use crate::memory::placeholders;
-use crate::pool::{Pool, Tx, on};
+use crate::pool::on;
 use crate::store::Store;
 use crate::sum::Sum;
 use crate::writer::{Batch, Write};

@@ -9,7 +9,7 @@ use entrain_domain::run::{
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::pool::{Pool, Tx, on};
+use crate::pool::on;
 use crate::store::Store;
 use crate::sum::Sum;
 use crate::writer::{Batch, Write};

@@ -1,0 +1,98 @@
+//! Links and ledger agree with `domain::memory`, change for change.
+
+use entrain_domain::memory::{GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::model::{
+    AccountId, Coverage, DirectoryGroupId, DirectoryReading, DirectoryUserId, SiteGroupId, Unread,
+};
+use entrain_store::{Store, Watermark};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::support::on_both;
+
+/// Links and ledger as text, in order.
+pub(crate) fn picture(memory: &Memory) -> Vec<String> {
+    let mut lines: Vec<String> = memory
+        .users()
+        .map(|link| format!("{link:?}"))
+        .chain(memory.groups().map(|link| format!("{link:?}")))
+        .chain(memory.all_memberships().map(|(g, a, o)| format!("{g} {a} {o:?}")))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Learns changes alone: a read with gaps leaves the mirror as it is.
+pub(crate) async fn learn(store: &Store, connection: &str, changes: &[MemoryChange]) {
+    let gap = || Coverage::Partial(Unread { reason: "test".into(), remedy: "none".into() });
+    let snapshot = DirectoryReading::new().finish(gap(), gap());
+    let watermark =
+        Watermark { users: String::new(), groups: String::new(), issued_at: jiff::Timestamp::UNIX_EPOCH };
+    store.learn(connection, changes, &snapshot, &watermark).await.unwrap();
+}
+
+fn change(random: &mut StdRng) -> MemoryChange {
+    let user = DirectoryUserId::parse(format!("u{}", random.random_range(0..12))).unwrap();
+    let account = AccountId::parse(format!("a{}", random.random_range(0..12))).unwrap();
+    let directory = DirectoryGroupId::parse(format!("d{}", random.random_range(0..5))).unwrap();
+    let group = SiteGroupId::parse(format!("g{}", random.random_range(0..5))).unwrap();
+    let origin = [Origin::Created, Origin::Adopted, Origin::Found][random.random_range(0..3)];
+    match random.random_range(0..4) {
+        0 => MemoryChange::LinkUser(UserLink { user, account, address: None, origin }),
+        1 => MemoryChange::LinkGroup(GroupLink { directory, group, name: "G'; --".into(), origin }),
+        2 => MemoryChange::OwnMembership { group, account, origin },
+        _ => MemoryChange::DisownMembership { group, account },
+    }
+}
+
+on_both!(what_is_learnt_equals_what_the_domain_remembers, |world| {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let store = world.open().await;
+    let mut memory = Memory::new();
+    for _ in 0..40 {
+        // Runs of one kind, as a first run has them, beside single changes
+        let mut changes: Vec<MemoryChange> =
+            (0..random.random_range(1..20)).map(|_| change(&mut random)).collect();
+        if random.random_range(0..2) == 0 {
+            changes.sort_by_key(|change| {
+                std::mem::discriminant(change) == std::mem::discriminant(&changes_key())
+            });
+        }
+        changes.iter().for_each(|change| memory.apply(change));
+        learn(&store, "Azure AD", &changes).await;
+        assert_eq!(picture(&store.memory("Azure AD").await.unwrap()), picture(&memory), "seed {seed}");
+    }
+    assert!(picture(&store.memory("Other").await.unwrap()).is_empty());
+    store.close().await;
+    assert_eq!(picture(&world.open().await.memory("Azure AD").await.unwrap()), picture(&memory));
+});
+
+fn changes_key() -> MemoryChange {
+    let group = SiteGroupId::parse("g").unwrap();
+    MemoryChange::DisownMembership { group, account: AccountId::parse("a").unwrap() }
+}
+
+on_both!(many_links_and_memberships_are_learnt_in_a_few_statements, |world| {
+    let store = world.open().await;
+    let mut changes = Vec::new();
+    for n in 0..3000 {
+        let account = AccountId::parse(format!("account-{n}")).unwrap();
+        changes.push(MemoryChange::LinkUser(UserLink {
+            user: DirectoryUserId::parse(format!("user-{n}")).unwrap(),
+            account,
+            address: Some(format!("{n}@acme.example").into()),
+            origin: Origin::Found,
+        }));
+    }
+    for n in 0..9000 {
+        let group = SiteGroupId::parse(format!("group-{}", n % 50)).unwrap();
+        let account = AccountId::parse(format!("account-{}", n / 3)).unwrap();
+        changes.push(MemoryChange::OwnMembership { group, account, origin: Origin::Created });
+    }
+    let mut memory = Memory::new();
+    changes.iter().for_each(|change| memory.apply(change));
+    learn(&store, "Azure AD", &changes).await;
+    assert_eq!(picture(&store.memory("Azure AD").await.unwrap()), picture(&memory));
+});

@@ -1,0 +1,216 @@
+//! Runs, journals and the audit chain.
+
+use std::collections::BTreeMap;
+
+use entrain_domain::FailureCode;
+use entrain_domain::memory::{MemoryChange, Origin};
+use entrain_domain::model::{AccountId, RunId, SiteGroupId};
+use entrain_domain::plan::{Before, StepId, StepKind};
+use entrain_domain::run::{
+    AuditNote, Intent, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd, Trigger,
+};
+use entrain_store::{AuditVerdict, Error, Store};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::{World, on_both};
+
+pub(crate) fn run_id(text: &str) -> RunId {
+    RunId::parse(text).unwrap()
+}
+
+fn step(n: usize) -> StepId {
+    StepId::from_stored(&format!("remove_member/g/{n}"))
+}
+
+fn intent(n: usize) -> Intent {
+    Intent::RemoveMember {
+        group: SiteGroupId::parse("g").unwrap(),
+        account: AccountId::parse(format!("a{n}")).unwrap(),
+    }
+}
+
+fn note(n: usize) -> AuditNote {
+    AuditNote {
+        actor: "entrain".into(),
+        action: "remove_member".into(),
+        object: format!("a{n}"),
+        detail: "left".into(),
+    }
+}
+
+fn end_of(n: usize, at: Timestamp) -> StepEnd {
+    let change = MemoryChange::OwnMembership {
+        group: SiteGroupId::parse("g").unwrap(),
+        account: AccountId::parse(format!("a{n}")).unwrap(),
+        origin: Origin::Created,
+    };
+    StepEnd {
+        step: step(n),
+        outcome: Outcome::Done,
+        attempts: 2,
+        answer: "204".into(),
+        at,
+        changes: vec![change],
+        audit: Some(note(n)),
+    }
+}
+
+pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport {
+    RunReport {
+        run_id: id.clone(),
+        connection: "Azure AD".into(),
+        trigger: Trigger::Manual,
+        status,
+        steps: BTreeMap::default(),
+        requests: RequestCounts::default(),
+        held: Vec::new(),
+        set_aside: Vec::new(),
+        seats: BTreeMap::default(),
+        digest: None,
+        error: None,
+        started_at: at,
+        duration_ms: 1234,
+    }
+}
+
+/// A run with one settled step and one that is only intended.
+pub(crate) async fn half_a_run(store: &Store, world: &World) -> RunId {
+    let (id, now) = (run_id("run-1"), world.now());
+    store.begin(&id, "Azure AD", Trigger::Schedule, now).await.unwrap();
+    store.phase(&id, Phase::Applying, Some("{\"steps\":[]}")).await.unwrap();
+    for n in [1, 2] {
+        store.intend(&id, &step(n), StepKind::RemoveMember, &intent(n), now).await.unwrap();
+    }
+    store.settle(&id, &end_of(1, now)).await.unwrap();
+    id
+}
+
+on_both!(an_unfinished_run_is_found_with_its_journal_after_a_restart, |world| {
+    let store = world.open().await;
+    assert!(store.unfinished("Azure AD").await.unwrap().is_none());
+    let id = half_a_run(&store, &world).await;
+    // Not closed: as after a kill
+    drop(store);
+    let store = world.open().await;
+    let run = store.unfinished("Azure AD").await.unwrap().unwrap();
+    assert_eq!((run.id.clone(), run.trigger, run.phase), (id.clone(), Trigger::Schedule, Phase::Applying));
+    let journal: Vec<_> = run.journal.iter().map(|e| (e.step.clone(), e.outcome, e.attempts)).collect();
+    assert_eq!(journal, [(step(1), Outcome::Done, 2), (step(2), Outcome::Intent, 0)]);
+    assert_eq!(run.journal[1].intent, intent(2));
+    assert_eq!(store.plan(&id).await.unwrap().as_deref(), Some("{\"steps\":[]}"));
+    assert!(store.unfinished("Other").await.unwrap().is_none());
+
+    store.end(&report(&id, RunStatus::Partial, world.now()), note(0)).await.unwrap();
+    assert!(store.unfinished("Azure AD").await.unwrap().is_none());
+    let listed = store.runs(Some("Azure AD"), 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].status, RunStatus::Partial);
+    assert_eq!(listed[0].report.as_ref().unwrap().duration_ms, 1234);
+    assert_eq!(store.runs(None, 10).await.unwrap(), listed);
+    assert_eq!(store.run(&id).await.unwrap(), listed[0]);
+    assert!(store.runs(Some("Other"), 10).await.unwrap().is_empty());
+    assert_eq!(store.run(&run_id("no")).await.unwrap_err().failure().code, FailureCode::RunUnknown);
+});
+
+on_both!(a_step_is_settled_once_and_only_after_its_intent, |world| {
+    let store = world.open().await;
+    let id = half_a_run(&store, &world).await;
+    for n in [1, 3] {
+        assert!(matches!(store.settle(&id, &end_of(n, world.now())).await, Err(Error::NotIntended { .. })));
+    }
+    // What was refused changed nothing
+    assert_eq!(store.memory("Azure AD").await.unwrap().membership_count(), 1);
+    assert_eq!(store.audit_list(10).await.unwrap().len(), 1);
+    // Intended anew, it can be settled anew
+    store.intend(&id, &step(1), StepKind::RemoveMember, &intent(1), world.now()).await.unwrap();
+    store.settle(&id, &end_of(1, world.now())).await.unwrap();
+    assert!(matches!(
+        store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await,
+        Err(Error::RunExists(_))
+    ));
+    let unknown =
+        store.intend(&run_id("no"), &step(1), StepKind::RemoveMember, &intent(1), world.now()).await;
+    assert!(matches!(unknown, Err(Error::RunUnknown(_))));
+});
+
+on_both!(many_callers_share_transactions_and_each_gets_its_own_answer, |world| {
+    let store = world.open().await;
+    let id = run_id("run-1");
+    store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    let started = std::time::Instant::now();
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..32 {
+        let (store, id, now) = (store.clone(), id.clone(), world.now());
+        callers.spawn(async move {
+            for n in (caller * 10)..(caller * 10 + 10) {
+                store.intend(&id, &step(n), StepKind::RemoveMember, &intent(n), now).await.unwrap();
+                store.settle(&id, &end_of(n, now)).await.unwrap();
+                // One caller's mistake in a shared transaction is its own
+                assert!(store.settle(&id, &end_of(n, now)).await.is_err());
+            }
+        });
+    }
+    while let Some(result) = callers.join_next().await {
+        result.unwrap();
+    }
+    println!("{} writes in {:?}", 32 * 10 * 2, started.elapsed());
+    assert_eq!(store.journal(&id).await.unwrap().len(), 320);
+    assert_eq!(store.memory("Azure AD").await.unwrap().membership_count(), 320);
+    assert_eq!(store.audit_verify().await.unwrap(), AuditVerdict::Sound { entries: 320 });
+});
+
+on_both!(
+    /// no remote write without an audit entry, so neither intent nor outcome is taken.
+    r_07_without_a_writable_audit_log_nothing_is_intended_or_settled,
+    |world| {
+        let store = world.open().await;
+        let id = half_a_run(&store, &world).await;
+        let before = store.journal(&id).await.unwrap();
+        world.tamper("ALTER TABLE audit RENAME TO audit_away").await;
+        let failure = store
+            .intend(&id, &step(3), StepKind::RemoveMember, &intent(3), world.now())
+            .await
+            .unwrap_err()
+            .failure();
+        assert_eq!(failure.code, FailureCode::StoreFailed);
+        assert!(store.settle(&id, &end_of(2, world.now())).await.is_err());
+        assert_eq!(store.journal(&id).await.unwrap(), before);
+        assert_eq!(store.memory("Azure AD").await.unwrap().membership_count(), 1);
+        world.tamper("ALTER TABLE audit_away RENAME TO audit").await;
+        store.settle(&id, &end_of(2, world.now())).await.unwrap();
+        assert_eq!(store.audit_verify().await.unwrap(), AuditVerdict::Sound { entries: 2 });
+    }
+);
+
+on_both!(history_tells_what_guards_look_at, |world| {
+    let store = world.open().await;
+    let id = half_a_run(&store, &world).await;
+    let history = store.history("Azure AD", world.now()).await.unwrap();
+    assert_eq!((history.converged_before, history.removals_last_24h), (Before::Never, 1));
+    store.end(&report(&id, RunStatus::Converged, world.now()), note(0)).await.unwrap();
+    let later = world.now() + SignedDuration::from_hours(25);
+    let history = store.history("Azure AD", later).await.unwrap();
+    assert_eq!((history.converged_before, history.removals_last_24h), (Before::Once, 0));
+    assert_eq!(store.history("Other", world.now()).await.unwrap().removals_last_24h, 0);
+});
+
+on_both!(a_changed_a_missing_and_a_cut_off_audit_entry_are_named, |world| {
+    let store = world.open().await;
+    let id = run_id("run-1");
+    store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    for n in 1..=5 {
+        store.intend(&id, &step(n), StepKind::RemoveMember, &intent(n), world.now()).await.unwrap();
+        store.settle(&id, &end_of(n, world.now())).await.unwrap();
+    }
+    assert_eq!(store.audit_verify().await.unwrap(), AuditVerdict::Sound { entries: 5 });
+    let broken = |verdict| match verdict {
+        AuditVerdict::Broken { seq, .. } => seq,
+        AuditVerdict::Sound { .. } => 0,
+    };
+    world.tamper("DELETE FROM audit WHERE seq = 5").await;
+    assert_eq!(broken(store.audit_verify().await.unwrap()), 5);
+    world.tamper("UPDATE audit SET detail = 'stayed' WHERE seq = 3").await;
+    assert_eq!(broken(store.audit_verify().await.unwrap()), 3);
+    world.tamper("DELETE FROM audit WHERE seq = 2").await;
+    assert_eq!(broken(store.audit_verify().await.unwrap()), 2);
+});
