@@ -10,6 +10,9 @@
 //! | [`check`] | both sides tried out, for `entrain check` |
 //! | [`error`] | what the engine itself refuses |
 
+#[cfg(test)]
+extern crate self as entrain_engine;
+
 mod apply;
 pub mod check;
 pub mod error;

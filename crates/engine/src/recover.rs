@@ -11,9 +11,10 @@ use std::time::Duration;
 use entrain_domain::Failure;
 use entrain_domain::memory::{GroupLink, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{
-    Account, AccountKind, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroup, SiteMembers,
+    Account, AccountKind, AccountState, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroup,
+    SiteMembers,
 };
-use entrain_domain::plan::{Lookup, StepId};
+use entrain_domain::plan::{Action, Lookup, Plan, StepId};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,17 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
+    /// People whom an earlier run has invited and whose account the site does not show are not invited once more.
+    pub(crate) fn park_invited(&mut self, world: &World, plan: &Plan) {
+        for step in plan.open_steps() {
+            let Action::CreateUser { person, .. } = &step.action else { continue };
+            let link = person.directory_id.as_ref().and_then(|user| world.memory.user(user));
+            if link.is_some_and(|link| link.origin == Origin::Created) {
+                self.parked.insert(step.id());
+            }
+        }
+    }
+
     pub(crate) fn any(&self) -> bool {
         self.settled > 0
     }
@@ -125,6 +137,45 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             recovered.settled += 1;
         }
         Ok(recovered)
+    }
+
+    /// Accounts that an earlier run invited and that the roll does not show are asked for one by one: the roll may lag.
+    pub(crate) async fn see_invited(
+        &self,
+        world: &mut World,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let directory = &world.directory.snapshot;
+        let enabled = |id| directory.user(id).is_some_and(|user| user.account == AccountState::Enabled);
+        let mut unseen: Vec<_> = world
+            .memory
+            .users()
+            .filter(|link| link.origin == Origin::Created && world.site.account(&link.account).is_none())
+            .filter(|link| enabled(&link.user))
+            .map(|link| link.account.clone())
+            .collect();
+        let mut pauses = Pauses::within(patience);
+        while !unseen.is_empty() {
+            let answers = side_by_side(self.options.in_flight, unseen, |id| async move {
+                let account = self.ports.site.account(&id).await;
+                (id, account)
+            })
+            .await;
+            unseen = Vec::new();
+            for (id, account) in answers {
+                match account {
+                    Ok(Some(account)) => world.site.put_account(account),
+                    Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                    Ok(None) | Err(_) => unseen.push(id),
+                }
+            }
+            match pauses.next() {
+                Some(pause) if !unseen.is_empty() && self.pause(pause, stop).await => {}
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// Settles open memberships by the members just read. What is there counts as granted by the interrupted call:

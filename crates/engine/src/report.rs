@@ -87,6 +87,8 @@ pub(crate) struct Draft {
     pub(crate) run: RunId,
     pub(crate) trigger: Trigger,
     pub(crate) started_at: Timestamp,
+    /// Whether a killed run goes on.
+    pub(crate) resumed: bool,
     /// What the same run had journaled before it was killed.
     pub(crate) earlier: Vec<JournalEntry>,
     pub(crate) steps: BTreeMap<StepKind, StepCount>,
@@ -120,6 +122,7 @@ impl Draft {
             run,
             trigger,
             started_at,
+            resumed: false,
             earlier,
             steps: BTreeMap::new(),
             held: Vec::new(),

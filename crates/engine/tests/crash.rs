@@ -80,13 +80,13 @@ async fn r_01_a_first_run_killed_at_any_write_point_is_finished_by_the_next_star
 #[tokio::test(start_paused = true)]
 async fn r_02_a_run_killed_again_while_it_recovers_is_still_finished() {
     let mut pairs = 0;
-    for first in (1..).step_by(3) {
+    for first in (1..).step_by(5) {
         let fixture = second_day(32, Duration::ZERO).await;
         fixture.kill.arm(first);
         if fixture.run_until_killed().await.is_some() {
             break;
         }
-        for second in (1..).step_by(2) {
+        for second in (1..).step_by(3) {
             let fixture = second_day(32, Duration::ZERO).await;
             fixture.kill.arm(first);
             assert!(fixture.run_until_killed().await.is_none());

@@ -289,12 +289,16 @@ fn job<'a>(
     let step = work.step(ix);
     let id = step.id();
     if recovered.parked.contains(&id) {
+        let remedy = "nothing; the next run looks again. If the account was removed from the site on purpose, \
+                      invite the person there by hand";
         draft.set_aside.push(SetAside {
             object: object_of(step),
-            reason: "an invitation may have been sent and does not show yet; it is not repeated".into(),
-            remedy: "nothing; the next run looks it up again".into(),
+            reason:
+                "was invited, or may have been, and the account does not show; the invitation is not repeated"
+                    .into(),
+            remedy: remedy.into(),
         });
-        work.abandon(ix, "may be invited already", "nothing; the next run looks it up again", draft);
+        work.abandon(ix, "may be invited already", remedy, draft);
         return None;
     }
     let Some(target) = work.target(ix, world) else {

@@ -148,7 +148,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let mut draft = match store.unfinished(&self.connection).await? {
             Some(left) => {
                 tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
-                Draft::new(left.id, left.trigger, left.started_at, left.journal)
+                Draft { resumed: true, ..Draft::new(left.id, left.trigger, left.started_at, left.journal) }
             }
             None => {
                 let (run, now) = (self.ports.ids.run_id(), self.ports.clock.now());
@@ -208,13 +208,16 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         store.phase(&draft.run, Phase::Reading, None).await?;
         let mut world = until_stopped(&options.stop, self.read_rolls(progress)).await?;
         let recovered = self.recover_creations(&mut world, draft, &options.stop, progress).await?;
+        let patience = if draft.resumed { self.options.patience } else { Duration::ZERO };
+        self.see_invited(&mut world, patience, &options.stop).await?;
         until_stopped(&options.stop, self.read_rest(&mut world)).await?;
-        let recovered = self.recover_memberships(&mut world, draft, recovered).await?;
+        let mut recovered = self.recover_memberships(&mut world, draft, recovered).await?;
         if recovered.any() {
             world.history = store.history(&self.connection, self.ports.clock.now()).await?;
         }
 
         let plan = self.sound_plan(&world, options.approval)?;
+        recovered.park_invited(&world, &plan);
         if let Some(expected) = &options.expect {
             expected.met_by(&plan)?;
         }
@@ -351,5 +354,38 @@ async fn until_stopped<O>(
         biased;
         () = stop.cancelled() => Err(stopped()),
         result = work => result,
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+mod tests {
+    use super::support::{Fixture, Told};
+    use super::*;
+    use entrain_domain::run::RunStatus;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_the_second_opinion_refuses_is_not_applied_and_nothing_is_learnt() {
+        let fixture = Fixture::company();
+        let mut engine = fixture.engine();
+        engine.second_opinion = |_, plan| {
+            vec![Finding {
+                step: plan.steps.first().map(|step| step.id().to_string()),
+                what: "spends a seat that is not there".into(),
+            }]
+        };
+        let report = engine.run(RunOptions::new(Trigger::Manual), &Told::default()).await.unwrap();
+        assert_eq!(report.status, RunStatus::Failed);
+        let error = report.error.unwrap();
+        assert_eq!(error.code, FailureCode::PlanUnsound);
+        assert!(error.message.contains("spends a seat that is not there"), "{error}");
+        assert_eq!(fixture.site.writes(), 0);
+        assert!(fixture.store.state().watermark.is_none());
+        assert!(engine.preview(Approval::None, &Told::default()).await.is_err());
+        fixture.run().await;
+        fixture.assert_in_step("the opinion mended").await;
     }
 }

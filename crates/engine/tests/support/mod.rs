@@ -44,7 +44,10 @@ impl Kill {
         let passed = self.0.passed.fetch_add(1, Ordering::SeqCst) + 1;
         let at = self.0.at.load(Ordering::SeqCst);
         if at > 0 && passed >= at {
-            self.0.told.notify_one();
+            // Told once: a permit left over would kill the next run as well.
+            if passed == at {
+                self.0.told.notify_one();
+            }
             std::future::pending::<()>().await;
         }
     }
