@@ -1,9 +1,13 @@
 //! The Entra tenant: users, groups, applications with their credentials and granted roles, and the log of changes
 //! that delta queries read. Everything that changes goes through a method here, so that the log never misses it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
+
+mod changes;
+
+pub use changes::Reach;
 
 /// A user with the properties that Graph serves.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -202,5 +206,29 @@ pub struct Tenant {
     /// Soft-deleted groups.
     pub deleted_groups: BTreeMap<String, (EntraGroup, Timestamp)>,
     pub applications: BTreeMap<String, Application>,
+    /// Every change since the start, oldest first. Positions only grow, so a part of it is found by bisection.
     pub log: Vec<Change>,
+    /// Live users by user principal name in lower case.
+    pub user_names: HashMap<String, String>,
+    /// Groups (live or deleted) that hold a member directly, by the member's id.
+    pub parents: HashMap<String, BTreeSet<String>>,
+}
+
+impl Member {
+    /// The id, whatever the kind.
+    pub fn id(&self) -> &str {
+        match self {
+            Member::User(id) | Member::Group(id) | Member::Device(id) | Member::ServicePrincipal(id) => id,
+        }
+    }
+
+    /// The `@odata.type` that Graph gives it.
+    pub fn odata_type(&self) -> &'static str {
+        match self {
+            Member::User(_) => "#microsoft.graph.user",
+            Member::Group(_) => "#microsoft.graph.group",
+            Member::Device(_) => "#microsoft.graph.device",
+            Member::ServicePrincipal(_) => "#microsoft.graph.servicePrincipal",
+        }
+    }
 }
