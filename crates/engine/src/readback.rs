@@ -31,7 +31,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let fresh = loop {
             self.read_members(&mut world.site, groups).await?;
             if first {
-                missing = self.not_covered(world, applied);
+                missing = Self::not_covered(world, applied);
                 first = false;
             }
             missing = self.accounts_missing(missing).await?;
@@ -79,7 +79,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// Invited accounts that no reading of members shows.
-    fn not_covered(&self, world: &World, applied: &Applied) -> Vec<AccountId> {
+    fn not_covered(world: &World, applied: &Applied) -> Vec<AccountId> {
         let shown: BTreeSet<&AccountId> = applied
             .accounts
             .iter()

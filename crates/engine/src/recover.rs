@@ -101,19 +101,16 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             let step = open.entry.step.clone();
             match (&open.entry.intent, found?) {
                 (Intent::CreateUser { user, address, .. }, Found::Account(account)) => {
-                    match owner(world, &account, user) {
-                        Some(other) => {
-                            let answer =
-                                format!("the address leads to the account of the directory user {other}");
-                            self.close(draft, &open, Outcome::Failed, answer, Vec::new()).await?;
-                        }
-                        None => {
-                            let change = link_user(user, &account, address, Origin::Created);
-                            world.memory.apply(&change);
-                            let answer = format!("found after an interruption: account {}", account.id);
-                            world.site.put_account(account);
-                            self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
-                        }
+                    if let Some(other) = owner(world, &account, user) {
+                        let answer =
+                            format!("the address leads to the account of the directory user {other}");
+                        self.close(draft, &open, Outcome::Failed, answer, Vec::new()).await?;
+                    } else {
+                        let change = link_user(user, &account, address, Origin::Created);
+                        world.memory.apply(&change);
+                        let answer = format!("found after an interruption: account {}", account.id);
+                        world.site.put_account(account);
+                        self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
                     }
                 }
                 (Intent::CreateGroup { group, .. }, Found::Group(made)) => {
@@ -217,17 +214,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 }
                 _ => None,
             };
-            match happened {
-                Some(change) => {
-                    world.memory.apply(&change);
-                    let answer = "found done after an interruption".to_owned();
-                    self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
-                }
-                None => {
-                    let answer = "looked up after an interruption: it had not happened".to_owned();
-                    self.close(draft, &open, Outcome::NotDone, answer, Vec::new()).await?;
-                    recovered.reopened.insert(open.entry.step.clone());
-                }
+            if let Some(change) = happened {
+                world.memory.apply(&change);
+                let answer = "found done after an interruption".to_owned();
+                self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+            } else {
+                let answer = "looked up after an interruption: it had not happened".to_owned();
+                self.close(draft, &open, Outcome::NotDone, answer, Vec::new()).await?;
+                recovered.reopened.insert(open.entry.step.clone());
             }
             recovered.settled += 1;
         }

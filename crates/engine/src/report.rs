@@ -158,10 +158,10 @@ impl Draft {
 
     /// Corrects the journal of the killed run after its open entries were looked up.
     pub(crate) fn settled_earlier(&mut self, run: &RunId, step: &StepId, outcome: Outcome) {
-        if *run == self.run {
-            if let Some(entry) = self.earlier.iter_mut().find(|entry| entry.step == *step) {
-                entry.outcome = outcome;
-            }
+        if *run == self.run
+            && let Some(entry) = self.earlier.iter_mut().find(|entry| entry.step == *step)
+        {
+            entry.outcome = outcome;
         }
     }
 

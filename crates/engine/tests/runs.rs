@@ -1,6 +1,7 @@
 //! Runs from beginning to end over fakes: what is written, what is read back, what is held, and how faults of the
 //! site, of the store and of the operator end.
 
+#[expect(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
 mod support;
 
 use std::sync::Mutex;
@@ -85,7 +86,7 @@ async fn r_08_a_second_run_that_may_wait_comes_after_the_first() {
     let (one, two) = (fixture.engine(), fixture.engine());
     let told = Told::default();
     let waiting =
-        RunOptions { wait: Wait::For(Duration::from_secs(600)), ..RunOptions::new(Trigger::Schedule) };
+        RunOptions { wait: Wait::For(Duration::from_mins(10)), ..RunOptions::new(Trigger::Schedule) };
     let (first, second) =
         tokio::join!(one.run(RunOptions::new(Trigger::Manual), &told), two.run(waiting, &told));
     assert_eq!(first.unwrap().status, RunStatus::Converged);
@@ -149,7 +150,7 @@ async fn n_04_a_write_that_got_lost_is_done_by_this_run_or_the_one_after_the_qua
         fixture.site.fault(kind, Fault::LoseRequest);
         let report = fixture.run().await;
         assert!(matches!(report.status, RunStatus::Converged | RunStatus::Partial), "{kind}: {report:?}");
-        tokio::time::advance(Duration::from_secs(20 * 60)).await;
+        tokio::time::advance(Duration::from_mins(20)).await;
         assert_eq!(fixture.run().await.status, RunStatus::Converged, "{kind}");
         fixture.assert_in_step(&format!("lost request of {kind}")).await;
     }
@@ -170,7 +171,7 @@ async fn n_12_a_new_account_that_shows_after_half_a_minute_is_waited_for() {
 async fn n_12_a_new_account_that_shows_after_ten_minutes_is_left_to_a_later_run_and_not_invited_again() {
     for fault in [None, Some(Fault::LoseAnswer)] {
         let fixture = Fixture::company();
-        fixture.site.lag(Duration::from_secs(600));
+        fixture.site.lag(Duration::from_mins(10));
         if let Some(fault) = fault.clone() {
             fixture.site.fault(StepKind::CreateUser, fault);
         }
@@ -180,7 +181,7 @@ async fn n_12_a_new_account_that_shows_after_ten_minutes_is_left_to_a_later_run_
         let soon = fixture.run().await;
         assert_eq!(soon.status, RunStatus::Partial, "{soon:?}");
         assert!(fixture.site.mails().values().all(|mails| *mails == 1), "{:?}", fixture.site.mails());
-        tokio::time::advance(Duration::from_secs(600)).await;
+        tokio::time::advance(Duration::from_mins(10)).await;
         let later = fixture.run().await;
         assert_eq!(later.status, RunStatus::Converged, "{later:?}");
         fixture.assert_in_step(&format!("long lag, {fault:?}")).await;

@@ -313,12 +313,12 @@ fn job<'a>(
         work.abandon(ix, "could not be done", &failure.remedy, draft);
         return None;
     };
-    if let Target::Add { group, .. } = &target {
-        if let Some(failure) = work.exhausted.get(&group.id).cloned() {
-            draft.set_aside.push(aside(object_of(step), &failure));
-            work.abandon(ix, "was not done", &failure.remedy, draft);
-            return None;
-        }
+    if let Target::Add { group, .. } = &target
+        && let Some(failure) = work.exhausted.get(&group.id).cloned()
+    {
+        draft.set_aside.push(aside(object_of(step), &failure));
+        work.abandon(ix, "was not done", &failure.remedy, draft);
+        return None;
     }
     let reopened = recovered.reopened.contains(&id);
     Some(Job { ix, step, id, target, reopened })
@@ -334,10 +334,10 @@ fn settle(
     let Performed { ix, group_id, verdict, changes, account, group } = performed;
     let step = work.step(ix);
     let kind = step.action.kind();
-    if !matches!(verdict, Verdict::Broken(_)) {
-        if let Some(group) = &group_id {
-            work.applied.groups.insert(group.clone());
-        }
+    if !matches!(verdict, Verdict::Broken(_))
+        && let Some(group) = &group_id
+    {
+        work.applied.groups.insert(group.clone());
     }
     match verdict {
         Verdict::Done => {
@@ -365,10 +365,10 @@ fn settle(
             draft.failed(kind);
             draft.set_aside.push(aside(object_of(step), &failure));
             work.abandon(ix, "was not done", &failure.remedy, draft);
-            if failure.code == FailureCode::SiteSeatsExhausted {
-                if let Some(group) = group_id {
-                    work.exhausted.insert(group, failure.clone());
-                }
+            if failure.code == FailureCode::SiteSeatsExhausted
+                && let Some(group) = group_id
+            {
+                work.exhausted.insert(group, failure.clone());
             }
             match failure.class {
                 FailureClass::Connection => work.halted = Some(failure),

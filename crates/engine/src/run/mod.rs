@@ -51,7 +51,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { in_flight: 32, patience: Duration::from_secs(60), quarantine: Duration::from_secs(15 * 60) }
+        Self { in_flight: 32, patience: Duration::from_mins(1), quarantine: Duration::from_mins(15) }
     }
 }
 
@@ -145,16 +145,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let claim = self.claim(options.wait, progress).await?;
         let before = self.requests();
         let store = &self.ports.store;
-        let mut draft = match store.unfinished(&self.connection).await? {
-            Some(left) => {
-                tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
-                Draft { resumed: true, ..Draft::new(left.id, left.trigger, left.started_at, left.journal) }
-            }
-            None => {
-                let (run, now) = (self.ports.ids.run_id(), self.ports.clock.now());
-                store.begin(&run, &self.connection, options.trigger, now).await?;
-                Draft::new(run, options.trigger, now, Vec::new())
-            }
+        let mut draft = if let Some(left) = store.unfinished(&self.connection).await? {
+            tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
+            Draft { resumed: true, ..Draft::new(left.id, left.trigger, left.started_at, left.journal) }
+        } else {
+            let (run, now) = (self.ports.ids.run_id(), self.ports.clock.now());
+            store.begin(&run, &self.connection, options.trigger, now).await?;
+            Draft::new(run, options.trigger, now, Vec::new())
         };
         if let Err(failure) = self.go(&mut draft, &options, progress).await {
             if failure.code == FailureCode::Stopped {
@@ -189,7 +186,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 }
                 Err(ClaimError::Busy(busy)) => {
                     progress.report(Event::Waiting { what: format!("another run to end: {}", busy.holder) });
-                    let pause = Duration::from_secs(1).min(patience - waited);
+                    let pause = Duration::from_secs(1).min(patience.saturating_sub(waited));
                     self.ports.clock.sleep(pause).await;
                     waited += pause;
                 }
@@ -238,7 +235,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if open == 0 {
             return Ok(());
         }
-        self.may_write(&world, &plan)?;
+        Self::may_write(&world, &plan)?;
         self.write(draft, &mut world, &plan, &recovered, options, progress).await
     }
 
@@ -251,7 +248,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// Refuses to begin writing what the technical account has no right to write, where that is known for certain.
-    fn may_write(&self, world: &World, plan: &Plan) -> Result<(), Failure> {
+    fn may_write(world: &World, plan: &Plan) -> Result<(), Failure> {
         let standing = world.site.standing();
         for step in plan.open_steps() {
             match step.action.kind() {

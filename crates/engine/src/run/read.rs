@@ -167,10 +167,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     let lookup = fold(hits.clone(), &address, &name);
                     if let Lookup::One(id) = &lookup {
                         // The roll may lack an account that the search finds; the plan needs to see it.
-                        if world.site.account(id).is_none() {
-                            if let Some(account) = hits.into_iter().find(|hit| hit.id == *id) {
-                                world.site.put_account(account);
-                            }
+                        if world.site.account(id).is_none()
+                            && let Some(account) = hits.into_iter().find(|hit| hit.id == *id)
+                        {
+                            world.site.put_account(account);
                         }
                     }
                     lookup

@@ -618,10 +618,10 @@ impl Progress for Told {
     fn report(&self, event: Event) {
         let mut events = self.events.lock().unwrap();
         events.push(event);
-        if let Some((after, stop)) = &self.stop_after {
-            if events.iter().filter(|e| matches!(e, Event::Step { .. })).count() >= *after {
-                stop.cancel();
-            }
+        if let Some((after, stop)) = &self.stop_after
+            && events.iter().filter(|e| matches!(e, Event::Step { .. })).count() >= *after
+        {
+            stop.cancel();
         }
     }
 }
