@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::faults::apply::{self, Applied};
-use crate::limits::{Verdict, graph_units};
+use crate::limits::Verdict;
 use crate::log::{LogEntry, credential, template};
 use crate::state::{Shared, Surface};
 
@@ -24,8 +24,11 @@ const BODY_CAP: usize = 4 << 20;
 /// Wraps the routes of a surface.
 pub(crate) fn wrap(router: Router, state: &Shared, surface: Surface) -> Router {
     let shared = || (state.clone(), surface);
+    let router = match surface {
+        Surface::Site => router.layer(from_fn_with_state(state.clone(), burst)),
+        _ => router,
+    };
     router
-        .layer(from_fn_with_state(shared(), limits))
         .layer(from_fn_with_state(shared(), apply::layer))
         .layer(from_fn_with_state(shared(), latency))
         .layer(from_fn_with_state(shared(), log))
@@ -132,43 +135,20 @@ fn without_secrets(query: &str) -> String {
     query.split('&').map(hide).collect::<Vec<_>>().join("&")
 }
 
-async fn limits(Extract((state, surface)): Extract<(Shared, Surface)>, request: Request, next: Next) -> Response {
+/// The burst limits of Jira. Graph counts by the cost of the request, so its handlers do that.
+async fn burst(Extract(state): Extract<Shared>, request: Request, next: Next) -> Response {
     let settings = state.settings();
-    let now = state.now();
-    let path = request.uri().path();
-    match surface {
-        Surface::Graph if path.ends_with("/$batch") => next.run(request).await,
-        Surface::Graph => {
-            let target = request.uri().path_and_query().map_or("/", |p| p.as_str());
-            let units = graph_units(request.method().as_str(), target);
-            match state.limits.graph(&settings.graph, units, now) {
-                Verdict::Pass { left, limit } => {
-                    let mut response = next.run(request).await;
-                    set(&mut response, "x-ms-resource-unit", &units.to_string());
-                    let used = limit.saturating_sub(left) as f64 / limit.max(1) as f64;
-                    if settings.graph.throttle && used > 0.8 {
-                        set(&mut response, "x-ms-throttle-limit-percentage", &format!("{used:.2}"));
-                    }
-                    response
-                }
-                Verdict::Throttled { retry_after_ms, .. } => graph_throttled(&state, retry_after_ms),
+    let (method, path) = (request.method().as_str(), template(request.uri().path()));
+    match state.limits.jira(&settings.atlassian, method, &path, state.now()) {
+        Verdict::Pass { left, limit } => {
+            let mut response = next.run(request).await;
+            if limit < u64::MAX {
+                set(&mut response, "X-RateLimit-Limit", &limit.to_string());
+                set(&mut response, "X-RateLimit-Remaining", &left.to_string());
             }
+            response
         }
-        Surface::Site => {
-            let method = request.method().as_str();
-            match state.limits.jira(&settings.atlassian, method, &template(path), now) {
-                Verdict::Pass { left, limit } => {
-                    let mut response = next.run(request).await;
-                    if settings.atlassian.throttle {
-                        set(&mut response, "X-RateLimit-Limit", &limit.to_string());
-                        set(&mut response, "X-RateLimit-Remaining", &left.to_string());
-                    }
-                    response
-                }
-                Verdict::Throttled { retry_after_ms, limit } => jira_throttled(&state, retry_after_ms, limit),
-            }
-        }
-        _ => next.run(request).await,
+        Verdict::Throttled { retry_after_ms, limit } => jira_throttled(&state, retry_after_ms, limit),
     }
 }
 
@@ -178,25 +158,6 @@ fn set(response: &mut Response, name: &'static str, value: &str) {
     {
         response.headers_mut().insert(name, value);
     }
-}
-
-fn graph_throttled(state: &Shared, retry_after_ms: u64) -> Response {
-    let date = state.now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    let body = json!({"error": {
-        "code": "TooManyRequests",
-        "message": "Please retry again later.",
-        "innerError": {"code": "429", "date": date, "message": "Please retry after", "request-id": state.uuid(), "status": "429"},
-    }});
-    let (client, tenant) = {
-        let world = state.world();
-        (world.tenant.applications.keys().next().cloned().unwrap_or_default(), world.tenant.id.clone())
-    };
-    let mut response = (StatusCode::TOO_MANY_REQUESTS, axum::Json(body)).into_response();
-    // Graph gives fractions of a second.
-    set(&mut response, "Retry-After", &format!("{:.3}", retry_after_ms.max(1) as f64 / 1000.0));
-    set(&mut response, "x-ms-throttle-scope", &format!("Tenant_Application/ReadWrite/{client}/{tenant}"));
-    set(&mut response, "x-ms-throttle-information", "ResourceUnitLimitExceeded");
-    response
 }
 
 fn jira_throttled(state: &Shared, retry_after_ms: u64, limit: u64) -> Response {

@@ -33,46 +33,44 @@ pub struct Limits {
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
+/// A bucket, counted in units times the milliseconds in which it fills: whole numbers, so that nothing is lost to rounding.
 #[derive(Debug)]
 struct Bucket {
-    left: f64,
+    left: u64,
     at: Timestamp,
 }
 
 impl Limits {
-    /// Takes `units` resource units of Graph for one request. One bucket serves all clients: the quota is per application
-    /// and tenant, and an emulator has one of each.
-    pub fn graph(&self, settings: &GraphSettings, units: u64, now: Timestamp) -> Verdict {
+    /// Takes `units` resource units of Graph for one request of `application`.
+    pub fn graph(&self, settings: &GraphSettings, application: &str, units: u64, now: Timestamp) -> Verdict {
         let limit = settings.resource_units_per_10_s;
         if !settings.throttle {
             return Verdict::Pass { left: limit, limit };
         }
-        self.take("graph", units, limit, limit as f64 / 10.0, now)
+        self.take(&format!("graph {application}"), units, limit, 10_000, now)
     }
 
     /// Takes one request from the bucket of a Jira endpoint (`path` with ids replaced) and method.
     pub fn jira(&self, settings: &AtlassianSettings, method: &str, path: &str, now: Timestamp) -> Verdict {
-        let limit = settings.burst_per_second.get(method).copied().unwrap_or(u64::MAX);
-        if !settings.throttle || limit == u64::MAX {
-            return Verdict::Pass { left: limit, limit };
+        match settings.burst_per_second.get(method) {
+            Some(limit) if settings.throttle => self.take(&format!("jira {method} {path}"), 1, *limit, 1000, now),
+            _ => Verdict::Pass { left: u64::MAX, limit: u64::MAX },
         }
-        self.take(&format!("jira {method} {path}"), 1, limit, limit as f64, now)
     }
 
-    fn take(&self, key: &str, units: u64, limit: u64, per_second: f64, now: Timestamp) -> Verdict {
+    fn take(&self, key: &str, units: u64, limit: u64, period_ms: u64, now: Timestamp) -> Verdict {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = limit as f64;
+        let full = limit.saturating_mul(period_ms);
         let bucket = buckets.entry(key.to_owned()).or_insert(Bucket { left: full, at: now });
-        let passed = now.duration_since(bucket.at).as_secs_f64().max(0.0);
-        bucket.left = (bucket.left + passed * per_second).min(full);
+        let passed = u64::try_from(now.duration_since(bucket.at).as_millis()).unwrap_or(0);
+        bucket.left = bucket.left.saturating_add(passed.saturating_mul(limit)).min(full);
         bucket.at = now;
-        let wanted = units as f64;
+        let wanted = units.saturating_mul(period_ms).min(full);
         if bucket.left >= wanted {
             bucket.left -= wanted;
-            return Verdict::Pass { left: bucket.left as u64, limit };
+            return Verdict::Pass { left: bucket.left / period_ms, limit };
         }
-        let wait = (wanted.min(full) - bucket.left) / per_second;
-        Verdict::Throttled { retry_after_ms: (wait * 1000.0).ceil() as u64, limit }
+        Verdict::Throttled { retry_after_ms: (wanted - bucket.left).div_ceil(limit.max(1)), limit }
     }
 
     /// Fills all buckets again.
@@ -81,47 +79,9 @@ impl Limits {
     }
 }
 
-/// Resource units of one request to Graph, by Microsoft's table: `path_and_query` with or without the version.
-pub fn graph_units(method: &str, path_and_query: &str) -> u64 {
-    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    let path = path.strip_prefix("/v1.0").or_else(|| path.strip_prefix("/beta")).unwrap_or(path);
-    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-    let base = match (method, segments.as_slice()) {
-        ("GET", ["users"]) => 2,
-        ("GET", ["groups", _, "members", ..]) => 3,
-        ("GET", ["groups", _, "transitiveMembers", ..]) => 5,
-        ("GET", ["users", _, "memberOf" | "transitiveMemberOf", ..]) | ("POST", ["users", _, "getMemberGroups"]) => 2,
-        ("POST", ["users", _, "checkMemberGroups"]) => 4,
-        ("POST", ["directoryObjects", "getByIds"]) => 5,
-        _ => 1,
-    };
-    let mut units: i64 = base;
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match name.as_ref() {
-            "$select" if segments.last() == Some(&"getByIds") => units -= 3,
-            "$select" => units -= 1,
-            "$expand" => units += 1,
-            "$top" if value.parse::<u32>().is_ok_and(|top| top < 20) => units -= 1,
-            _ => {}
-        }
-    }
-    u64::try_from(units.max(1)).unwrap_or(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn resource_units_follow_the_table() {
-        assert_eq!(graph_units("GET", "/v1.0/users"), 2);
-        assert_eq!(graph_units("GET", "/v1.0/users?$select=id&$top=999"), 1);
-        assert_eq!(graph_units("GET", "/groups/1/members/microsoft.graph.user?$select=id"), 2);
-        assert_eq!(graph_units("GET", "/v1.0/groups/1/transitiveMembers"), 5);
-        assert_eq!(graph_units("GET", "/v1.0/groups?$top=5"), 1);
-        assert_eq!(graph_units("POST", "/v1.0/directoryObjects/getByIds?$select=id"), 2);
-        assert_eq!(graph_units("GET", "/v1.0/users?$expand=manager"), 3);
-    }
 
     #[test]
     fn a_bucket_empties_and_fills_again_with_time() {

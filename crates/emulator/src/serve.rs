@@ -223,7 +223,7 @@ pub async fn start(options: Options) -> Result<Emulator, Error> {
         let bound = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let local = bound.local_addr().map_err(|source| Error::Listen { address, source })?;
         roots.push(format!("http://{}", reachable(local)));
-        listeners.push(Wire(bound));
+        listeners.push(bound);
     }
     let [authority, graph_root, site, organization, control_root] =
         <[String; 5]>::try_from(roots).expect("five listeners were bound");
@@ -239,23 +239,22 @@ pub async fn start(options: Options) -> Result<Emulator, Error> {
         control::router(state.clone()),
     ];
     let (stop, told) = watch::channel(false);
-    let tasks = listeners
-        .into_iter()
-        .zip(routers)
-        .map(|(listener, router)| {
-            let mut told = told.clone();
-            let service = router.into_make_service_with_connect_info::<Connection>();
-            tokio::spawn(async move {
-                let stopped = async move {
-                    let _ = told.wait_for(|stop| *stop).await;
-                };
-                if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-                    tracing::error!(%error, "a listener of the emulator ended");
-                }
-            })
-        })
-        .collect();
+    let serve = |(listener, router)| serve_on(listener, router, told.clone());
+    let tasks = listeners.into_iter().zip(routers).map(serve).collect();
     Ok(Emulator { state, description, stop, tasks })
+}
+
+/// Serves in the background until told to stop.
+pub(crate) fn serve_on(listener: TcpListener, router: Router, mut told: watch::Receiver<bool>) -> JoinHandle<()> {
+    let service = router.into_make_service_with_connect_info::<Connection>();
+    tokio::spawn(async move {
+        let stopped = async move {
+            let _ = told.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = axum::serve(Wire(listener), service).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "a listener of the emulator ended");
+        }
+    })
 }
 
 /// An address that clients can use: a wildcard stands for all, so the loopback does as well.

@@ -7,9 +7,8 @@
 //!
 //! - `$batch` of Graph asks `state.faults.batch_item(url)` before each inner request and, if it gets an
 //!   [`ItemFault`](crate::faults::ItemFault), answers that item with its status, headers and body instead of running it.
-//!   It also asks `state.limits.graph(&settings.graph, units, now)` for each inner request, with the units of
-//!   [`limits::graph_units`](crate::limits::graph_units), as each counts against the quota by itself. All other throttling
-//!   is done by a layer.
+//!   Graph handlers ask `state.limits.graph(...)` for each request, inner ones too, with its resource units; the burst
+//!   limits of Jira are kept by a layer.
 //! - The Jira authentication asks `state.faults.dead_token()` for each request and, if it is true, treats the caller as
 //!   anonymous and adds `X-Seraph-LoginReason: AUTHENTICATED_FAILED` to the answer.
 

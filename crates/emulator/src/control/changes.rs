@@ -225,7 +225,7 @@ impl State {
 }
 
 fn apply(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -> Result<String, String> {
-    let done = match change {
+    match change {
         WorldChange::CreateUser { mut user } => {
             user.id = given_or(user.id, fresh);
             let id = user.id.clone();
@@ -277,9 +277,8 @@ fn apply(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -
             app.secrets.iter_mut().for_each(|secret| secret.expires = Some(at));
             Ok(app.client_id.clone())
         }
-        on_site => return apply_on_site(world, on_site, fresh, at),
-    };
-    done
+        on_site => apply_on_site(world, on_site, fresh, at),
+    }
 }
 
 fn apply_on_site(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -> Result<String, String> {

@@ -203,7 +203,7 @@ fn group_name(number: usize) -> String {
         name.push_str(CITIES[place - 1].0);
     }
     if round > 0 {
-        name.push_str(&format!(" {}", round + 1));
+        name = format!("{name} {}", round + 1);
     }
     name
 }
