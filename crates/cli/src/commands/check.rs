@@ -1,0 +1,87 @@
+//! `entrain check`: both sides of a connection tried out.
+
+use clap::Args;
+use entrain_connect::atlassian::CheckState;
+use entrain_connect::entra::PermissionVerdict;
+use entrain_domain::Failure;
+use entrain_engine::check::{Check, Verdict};
+
+use super::{Context, Exit, Target};
+use crate::ui::{Page, Tone};
+use crate::wire;
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failure> {
+    let connected = wire::connect(cx, &args.target).await?;
+    let checks = findings(&connected).await;
+    let result = serde_json::json!({ "connection": connected.name, "checks": checks });
+    cx.printer.result(&result, || page(&connected.name, &checks));
+    let bad = checks.iter().any(|c| c.verdict == Verdict::Bad);
+    Ok(if bad { Exit::Failed } else { Exit::Done })
+}
+
+/// Everything found: permissions of the application, what the scope names, rights of the technical account.
+pub(super) async fn findings(connected: &wire::Connected) -> Vec<Check> {
+    let (permissions, site, engine) =
+        tokio::join!(connected.entra.check(), connected.jira.check(), connected.engine.check());
+    let mut checks = Vec::new();
+    // A permission that cannot be asked for is told by the reading itself
+    for finding in permissions.into_iter().flatten() {
+        let verdict = match finding.verdict {
+            PermissionVerdict::Granted => Verdict::Good,
+            PermissionVerdict::Excessive => Verdict::Warning,
+            PermissionVerdict::Missing => Verdict::Bad,
+        };
+        let what = format!("Microsoft Graph, {}", finding.permission);
+        checks.push(Check { what, verdict, detail: finding.what, remedy: remedy(finding.remedy) });
+    }
+    let told_by_site = site.is_ok();
+    for finding in site.into_iter().flatten() {
+        let (verdict, detail) = match finding.state {
+            CheckState::Good => (Verdict::Good, "as it should be"),
+            CheckState::Missing => (Verdict::Bad, "missing"),
+            CheckState::Notice => (Verdict::Warning, "to be known"),
+            CheckState::NotKnown => (Verdict::Warning, "cannot be asked"),
+        };
+        let what = format!("Jira, {}", finding.what);
+        checks.push(Check { what, verdict, detail: detail.into(), remedy: remedy(finding.remedy) });
+    }
+    // The engine says the rights again, in fewer words
+    let again = |c: &Check| told_by_site && (c.what == "site" || c.what.starts_with("right:"));
+    checks.extend(engine.into_iter().filter(|c| !again(c)));
+    checks
+}
+
+fn remedy(text: String) -> Option<String> {
+    if text.is_empty() { None } else { Some(text) }
+}
+
+/// The findings for people.
+pub(super) fn page(name: &str, checks: &[Check]) -> Page {
+    let mut page = Page::new();
+    page.toned(Tone::Strong, format!("Check of “{name}”"));
+    for check in checks {
+        let (tone, sign) = match check.verdict {
+            Verdict::Good => (Tone::Good, "  ok    "),
+            Verdict::Warning => (Tone::Warn, "  note  "),
+            Verdict::Bad => (Tone::Bad, "  wrong "),
+        };
+        page.parts(&[(tone, sign), (Tone::Normal, &format!("{}: {}", check.what, check.detail))]);
+        if let Some(remedy) = &check.remedy {
+            page.paragraph(Tone::Faint, "        ", format!("what to do: {remedy}"));
+        }
+    }
+    let bad = checks.iter().filter(|c| c.verdict == Verdict::Bad).count();
+    page.gap();
+    if bad == 0 {
+        page.line("Both sides are ready. Next: entrain plan");
+    } else {
+        page.toned(Tone::Bad, format!("{} in the way of a run.", crate::ui::count(bad, "thing is", "things are")));
+    }
+    page
+}

@@ -1,0 +1,143 @@
+//! `entrain connection`: connections as documents.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use entrain_domain::Failure;
+use entrain_store::{ConnectionDocument, Store};
+use serde_json::json;
+
+use super::{Context, Exit, file_failure};
+use crate::config::Document;
+use crate::config::document::{SEALED, Secret, Secrets, schema};
+use crate::ui::{self, Page, Tone};
+use crate::wire;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionCommand {
+    /// Lists connections
+    List,
+    /// Stores a new connection; secrets written in the document are sealed
+    Add {
+        /// Document (TOML)
+        file: PathBuf,
+    },
+    /// Stores a new version of a connection; "sealed" keeps the stored secret
+    Set {
+        /// Document (TOML)
+        file: PathBuf,
+    },
+    /// Prints a connection's document: references as they are, sealed secrets as "sealed"
+    Export {
+        /// Connection
+        name: String,
+    },
+    /// Removes a connection and forgets its secrets; links, ledger and runs stay
+    Remove {
+        /// Connection
+        name: String,
+    },
+    /// Prints the JSON Schema of documents
+    Schema,
+}
+
+pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<Exit, Failure> {
+    match command {
+        ConnectionCommand::Schema => cx.printer.json(schema()),
+        ConnectionCommand::List => list(cx).await?,
+        ConnectionCommand::Add { file } => {
+            let document = read(&file)?;
+            // The document is judged before the store is touched
+            document.resolve(cx.environment(), &Secrets::new())?;
+            let store = wire::open_store(&cx.settings).await?;
+            add(&store, &document, &wire::person(cx)).await?;
+            said(cx, &document, "added");
+        }
+        ConnectionCommand::Set { file } => {
+            let document = read(&file)?;
+            let store = wire::open_store(&cx.settings).await?;
+            let kept = wire::stored(&store, document.name()).await?.document.secrets;
+            document.resolve(cx.environment(), &kept)?;
+            store.set(&to_store(&document, kept), &wire::person(cx)).await.map_err(|e| e.failure())?;
+            said(cx, &document, "set");
+        }
+        ConnectionCommand::Export { name } => {
+            let store = wire::open_store(&cx.settings).await?;
+            let stored = wire::stored(&store, &name).await?;
+            cx.printer.verbatim(&stored.document.document);
+        }
+        ConnectionCommand::Remove { name } => {
+            let store = wire::open_store(&cx.settings).await?;
+            store.remove(&name, &wire::person(cx)).await.map_err(|e| e.failure())?;
+            cx.printer.result(&json!({ "connection": name, "result": "removed" }), || {
+                let mut page = Page::new();
+                page.line(format!("Removed “{name}”. Its secrets are forgotten; its links, ledger and runs are kept."));
+                page
+            });
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads and checks a document file.
+pub(crate) fn read(file: &Path) -> Result<Document, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| file_failure("the document", file, &e))?;
+    Ok(Document::parse(&text, &file.display().to_string())?)
+}
+
+/// Stores a new connection.
+pub(super) async fn add(store: &Store, document: &Document, author: &str) -> Result<(), Failure> {
+    let new = to_store(document, Secrets::new());
+    store.add(&new, author).await.map_err(|e| e.failure())
+}
+
+/// What is stored: the text without secrets, and every secret that the document does not refer to.
+fn to_store(document: &Document, kept: Secrets) -> ConnectionDocument {
+    let mut secrets = document.plain_secrets();
+    for (key, secret) in document.secrets() {
+        if let (Secret::Sealed, Some(kept)) = (secret, kept.get(key)) {
+            secrets.insert(key.to_owned(), kept.clone());
+        }
+    }
+    ConnectionDocument { name: document.name().to_owned(), document: document.text().to_owned(), secrets }
+}
+
+fn said(cx: &Context<'_>, document: &Document, what: &str) {
+    let name = document.name();
+    let sealed = document.text().matches(&format!("\"{SEALED}\"")).count();
+    cx.printer.result(&json!({ "connection": name, "result": what }), || {
+        let mut page = Page::new();
+        page.parts(&[(Tone::Good, "Stored "), (Tone::Strong, &format!("“{name}”")), (Tone::Normal, ".")]);
+        if sealed > 0 {
+            page.line(format!(
+                "{} in the database, sealed with the secret key; they are not printed again.",
+                ui::count(sealed, "secret is kept", "secrets are kept")
+            ));
+        }
+        page.line("Next: entrain check, then entrain plan.");
+        page
+    });
+}
+
+async fn list(cx: &Context<'_>) -> Result<(), Failure> {
+    let store = wire::open_store(&cx.settings).await?;
+    let entries = store.list().await.map_err(|e| e.failure())?;
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let text = entry.document.as_deref().unwrap_or_default();
+        // A document of an older version that this one refuses is listed all the same
+        let document = Document::parse(text, &entry.name).ok();
+        let site = document.as_ref().map_or_else(|| "?".to_owned(), |d| d.meaning().site_url.as_str().to_owned());
+        let mode = document.as_ref().map_or("?", Document::mode);
+        rows.push((entry.name.clone(), site, mode, entry.version));
+    }
+    let json: Vec<_> = rows
+        .iter()
+        .map(|(name, site, mode, version)| json!({ "name": name, "site": site, "mode": mode, "version": version }))
+        .collect();
+    cx.printer.result(&json, || {
+        let cells = |(name, site, mode, version): (String, String, &str, i64)| vec![name, site, mode.to_owned(), version.to_string()];
+        ui::connection_list(rows.into_iter().map(cells).collect())
+    });
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! `entrain demo`: Entrain at work on an emulated company, without an account anywhere.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use entrain_domain::Failure;
+use entrain_emulator::{Description, Emulator, Options, WorldSource};
+
+use super::demo_tour::Tour;
+use super::{Context, Exit, connection, emulate, file_failure};
+use crate::config::Document;
+use crate::ui::{Page, Tone};
+use crate::wire;
+
+/// Name of the demo's connection.
+const NAME: &str = "Azure AD";
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the company running after the tour, until Ctrl-C, to try commands on it
+    #[arg(long)]
+    keep_running: bool,
+}
+
+pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failure> {
+    let temporary = tempfile::Builder::new()
+        .prefix("entrain-demo-")
+        .tempdir()
+        .map_err(|e| file_failure("a folder for the demo in", &std::env::temp_dir(), &e))?;
+    let folder = cx.settings.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let cx = Context { settings: cx.settings.in_folder(&folder), ..*cx };
+
+    let emulator = emulate::start(Options { world: WorldSource::Demo, ..Options::default() }).await?;
+    let tour = Tour::new(&cx);
+    tour.greet(emulator.description()).await;
+
+    let text = document(emulator.description());
+    let document = Document::parse(&text, "the demo's document")?;
+    let store = wire::open_store(&cx.settings).await?;
+    connection::add(&store, &document, "entrain demo").await?;
+    drop(store);
+    tour.stored(&document).await;
+
+    let target = super::Target { name: Some(NAME.into()), connection_file: None };
+    let connected = wire::connect(&cx, &target).await?;
+    tour.run(&connected, &emulator).await?;
+    next(&cx, &folder, &emulator, &args);
+    if args.keep_running {
+        wire::told_to_end().await;
+    }
+    emulator.stop().await;
+    Ok(Exit::Done)
+}
+
+/// The document that a person would write for this company.
+fn document(company: &Description) -> String {
+    format!(
+        r#"name = "{NAME}"
+
+[directory]                         # Microsoft Entra ID
+tenant_id = "{tenant_id}"
+client_id = "{client_id}"
+client_secret = "{client_secret}"
+authority_url = "{authority_url}"   # the emulator's; not needed for the real clouds
+graph_url = "{graph_url}"
+
+[site]                              # Jira Cloud
+url = "{site_url}"
+admin_email = "{admin_email}"
+api_token = "{api_token}"
+
+[scope]                             # whoever is in these groups, nested ones included
+groups = ["Jira *", "Project Barometer"]
+"#,
+        tenant_id = company.tenant_id,
+        client_id = company.client_id,
+        client_secret = company.client_secret,
+        authority_url = company.authority_url,
+        graph_url = company.graph_url,
+        site_url = company.site_url,
+        admin_email = company.admin_email,
+        api_token = company.api_token,
+    )
+}
+
+fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, args: &DemoArgs) {
+    let mut page = Page::new();
+    page.heading("What to try next");
+    if args.keep_running {
+        let folder = folder.display();
+        page.line("  The company keeps running. In another terminal:");
+        page.line(format!("    entrain --data-dir {folder} plan"));
+        page.line(format!("    entrain --data-dir {folder} sync"));
+        page.line(format!("    entrain --data-dir {folder} runs list"));
+        page.line(format!("    entrain --data-dir {folder} audit verify"));
+        page.line(format!("    entrain --data-dir {folder} connection export \"{NAME}\""));
+        page.line(format!("  Change the company, or make its clouds fail: {}", emulator.description().control_url));
+        page.line("  Ctrl-C ends it.");
+    } else {
+        page.line("    entrain demo --keep-running            the same, and the company stays up for your own commands");
+        page.line("    entrain emulate --people 1000 --groups 50   a larger company, for a connection of your own");
+        page.line("    entrain connection schema              what a connection document may say");
+        page.line("  For your own directory and site: write a document as the one above (no *_url lines), then");
+        page.line("    entrain connection add connection.toml");
+        page.line("    entrain check");
+        page.line("    entrain plan                           changes nothing");
+    }
+    cx.printer.page(&page);
+}
+
+/// A breath between two chapters; only people need it.
+pub(super) async fn breath(cx: &Context<'_>) {
+    if cx.terminal.out {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
+}
+
+/// A chapter's title.
+pub(super) fn chapter(cx: &Context<'_>, number: usize, title: &str) {
+    let mut page = Page::new();
+    page.line("").toned(Tone::Strong, format!("{number}. {title}")).line("");
+    cx.printer.page(&page);
+}

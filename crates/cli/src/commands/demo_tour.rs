@@ -1,0 +1,158 @@
+//! The chapters of the demo's tour.
+
+use entrain_domain::plan::Approval;
+use entrain_domain::run::Trigger;
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_emulator::world::World;
+use entrain_emulator::world::tenant::{EntraUser, Member};
+use entrain_emulator::{Description, Emulator};
+use entrain_engine::RunOptions;
+use entrain_engine::ports::Clock as _;
+
+use super::demo::{breath, chapter};
+use super::sync::run_to_end;
+use super::{Context, check};
+use crate::config::Document;
+use crate::ui::{self, Page, PlanView, Tone};
+use crate::wire::{self, Connected};
+
+/// The one who tells it.
+pub(super) struct Tour<'a> {
+    cx: &'a Context<'a>,
+}
+
+impl<'a> Tour<'a> {
+    pub(super) fn new(cx: &'a Context<'a>) -> Self {
+        Self { cx }
+    }
+
+    pub(super) async fn greet(&self, company: &Description) {
+        let mut page = Page::new();
+        page.toned(Tone::Strong, "Entrain keeps the people and groups of a Jira Cloud site in step with Microsoft Entra ID.");
+        page.line("Here it meets a small company, Windrose, whose clouds are emulated on this machine:");
+        page.line(format!("  directory  {}", company.graph_url));
+        page.line(format!("  Jira site  {}", company.site_url));
+        self.cx.printer.page(&page);
+        breath(self.cx).await;
+    }
+
+    pub(super) async fn stored(&self, document: &Document) {
+        chapter(self.cx, 1, "A connection is a document");
+        let mut page = Page::new();
+        for line in document.text().lines() {
+            page.toned(Tone::Faint, format!("    {line}"));
+        }
+        page.line("");
+        page.line("Stored. The secrets are sealed: not even their owner gets them printed again.");
+        self.cx.printer.page(&page);
+        breath(self.cx).await;
+    }
+
+    pub(super) async fn run(&self, connected: &Connected, emulator: &Emulator) -> Result<(), Failure> {
+        let cx = self.cx;
+        chapter(cx, 2, "entrain check: are both sides ready?");
+        let checks = check::findings(connected).await;
+        cx.printer.page(&check::page(&connected.name, &checks));
+        breath(cx).await;
+
+        chapter(cx, 3, "entrain plan: what would change? Nothing is written yet.");
+        self.plan(connected).await?;
+        self.say(&[
+            "One step waits for a person: a group of that name is in Jira already, and Entrain does not seize",
+            "what others made. `entrain sync --yes` says that it is meant.",
+        ]);
+        breath(cx).await;
+
+        chapter(cx, 4, "entrain sync --yes: apply it, read it back, report");
+        self.sync(connected, Approval::Held).await?;
+        breath(cx).await;
+
+        chapter(cx, 5, "entrain sync, again: a second run has nothing to do");
+        self.sync(connected, Approval::None).await?;
+        breath(cx).await;
+
+        chapter(cx, 6, "A day at Windrose");
+        let at = wire::SystemClock.now();
+        a_day(&mut emulator.state().world_mut(), at).map_err(|what| {
+            let remedy = "please report this; the demo's company is not as the demo expects it";
+            Failure::new(FailureCode::Internal, FailureClass::Local, what, remedy)
+        })?;
+        self.say(&[
+            "In the directory, meanwhile:",
+            "  Nora Lund starts in Engineering,",
+            "  Yusuf Demir moves from Support to Product,",
+            "  Carla Moreno leaves; her account is disabled.",
+        ]);
+        self.plan(connected).await?;
+        breath(cx).await;
+
+        chapter(cx, 7, "entrain sync: and Jira follows");
+        self.sync(connected, Approval::None).await
+    }
+
+    fn say(&self, lines: &[&str]) {
+        let mut page = Page::new();
+        for line in lines {
+            page.line(line);
+        }
+        page.line("");
+        self.cx.printer.page(&page);
+    }
+
+    async fn plan(&self, connected: &Connected) -> Result<(), Failure> {
+        let progress = self.cx.progress();
+        let preview = connected.engine.preview(Approval::None, &progress).await;
+        progress.finish();
+        let mut page = ui::letter(&PlanView::of(&preview?.document));
+        page.line("");
+        self.cx.printer.page(&page);
+        Ok(())
+    }
+
+    async fn sync(&self, connected: &Connected, approval: Approval) -> Result<(), Failure> {
+        let mut options = RunOptions::new(Trigger::Manual);
+        options.approval = approval;
+        let report = run_to_end(self.cx, connected, options).await?;
+        self.cx.printer.page(&ui::report(&report));
+        match report.error {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A joiner, a mover and a leaver.
+fn a_day(world: &mut World, at: jiff::Timestamp) -> Result<(), String> {
+    let tenant = &mut world.tenant;
+    let user = |name: &str| {
+        let found = tenant.users.values().find(|u| u.display_name.as_deref() == Some(name));
+        found.map(|u| u.id.clone()).ok_or_else(|| format!("nobody is called {name}"))
+    };
+    let group = |name: &str| {
+        let found = tenant.groups.values().find(|g| g.display_name.as_deref() == Some(name));
+        found.map(|g| g.id.clone()).ok_or_else(|| format!("no group is called {name}"))
+    };
+    let (mover, leaver) = (user("Yusuf Demir")?, user("Carla Moreno")?);
+    let (engineering, support, product) =
+        (group("Jira Engineering")?, group("Jira Support")?, group("Jira Product")?);
+
+    let joiner = EntraUser {
+        id: "6f1d2c3b-4a59-4e68-9d70-8c1b2a3f4e5d".into(),
+        display_name: Some("Nora Lund".into()),
+        given_name: Some("Nora".into()),
+        surname: Some("Lund".into()),
+        mail: Some(format!("nora.lund@{}", tenant.domain)),
+        user_principal_name: format!("nora.lund@{}", tenant.domain),
+        mail_nickname: Some("nora.lund".into()),
+        department: Some("Engineering".into()),
+        job_title: Some("Software Engineer".into()),
+        ..EntraUser::default()
+    };
+    let id = joiner.id.clone();
+    tenant.add_user(joiner, at)?;
+    tenant.add_member(&engineering, Member::User(id), at)?;
+    tenant.remove_member(&support, &Member::User(mover.clone()), at)?;
+    tenant.add_member(&product, Member::User(mover), at)?;
+    let disabled = serde_json::Map::from_iter([("accountEnabled".to_owned(), serde_json::Value::Bool(false))]);
+    tenant.update_user(&leaver, disabled, at)
+}

@@ -1,0 +1,87 @@
+//! `entrain sync`: plan, guards, apply, verify.
+
+use std::time::Duration;
+
+use clap::Args;
+use entrain_domain::Failure;
+use entrain_domain::plan::Approval;
+use entrain_domain::run::{RunReport, Trigger};
+use entrain_engine::{RunOptions, Wait};
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Exit, Target};
+use crate::ui;
+use crate::wire;
+
+/// Longest wait for another run: beyond that, something hangs.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    approval: ApprovalArgs,
+    /// Read everything afresh
+    #[arg(long)]
+    full: bool,
+    /// Wait for another run of this connection to end
+    #[arg(long)]
+    wait: bool,
+}
+
+/// What a person releases for one run.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ApprovalArgs {
+    /// Approve, for this run, what guards hold, except a directory or scope that reads as empty
+    #[arg(long)]
+    yes: bool,
+    /// Besides --yes: approve a directory or scope that reads as empty, and the removals that follow
+    #[arg(long, requires = "yes")]
+    accept_empty: bool,
+}
+
+impl ApprovalArgs {
+    pub(super) fn approval(self) -> Approval {
+        match (self.yes, self.accept_empty) {
+            (true, true) => Approval::EvenEmpty,
+            (true, false) => Approval::Held,
+            (false, _) => Approval::None,
+        }
+    }
+}
+
+pub(super) async fn run(cx: &Context<'_>, args: SyncArgs) -> Result<Exit, Failure> {
+    let connected = wire::connect(cx, &args.target).await?;
+    let mut options = RunOptions::new(Trigger::Manual);
+    options.approval = args.approval.approval();
+    options.wait = if args.wait { Wait::For(LONGEST_WAIT) } else { Wait::No };
+    let report = run_to_end(cx, &connected, options).await?;
+    tell(cx, &report);
+    Ok(Exit::of_run(&report))
+}
+
+/// Runs with progress; the signals that end a process stop the run at the next step boundary.
+pub(super) async fn run_to_end(
+    cx: &Context<'_>,
+    connected: &wire::Connected,
+    mut options: RunOptions,
+) -> Result<RunReport, Failure> {
+    let stop = CancellationToken::new();
+    options.stop = stop.clone();
+    let signals = tokio::spawn(async move {
+        wire::told_to_end().await;
+        tracing::warn!("stopping at the next step boundary");
+        stop.cancel();
+    });
+    let progress = cx.progress();
+    let report = connected.engine.run(options, &progress).await;
+    progress.finish();
+    signals.abort();
+    report
+}
+
+/// Prints the report; with `--json`, a run that could not be done is an error with its report's failure.
+pub(super) fn tell(cx: &Context<'_>, report: &RunReport) {
+    cx.printer.result(report, || ui::report(report));
+}

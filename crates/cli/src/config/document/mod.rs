@@ -1,0 +1,188 @@
+//! The connection document (TOML): parsed strictly, refused with key, line and remedy, and never a copy of a secret in
+//! what is kept of it.
+
+mod check;
+mod lines;
+mod problem;
+mod secret;
+mod sections;
+mod values;
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub(crate) use check::{schema, words};
+pub(crate) use problem::{DocumentError, Problem, ProblemKind};
+pub(crate) use secret::{Environment, SEALED, Secret};
+pub(crate) use sections::{Cloud, Sections};
+pub(crate) use values::{DirectoryCredential, Meaning};
+
+/// Secrets by the dotted path of their key.
+pub(crate) type Secrets = BTreeMap<String, SecretString>;
+
+/// A valid connection document.
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    origin: String,
+    sections: Sections,
+    meaning: Meaning,
+    lines: lines::Lines,
+    text: String,
+}
+
+impl Document {
+    /// Parses a document; `origin` says in messages where it came from.
+    pub(crate) fn parse(text: &str, origin: &str) -> Result<Self, DocumentError> {
+        let refuse = |problems| DocumentError { origin: origin.to_owned(), problems };
+        let broken = |error: &toml::de::Error, remedy: &str| {
+            vec![Problem {
+                key: String::new(),
+                line: lines::line_at(text, error.span().map_or(0, |s| s.start)),
+                // What the parser expected; the line itself is not quoted, it may hold a secret
+                what: format!("not TOML: {}", error.message().lines().next().unwrap_or("it cannot be read")),
+                remedy: remedy.to_owned(),
+                kind: ProblemKind::Document,
+            }]
+        };
+        let table = toml::de::DeTable::parse(text)
+            .map_err(|e| refuse(broken(&e, "write key = value lines below [section] lines; text goes in quotes")))?;
+        let lines = lines::Lines::of_table(text, table.get_ref());
+        let problems = check::problems(table.get_ref(), &lines);
+        if !problems.is_empty() {
+            return Err(refuse(problems));
+        }
+        let sections: Sections = toml::from_str(text).map_err(|e| {
+            let line = lines::line_at(text, e.span().map_or(0, |s| s.start));
+            refuse(vec![Problem {
+                key: String::new(),
+                line,
+                what: "the value is not what the key takes".into(),
+                remedy: "see `entrain connection schema`".into(),
+                kind: ProblemKind::Document,
+            }])
+        })?;
+        let meaning = values::read(&sections, &lines).map_err(refuse)?;
+        let text = without_secrets(text, &sections);
+        Ok(Self { origin: origin.to_owned(), sections, meaning, lines, text })
+    }
+
+    /// The connection's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.sections.name
+    }
+
+    /// The sections as written.
+    pub(crate) fn sections(&self) -> &Sections {
+        &self.sections
+    }
+
+    /// What they mean.
+    pub(crate) fn meaning(&self) -> &Meaning {
+        &self.meaning
+    }
+
+    /// `managed`, `additive` or `authoritative`.
+    pub(crate) fn mode(&self) -> &'static str {
+        match self.meaning.rules.mode {
+            entrain_domain::policy::GroupMode::Managed => "managed",
+            entrain_domain::policy::GroupMode::Additive => "additive",
+            entrain_domain::policy::GroupMode::Authoritative => "authoritative",
+        }
+    }
+
+    /// The text, comments included, with `"sealed"` in place of every secret: what is stored and exported.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Every secret of the document with its key.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+        secrets_of(&self.sections)
+    }
+
+    /// Secrets that the document itself holds, for the store to seal.
+    pub(crate) fn plain_secrets(&self) -> Secrets {
+        let plain = |(key, secret): (&str, &Secret)| match secret {
+            Secret::Plain(secret) => Some((key.to_owned(), secret.clone())),
+            _ => None,
+        };
+        self.secrets().into_iter().filter_map(plain).collect()
+    }
+
+    /// All secrets, references followed; those that are sealed come from `kept`.
+    pub(crate) fn resolve(&self, environment: Environment<'_>, kept: &Secrets) -> Result<Secrets, DocumentError> {
+        let mut found = Secrets::new();
+        let mut problems = Vec::new();
+        for (key, secret) in self.secrets() {
+            match secret.resolve(environment, kept.get(key)) {
+                Ok(value) => drop(found.insert(key.to_owned(), value)),
+                Err(absent) => problems.push(Problem {
+                    key: key.to_owned(),
+                    line: self.lines.line(key),
+                    what: absent.what,
+                    remedy: absent.remedy,
+                    kind: ProblemKind::Secret,
+                }),
+            }
+        }
+        if problems.is_empty() { Ok(found) } else { Err(DocumentError { origin: self.origin.clone(), problems }) }
+    }
+
+    /// A file that the document names, with its key and line in the message when it cannot be read.
+    pub(crate) fn read_file(&self, key: &str, path: &std::path::Path) -> Result<Vec<u8>, DocumentError> {
+        std::fs::read(path).map_err(|e| DocumentError {
+            origin: self.origin.clone(),
+            problems: vec![Problem {
+                key: key.to_owned(),
+                line: self.lines.line(key),
+                what: format!("names {}, which cannot be read ({e})", path.display()),
+                remedy: "make the file readable for the user that entrain runs as, or name another".into(),
+                kind: ProblemKind::Secret,
+            }],
+        })
+    }
+}
+
+fn secrets_of(sections: &Sections) -> Vec<(&'static str, &Secret)> {
+    let mut secrets = Vec::new();
+    if let Some(secret) = &sections.directory.client_secret {
+        secrets.push(("directory.client_secret", secret));
+    }
+    secrets.push(("site.api_token", &sections.site.api_token));
+    if let Some(organization) = &sections.site.organization {
+        secrets.push(("site.organization.api_key", &organization.api_key));
+    }
+    secrets
+}
+
+/// The text with plain secrets replaced. Comments that repeat a secret lose it too.
+fn without_secrets(text: &str, sections: &Sections) -> String {
+    let mut edited: toml_edit::DocumentMut = text.parse().expect("the same text was parsed before");
+    let mut plain = Vec::new();
+    for (key, secret) in secrets_of(sections) {
+        let Secret::Plain(secret) = secret else { continue };
+        plain.push(secret);
+        let mut item = Some(edited.as_item_mut());
+        for part in key.split('.') {
+            item = item.and_then(|i| i.get_mut(part));
+        }
+        if let Some(value) = item.and_then(toml_edit::Item::as_value_mut) {
+            let decor = value.decor().clone();
+            *value = toml_edit::Value::from(SEALED);
+            *value.decor_mut() = decor;
+        }
+    }
+    let mut text = edited.to_string();
+    for secret in plain {
+        // Only as long as the document stays one: a short secret may be part of an innocent word
+        let scrubbed = text.replace(secret.expose_secret(), SEALED);
+        if secret.expose_secret().len() >= 8 && toml::from_str::<Sections>(&scrubbed).is_ok() {
+            text = scrubbed;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

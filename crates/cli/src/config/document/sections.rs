@@ -1,0 +1,284 @@
+//! The connection document, one struct per section. The doc comments are the reference
+//! (`docs/reference/configuration.md` and `entrain connection schema` are generated from them).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::secret::Secret;
+
+/// A connection: one directory bound to one site, under a unique name.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sections {
+    /// Unique name of the connection. Links, ledger and runs belong to it.
+    #[schemars(length(min = 1, max = 100))]
+    pub(crate) name: String,
+    /// Microsoft Entra ID: where people and groups come from. Exactly one kind of credential is given.
+    pub(crate) directory: DirectorySection,
+    /// The Jira Cloud site: where they go.
+    pub(crate) site: SiteSection,
+    /// What Entrain may do on the site.
+    #[serde(default)]
+    pub(crate) operations: OperationsSection,
+    /// Which groups and people of the directory take part.
+    pub(crate) scope: ScopeSection,
+    /// When the service runs the connection by itself. Checked and kept by this version; `entrain sync` runs at once
+    /// whatever stands here.
+    #[serde(default)]
+    pub(crate) schedule: ScheduleSection,
+    /// How groups are named and bound, and what may be taken out of them.
+    #[serde(default)]
+    pub(crate) groups: GroupsSection,
+    /// Limits that hold a plan for a person's approval. A limit is exceeded when more than the percentage *and* more
+    /// than the number of objects are affected.
+    #[serde(default)]
+    pub(crate) limits: LimitsSection,
+    /// What is never touched, beyond the technical account and the administrators' groups, which Entrain finds itself.
+    #[serde(default)]
+    pub(crate) protected: ProtectedSection,
+    /// How the clouds are reached.
+    #[serde(default)]
+    pub(crate) network: NetworkSection,
+}
+
+/// Microsoft Entra ID.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DirectorySection {
+    /// Directory (tenant) id: a GUID, or a verified domain of the tenant.
+    pub(crate) tenant_id: String,
+    /// Application (client) id of the app registration.
+    pub(crate) client_id: Option<String>,
+    /// Client secret of the app registration: `env:NAME`, `file:PATH`, or the secret itself, which is sealed when
+    /// stored.
+    pub(crate) client_secret: Option<Secret>,
+    /// PEM file of a certificate that is registered with the application; together with `private_key_file`.
+    pub(crate) certificate_file: Option<String>,
+    /// PEM file of the certificate's private key, not encrypted.
+    pub(crate) private_key_file: Option<String>,
+    /// File with a token of an identity provider that the application trusts (workload identity federation). It is
+    /// read again for every new token.
+    pub(crate) federated_token_file: Option<String>,
+    /// Takes tokens from the managed identity of the Azure machine that Entrain runs on.
+    #[serde(default)]
+    pub(crate) managed_identity: bool,
+    /// Which Microsoft cloud the tenant lives in.
+    #[serde(default)]
+    pub(crate) cloud: Cloud,
+    /// Root of the sign-in service, without tenant: overrides the cloud's own.
+    pub(crate) authority_url: Option<String>,
+    /// Root of Microsoft Graph, without version: overrides the cloud's own.
+    pub(crate) graph_url: Option<String>,
+    /// Scope that tokens are asked for: overrides the cloud's own, such as `https://graph.microsoft.com/.default`.
+    pub(crate) scope: Option<String>,
+}
+
+/// A Microsoft cloud.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Cloud {
+    /// The worldwide cloud.
+    #[default]
+    Global,
+    /// US Government L4 (GCC High).
+    Usgov,
+    /// US Government L5 (DoD).
+    UsgovDod,
+    /// China, run by 21Vianet.
+    China,
+}
+
+/// The Jira Cloud site.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SiteSection {
+    /// Address of the site, such as `https://acme.atlassian.net`. For API tokens with scopes the gateway address
+    /// `https://api.atlassian.com/ex/jira/<cloud id>`.
+    pub(crate) url: String,
+    /// E-mail address of the technical account, which must administer the site.
+    pub(crate) admin_email: String,
+    /// API token of the technical account: `env:NAME`, `file:PATH`, or the token itself, which is sealed when stored.
+    pub(crate) api_token: Secret,
+    /// The Atlassian organization. Checked and kept by this version, which makes no request to it yet.
+    pub(crate) organization: Option<OrganizationSection>,
+}
+
+/// The Atlassian organization.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrganizationSection {
+    /// Organization id.
+    pub(crate) id: String,
+    /// Id of the organization's directory.
+    pub(crate) directory_id: Option<String>,
+    /// Organization API key: `env:NAME`, `file:PATH`, or the key itself, which is sealed when stored.
+    pub(crate) api_key: Secret,
+    /// Root of the organization API: overrides `https://api.atlassian.com`.
+    pub(crate) url: Option<String>,
+}
+
+/// What Entrain may do on the site.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OperationsSection {
+    /// Invite people in scope who have no account. Otherwise they are reported.
+    pub(crate) import_users: bool,
+    /// Create groups that the site does not have. Otherwise they are reported.
+    pub(crate) import_groups: bool,
+    /// Put people into groups and take them out.
+    pub(crate) sync_memberships: bool,
+    /// Products that an invitation grants, such as `jira-software`. Empty: no seat by itself, access comes from groups.
+    pub(crate) products: Vec<String>,
+}
+
+impl Default for OperationsSection {
+    fn default() -> Self {
+        Self { import_users: true, import_groups: true, sync_memberships: true, products: Vec::new() }
+    }
+}
+
+/// Which groups and people of the directory take part.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScopeSection {
+    /// Directory groups that take part: by id, by exact name, or by a pattern with `*`; upper and lower case are the
+    /// same. Groups nested in them are flattened into them.
+    #[serde(default)]
+    pub(crate) groups: Vec<String>,
+    /// Groups that do not take part although `groups` names them.
+    #[serde(default)]
+    pub(crate) exclude_groups: Vec<String>,
+    /// Which people take part.
+    #[serde(default)]
+    pub(crate) users: Users,
+}
+
+/// Which people take part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Users {
+    /// Enabled users, guests included, who are direct or nested members of the groups in scope.
+    #[default]
+    InGroups,
+    /// Every enabled user of the directory.
+    All,
+}
+
+/// When the service runs the connection.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleSection {
+    /// Time between runs, such as `15m`; at least `1m`. Instead of `cron`.
+    pub(crate) every: Option<String>,
+    /// Five fields of cron: minute, hour, day of month, month, day of week. Instead of `every`.
+    pub(crate) cron: Option<String>,
+    /// IANA time zone of `cron`, such as `Europe/Berlin`; UTC when left out.
+    pub(crate) time_zone: Option<String>,
+    /// Time between full reads of both sides, such as `24h`.
+    pub(crate) full_every: Option<String>,
+}
+
+/// How groups are named and bound.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GroupsSection {
+    /// Template for names of Jira groups; `{name}` is the directory group's display name.
+    pub(crate) name: String,
+    /// Explicit bindings, stronger than the template: directory group (id or exact name) = Jira group (name).
+    pub(crate) map: BTreeMap<String, String>,
+    /// What happens to a Jira group that bears the name already and is not linked.
+    pub(crate) existing: ExistingGroups,
+    /// What may be taken out of groups.
+    pub(crate) mode: Mode,
+}
+
+impl Default for GroupsSection {
+    fn default() -> Self {
+        Self {
+            name: "{name}".into(),
+            map: BTreeMap::new(),
+            existing: ExistingGroups::default(),
+            mode: Mode::default(),
+        }
+    }
+}
+
+/// What happens to a Jira group that bears the name already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ExistingGroups {
+    /// Adopting it is a step that waits for a person's approval.
+    #[default]
+    Ask,
+    /// It is adopted.
+    Adopt,
+    /// The directory group is set aside.
+    Skip,
+}
+
+/// What may be taken out of groups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// Memberships of the ledger: granted by Entrain, or seen on both sides before. Everything else is somebody's own.
+    #[default]
+    Managed,
+    /// Nothing.
+    Additive,
+    /// Everything that the directory does not have. The first such plan is held.
+    Authoritative,
+}
+
+/// Limits that hold a plan.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsSection {
+    /// Removals, in percent of the ledger's memberships, or of one group's.
+    #[schemars(range(min = 0, max = 100))]
+    pub(crate) removals_percent: u8,
+    /// Removals, in objects.
+    #[schemars(range(min = 0, max = 4_294_967_295_u64))]
+    pub(crate) removals_number: u32,
+    /// Additions after the first converged run, in percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub(crate) additions_percent: u8,
+    /// Additions after the first converged run, in objects.
+    #[schemars(range(min = 0, max = 4_294_967_295_u64))]
+    pub(crate) additions_number: u32,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        let limits = entrain_domain::policy::Limits::default();
+        Self {
+            removals_percent: limits.removals.percent,
+            removals_number: limits.removals.number,
+            additions_percent: limits.additions.percent,
+            additions_number: limits.additions.number,
+        }
+    }
+}
+
+/// What is never touched.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProtectedSection {
+    /// Accounts, by account id or e-mail address.
+    pub(crate) accounts: Vec<String>,
+    /// Jira groups, by id or name.
+    pub(crate) groups: Vec<String>,
+}
+
+/// How the clouds are reached.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NetworkSection {
+    /// PEM file with further certificate authorities to trust, for networks that open TLS.
+    pub(crate) ca_file: Option<String>,
+    /// Address of an HTTP proxy, such as `http://proxy.example:3128`. Proxy variables of the environment are not read.
+    pub(crate) proxy: Option<String>,
+    /// How long one request may take, such as `60s`.
+    pub(crate) timeout: Option<String>,
+}

@@ -1,0 +1,157 @@
+use entrain_domain::policy::{Existing, GroupMode, Rules};
+
+use super::*;
+
+const SMALLEST: &str = r#"name = "Azure AD"
+
+[directory]
+tenant_id = "5f1c0d7e-3b52-4a6e-9c1a-2d8f7b6a9e10"
+client_id = "0b7d4a52-8e0f-4f4b-9a75-1c2f0f6e8d31"
+client_secret = "env:ENTRA_CLIENT_SECRET"
+
+[site]
+url = "https://acme.atlassian.net"
+admin_email = "sync-bot@acme.example"
+api_token = "env:JIRA_API_TOKEN"
+
+[scope]
+groups = ["Jira *"]
+"#;
+
+fn refused(text: &str) -> DocumentError {
+    Document::parse(text, "connection.toml").expect_err("the document is refused")
+}
+
+/// The document with one line replaced, and the number of that line.
+fn with(line: &str, replacement: &str) -> (String, usize) {
+    let at = SMALLEST.lines().position(|l| l == line).expect("the line is there");
+    (SMALLEST.replace(line, replacement), at + 1)
+}
+
+#[test]
+fn the_smallest_document_means_what_the_contract_says() {
+    let document = Document::parse(SMALLEST, "connection.toml").unwrap();
+    assert_eq!(document.name(), "Azure AD");
+    assert_eq!(document.meaning().rules, Rules::for_scope(document.meaning().rules.scope.clone()));
+    assert_eq!(document.text(), SMALLEST);
+    assert!(document.plain_secrets().is_empty());
+}
+
+#[test]
+fn every_mistake_is_named_with_key_line_and_remedy() {
+    // (line, what stands there instead, key in the message, word in what, word in the remedy)
+    let client_secret = r#"client_secret = "env:ENTRA_CLIENT_SECRET""#;
+    let url = r#"url = "https://acme.atlassian.net""#;
+    let email = r#"admin_email = "sync-bot@acme.example""#;
+    let groups = r#"groups = ["Jira *"]"#;
+    let tenant = r#"tenant_id = "5f1c0d7e-3b52-4a6e-9c1a-2d8f7b6a9e10""#;
+    for (line, instead, key, what, remedy) in [
+        (email, r#"admin_mail = "a@b.example""#, "site.admin_mail", "not a known key", "site.admin_email"),
+        (email, "admin_email = 5", "site.admin_email", "a number", "quotes"),
+        (email, r#"admin_email = "nobody""#, "site.admin_email", "not an e-mail", "technical account"),
+        (email, r#"admin_email = """#, "site.admin_email", "is empty", "write"),
+        (url, r#"url = "http://acme.atlassian.net""#, "site.url", "plain http", "https://"),
+        (url, r#"url = "acme.atlassian.net""#, "site.url", "cannot be used", "https://"),
+        (url, r#"url = "https://me:canary@acme.atlassian.net""#, "site.url", "user name or password", "https://"),
+        (tenant, r#"tenant_id = "common""#, "directory.tenant_id", "neither", "overview"),
+        (client_secret, "managed_identity = \"yes\"", "directory.managed_identity", "text", "without quotes"),
+        (client_secret, "certificate_file = \"a.pem\"", "directory.private_key_file", "is missing", "private_key_file"),
+        (client_secret, "cloud = \"mars\"", "directory.cloud", "known words", "usgov-dod"),
+        (groups, r#"groups = "Jira *""#, "scope.groups", "text", "list"),
+        (groups, "groups = []", "scope.groups", "nobody would take part", "users"),
+        (groups, r#"groups = ["a", 5]"#, "scope.groups[1]", "a number", "quotes"),
+        (groups, r#"users = "assigned""#, "scope.users", "not supported yet", "in_groups"),
+        (groups, r#"filter = "x""#, "scope.filter", "not supported yet", "take it out"),
+        (groups, "groups = [\"x\"]\n[leavers]\nafter = 1", "leavers", "not supported yet", "take it out"),
+        (groups, "groups = [\"x\"]\n[limits]\nremovals_percent = 101", "limits.removals_percent", "range", "0 to 100"),
+        (groups, "groups = [\"x\"]\n[schedule]\nevery = \"10s\"", "schedule.every", "too short", "60s"),
+        (groups, "groups = [\"x\"]\n[schedule]\nevery = \"soon\"", "schedule.every", "length of time", "15m"),
+        (groups, "groups = [\"x\"]\n[schedule]\ncron = \"* * *\"", "schedule.cron", "five fields", "minute"),
+        (groups, "groups = [\"x\"]\n[groups]\nname = \"all\"", "groups.name", "{name}", "template"),
+        (groups, "groups = [\"x\"]\n[groups]\nmap = { \"a*\" = \"b\" }", "groups.map.a*", "pattern", "exact name"),
+        (groups, "groups = [\"x\"]\n[network]\nproxy = \"proxy\"", "network.proxy", "not an address", "http://"),
+    ] {
+        let (text, at) = with(line, instead);
+        let error = refused(&text);
+        let problem = error.problems.iter().find(|p| p.key == key).unwrap_or_else(|| panic!("{instead}: {error}"));
+        let extra = instead.lines().count() - 1;
+        assert!(problem.line >= at.saturating_sub(6) && problem.line <= at + extra, "{instead}: {problem:?}");
+        assert!(problem.what.contains(what), "{instead}: {problem:?}");
+        assert!(problem.remedy.contains(remedy), "{instead}: {problem:?}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+        let sentence = error.sentence(problem);
+        assert!(sentence.starts_with("connection.toml, line "), "{sentence}");
+    }
+}
+
+#[test]
+fn a_wrong_key_is_reported_on_its_own_line() {
+    let (text, at) = with(r#"admin_email = "sync-bot@acme.example""#, r#"admin_mail = "sync-bot@acme.example""#);
+    let error = refused(&text);
+    let unknown = error.problems.iter().find(|p| p.key == "site.admin_mail").unwrap();
+    let missing = error.problems.iter().find(|p| p.key == "site.admin_email").unwrap();
+    assert_eq!(unknown.line, at);
+    assert_eq!(missing.line, at - 2, "a missing key is reported on the line of its section");
+}
+
+#[test]
+fn broken_toml_names_the_line_and_quotes_nothing() {
+    let (text, at) = with(r#"api_token = "env:JIRA_API_TOKEN""#, "api_token = canary-unquoted");
+    let error = refused(&text);
+    assert_eq!(error.problems[0].line, at);
+    assert!(!error.to_string().contains("canary"), "{error}");
+}
+
+#[test]
+fn a_missing_variable_is_named_with_its_key_and_line() {
+    let document = Document::parse(SMALLEST, "connection.toml").unwrap();
+    let error = document.resolve(&|_| None, &Secrets::new()).unwrap_err();
+    assert_eq!(error.problems.len(), 2);
+    assert_eq!((error.problems[0].key.as_str(), error.problems[0].line), ("directory.client_secret", 6));
+    assert!(error.problems[0].remedy.contains("ENTRA_CLIENT_SECRET"));
+}
+
+#[test]
+fn plain_secrets_leave_the_text_and_comments_stay() {
+    let text = SMALLEST
+        .replace("\"env:JIRA_API_TOKEN\"", "\"canary-token-1\"  # the bot's")
+        .replace("[scope]", "[site.organization]\nid = \"o1\"\napi_key = 'canary-key-2'\n\n# was canary-token-1\n[scope]");
+    let document = Document::parse(&text, "connection.toml").unwrap();
+    assert!(!document.text().contains("canary"), "{}", document.text());
+    assert!(document.text().contains("api_token = \"sealed\"  # the bot's"), "{}", document.text());
+    let plain = document.plain_secrets();
+    assert_eq!(plain.keys().collect::<Vec<_>>(), ["site.api_token", "site.organization.api_key"]);
+    assert!(!format!("{document:?}").contains("canary"));
+
+    let again = Document::parse(document.text(), "stored").unwrap();
+    let kept = again.resolve(&|_| Some("x".into()), &plain).unwrap();
+    assert_eq!(kept["site.api_token"].expose_secret(), "canary-token-1");
+}
+
+#[test]
+fn settings_become_rules() {
+    let text = format!(
+        "{SMALLEST}exclude_groups = [\"Jira test\"]\n[operations]\nimport_users = false\nproducts = [\"jira-software\"]\n\
+         [groups]\nname = \"entra-{{name}}\"\nexisting = \"adopt\"\nmode = \"authoritative\"\n\
+         [groups.map]\n\"Staff\" = \"jira-staff\"\n[limits]\nremovals_number = 3\n\
+         [protected]\naccounts = [\"Boss@acme.example\", \"5b10ac8d82e05b22cc7d4ef5\"]\ngroups = [\"Payroll\"]\n"
+    );
+    let rules = Document::parse(&text, "connection.toml").unwrap().meaning().rules.clone();
+    assert_eq!(rules.import_users, entrain_domain::policy::Import::Report);
+    assert_eq!(rules.existing, Existing::Adopt);
+    assert_eq!(rules.mode, GroupMode::Authoritative);
+    assert_eq!(rules.limits.removals.number, 3);
+    assert_eq!(rules.limits.removals.percent, 20);
+    assert_eq!(rules.bindings[0].site, "jira-staff");
+    assert!(rules.protected.addresses.contains("boss@acme.example"));
+    assert!(rules.protected.group_names.contains("payroll"));
+    assert_eq!(rules.protected.accounts.len(), 1);
+}
+
+#[test]
+fn loopback_may_be_plain_http() {
+    for host in ["127.0.0.1:8080", "localhost:1", "[::1]:9"] {
+        let (text, _) = with(r#"url = "https://acme.atlassian.net""#, &format!("url = \"http://{host}\""));
+        Document::parse(&text, "connection.toml").unwrap();
+    }
+}

@@ -1,0 +1,351 @@
+//! From sections to what they mean: addresses, credentials by kind, times, and the rules of the domain.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use entrain_connect::http::BaseUrl;
+use entrain_domain::model::{AccountId, EmailAddress, SiteGroupId};
+use entrain_domain::policy::{
+    Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits, Memberships, Protected, Rules,
+    Scope, UserScope, site_name_problem,
+};
+
+use super::lines::Lines;
+use super::problem::{Problem, ProblemKind};
+use super::sections::{DirectorySection, ExistingGroups, Mode, ScheduleSection, Sections, Users};
+
+/// A credential of the app registration, as the document names it.
+#[derive(Debug, Clone)]
+pub(crate) enum DirectoryCredential {
+    /// `client_secret`
+    Secret,
+    /// `certificate_file` and `private_key_file`
+    Certificate {
+        /// Certificate, PEM.
+        certificate: PathBuf,
+        /// Private key, PEM.
+        key: PathBuf,
+    },
+    /// `federated_token_file`
+    Federated(PathBuf),
+    /// `managed_identity = true`
+    ManagedIdentity,
+}
+
+/// What a valid document means, beyond its text.
+#[derive(Debug, Clone)]
+pub(crate) struct Meaning {
+    /// Credential.
+    pub(crate) credential: DirectoryCredential,
+    /// `authority_url`
+    pub(crate) authority_url: Option<BaseUrl>,
+    /// `graph_url`
+    pub(crate) graph_url: Option<BaseUrl>,
+    /// `site.url`
+    pub(crate) site_url: BaseUrl,
+    /// `site.admin_email`
+    pub(crate) admin_email: EmailAddress,
+    /// `network.timeout`
+    pub(crate) timeout: Option<Duration>,
+    /// The rules.
+    pub(crate) rules: Rules,
+}
+
+/// Reads the sections; every mistake is reported.
+pub(super) fn read(sections: &Sections, lines: &Lines) -> Result<Meaning, Vec<Problem>> {
+    let mut reader = Reader { lines, problems: Vec::new() };
+    let meaning = reader.meaning(sections);
+    reader.problems.sort_by_key(|p| p.line);
+    match meaning {
+        Some(meaning) if reader.problems.is_empty() => Ok(meaning),
+        _ => Err(reader.problems),
+    }
+}
+
+struct Reader<'a> {
+    lines: &'a Lines,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn found(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let line = self.lines.line(key);
+        let (what, remedy) = (what.into(), remedy.into());
+        self.problems.push(Problem { key: key.to_owned(), line, what, remedy, kind: ProblemKind::Document });
+    }
+
+    fn meaning(&mut self, s: &Sections) -> Option<Meaning> {
+        if s.name.chars().any(char::is_control) || s.name.trim() != s.name || s.name.chars().count() > 100 {
+            self.found(
+                "name",
+                "has control characters, blanks at its ends, or more than 100 characters",
+                "write a short name",
+            );
+        }
+        let credential = self.credential(&s.directory);
+        let authority_url = self.address("directory.authority_url", s.directory.authority_url.as_deref());
+        let graph_url = self.address("directory.graph_url", s.directory.graph_url.as_deref());
+        let site_url = self.address("site.url", Some(&s.site.url));
+        let organization = s.site.organization.as_ref();
+        self.address("site.organization.url", organization.and_then(|o| o.url.as_deref()));
+        let ids = organization.map(|o| [("id", Some(&o.id)), ("directory_id", o.directory_id.as_ref())]);
+        for (key, id) in ids.into_iter().flatten() {
+            if id.is_some_and(|id| !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')) {
+                let key = format!("site.organization.{key}");
+                self.found(&key, "is not an id", "copy it from the address of admin.atlassian.com");
+            }
+        }
+        let admin_email = EmailAddress::parse(&s.site.admin_email).ok();
+        if admin_email.is_none() {
+            self.found("site.admin_email", "is not an e-mail address", "write the address of the technical account");
+        }
+        self.schedule(&s.schedule);
+        let timeout = self.span("network.timeout", s.network.timeout.as_deref(), Duration::from_secs(1));
+        if let Some(proxy) = &s.network.proxy {
+            let url = url::Url::parse(proxy).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+            match url {
+                None => self.found("network.proxy", "is not an address", "write it as http://host:port"),
+                Some(url) if !url.username().is_empty() || url.password().is_some() => self.found(
+                    "network.proxy",
+                    "carries a user name or password",
+                    "let the proxy know this host in another way; documents keep no secret in an address",
+                ),
+                Some(_) => {}
+            }
+        }
+        let rules = self.rules(s);
+        Some(Meaning {
+            credential: credential?,
+            authority_url,
+            graph_url,
+            site_url: site_url?,
+            admin_email: admin_email?,
+            timeout,
+            rules: rules?,
+        })
+    }
+
+    fn address(&mut self, key: &str, text: Option<&str>) -> Option<BaseUrl> {
+        match BaseUrl::parse(text?) {
+            Ok(url) => Some(url),
+            Err(error) => {
+                // The reason only: the address itself may carry a password
+                let message = error.to_string();
+                let why = message.rsplit_once("cannot be used: ").map_or("it is not an address", |(_, why)| why);
+                self.found(key, format!("cannot be used: {why}"), "write it as https://host (http only for this machine)");
+                None
+            }
+        }
+    }
+
+    fn credential(&mut self, d: &DirectorySection) -> Option<DirectoryCredential> {
+        let tenant = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        let shared = matches!(d.tenant_id.as_str(), "common" | "organizations" | "consumers");
+        if !d.tenant_id.chars().all(tenant) || shared {
+            self.found(
+                "directory.tenant_id",
+                "is neither a tenant id nor a domain of the tenant",
+                "write the Directory (tenant) ID that the app registration's overview shows",
+            );
+        }
+        if let Some(id) = &d.client_id {
+            if !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+                self.found(
+                    "directory.client_id",
+                    "is not an application id",
+                    "write the Application (client) ID that the app registration's overview shows",
+                );
+            }
+        }
+        let file = |path: &Option<String>| path.as_ref().map(PathBuf::from);
+        let mut given = Vec::new();
+        if d.client_secret.is_some() {
+            given.push(("client_secret", DirectoryCredential::Secret));
+        }
+        match (file(&d.certificate_file), file(&d.private_key_file)) {
+            (Some(certificate), Some(key)) => {
+                given.push(("certificate_file", DirectoryCredential::Certificate { certificate, key }));
+            }
+            (Some(_), None) => {
+                let remedy = "add private_key_file = \"…\" beside certificate_file";
+                self.found("directory.private_key_file", "is missing", remedy);
+                return None;
+            }
+            (None, Some(_)) => {
+                let remedy = "add certificate_file = \"…\" beside private_key_file";
+                self.found("directory.certificate_file", "is missing", remedy);
+                return None;
+            }
+            (None, None) => {}
+        }
+        if let Some(path) = file(&d.federated_token_file) {
+            given.push(("federated_token_file", DirectoryCredential::Federated(path)));
+        }
+        if d.managed_identity {
+            given.push(("managed_identity", DirectoryCredential::ManagedIdentity));
+        }
+        let kinds = "client_secret, certificate_file with private_key_file, federated_token_file, or \
+                     managed_identity = true";
+        let only = match given.len() {
+            0 => {
+                self.found("directory.client_secret", "is missing, and no other credential is given", format!("add one of {kinds}"));
+                return None;
+            }
+            1 => given.remove(0).1,
+            _ => {
+                let key = format!("directory.{}", given[1].0);
+                self.found(&key, format!("is given beside {}", given[0].0), "keep one credential");
+                return None;
+            }
+        };
+        if d.client_id.is_none() && !matches!(only, DirectoryCredential::ManagedIdentity) {
+            self.found("directory.client_id", "is missing", "add client_id = … below [directory]");
+        }
+        Some(only)
+    }
+
+    fn span(&mut self, key: &str, text: Option<&str>, least: Duration) -> Option<Duration> {
+        let parsed = text?.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+        match parsed {
+            Some(time) if time >= least => Some(time),
+            Some(_) => {
+                self.found(key, "is too short", format!("write at least {}s", least.as_secs()));
+                None
+            }
+            None => {
+                self.found(key, "is not a length of time", "write it as 90s, 15m or 24h");
+                None
+            }
+        }
+    }
+
+    fn schedule(&mut self, s: &ScheduleSection) {
+        let minute = Duration::from_secs(60);
+        self.span("schedule.every", s.every.as_deref(), minute);
+        self.span("schedule.full_every", s.full_every.as_deref(), minute);
+        if s.every.is_some() && s.cron.is_some() {
+            self.found("schedule.cron", "is given beside every", "keep one of the two");
+        }
+        if let Some(cron) = &s.cron {
+            if cron.split_whitespace().count() != 5 || cron.parse::<croner::Cron>().is_err() {
+                self.found(
+                    "schedule.cron",
+                    "is not a cron expression of five fields",
+                    "write minute, hour, day of month, month, day of week, such as \"*/15 6-20 * * 1-5\"",
+                );
+            }
+        }
+        match (&s.time_zone, &s.cron) {
+            (Some(_), None) => {
+                self.found("schedule.time_zone", "means nothing without cron", "add cron, or take time_zone out");
+            }
+            (Some(zone), Some(_)) if jiff::tz::TimeZone::get(zone).is_err() => {
+                self.found("schedule.time_zone", "is not a time zone", "write an IANA name such as \"Europe/Berlin\"");
+            }
+            _ => {}
+        }
+    }
+
+    fn selectors(&mut self, key: &str, texts: &[String]) -> Vec<GroupSelector> {
+        let mut selectors = Vec::with_capacity(texts.len());
+        for (at, text) in texts.iter().enumerate() {
+            match GroupSelector::parse(text) {
+                Ok(selector) => selectors.push(selector),
+                Err(e) => {
+                    self.found(&format!("{key}[{at}]"), format!("cannot be used: {e}"), "write an id, a name or a pattern with *");
+                }
+            }
+        }
+        selectors
+    }
+
+    fn rules(&mut self, s: &Sections) -> Option<Rules> {
+        let groups = self.selectors("scope.groups", &s.scope.groups);
+        let exclude_groups = self.selectors("scope.exclude_groups", &s.scope.exclude_groups);
+        if s.scope.groups.is_empty() && s.scope.users == Users::InGroups {
+            self.found("scope.groups", "names no group, so nobody would take part", "write groups = [\"…\"], or users = \"all\"");
+        }
+        let users = match s.scope.users {
+            Users::InGroups => UserScope::InGroups,
+            Users::All => UserScope::All,
+        };
+        let names = match GroupNames::parse(&s.groups.name) {
+            Ok(names) => Some(names),
+            Err(e) => {
+                self.found("groups.name", format!("cannot be used: {e}"), "write a template such as \"entra-{name}\"");
+                None
+            }
+        };
+        let bindings = self.bindings(s);
+        let protected = self.protected(s);
+        let import = |on: bool| if on { Import::Create } else { Import::Report };
+        Some(Rules {
+            scope: Scope { groups, exclude_groups, users },
+            import_users: import(s.operations.import_users),
+            import_groups: import(s.operations.import_groups),
+            memberships: if s.operations.sync_memberships { Memberships::Sync } else { Memberships::Leave },
+            products: s.operations.products.clone(),
+            names: names?,
+            bindings,
+            existing: match s.groups.existing {
+                ExistingGroups::Ask => Existing::Ask,
+                ExistingGroups::Adopt => Existing::Adopt,
+                ExistingGroups::Skip => Existing::Skip,
+            },
+            mode: match s.groups.mode {
+                Mode::Managed => GroupMode::Managed,
+                Mode::Additive => GroupMode::Additive,
+                Mode::Authoritative => GroupMode::Authoritative,
+            },
+            limits: Limits {
+                removals: Limit { percent: s.limits.removals_percent, number: s.limits.removals_number },
+                additions: Limit { percent: s.limits.additions_percent, number: s.limits.additions_number },
+            },
+            protected,
+        })
+    }
+
+    fn bindings(&mut self, s: &Sections) -> Vec<Binding> {
+        let mut bindings = Vec::with_capacity(s.groups.map.len());
+        for (directory, site) in &s.groups.map {
+            let key = format!("groups.map.{directory}");
+            match GroupSelector::parse(directory) {
+                Ok(selector) if selector.is_pattern() => {
+                    self.found(&key, "is a pattern", "bind one directory group by its id or exact name");
+                }
+                Ok(_) if site_name_problem(site).is_some() => {
+                    self.found(&key, "binds to a name that no Jira group can bear", "write the Jira group's name");
+                }
+                Ok(directory) => bindings.push(Binding { directory, site: site.trim().to_owned() }),
+                Err(e) => self.found(&key, format!("cannot be used: {e}"), "write a directory group's id or name"),
+            }
+        }
+        bindings
+    }
+
+    fn protected(&mut self, s: &Sections) -> Protected {
+        let mut protected = Protected::default();
+        for (at, text) in s.protected.accounts.iter().enumerate() {
+            let key = format!("protected.accounts[{at}]");
+            if text.contains('@') {
+                match EmailAddress::parse(text) {
+                    Ok(address) => drop(protected.addresses.insert(address.key())),
+                    Err(e) => self.found(&key, format!("is {e}"), "write an account id or an e-mail address"),
+                }
+            } else {
+                match AccountId::parse(text) {
+                    Ok(id) => drop(protected.accounts.insert(id)),
+                    Err(e) => self.found(&key, format!("cannot be used: {e}"), "write an account id or an e-mail address"),
+                }
+            }
+        }
+        for text in &s.protected.groups {
+            // A name may look like an id and an id like a name: protect what bears either
+            if let Ok(id) = SiteGroupId::parse(text) {
+                protected.groups.insert(id);
+            }
+            protected.group_names.insert(text.trim().to_lowercase());
+        }
+        protected
+    }
+}

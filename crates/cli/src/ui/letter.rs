@@ -1,0 +1,231 @@
+//! A plan as a letter: who joins, who moves, who leaves, why, what it costs, what cannot be undone, what is held and
+//! what was set aside.
+
+use super::page::{Page, Tone};
+use super::plan_view::{Life, PlanView, SeatsView, StepView, count, groups};
+
+/// Most entries shown of each kind; the rest is counted.
+const SHOWN: usize = 40;
+
+/// The plan for people.
+pub(crate) fn letter(plan: &PlanView) -> Page {
+    let mut page = Page::new();
+    page.toned(Tone::Strong, format!("Plan for “{}”", plan.connection));
+    let lives = plan.lives();
+    page.line(summary(plan, &lives));
+    new_groups(&mut page, plan);
+    people(&mut page, "Joining", lives.iter().filter(|l| l.joins()), Tone::Good);
+    people(&mut page, "Moving", lives.iter().filter(|l| !l.joins() && !l.leaves()), Tone::Warn);
+    people(&mut page, "Leaving", lives.iter().filter(|l| l.leaves()), Tone::Bad);
+    held(&mut page, plan);
+    set_aside(&mut page, plan);
+    cost(&mut page, plan);
+    page
+}
+
+fn summary(plan: &PlanView, lives: &[Life<'_>]) -> String {
+    if !plan.has_changes() {
+        return if plan.held.is_empty() {
+            "Nothing to do: the site is as the directory says.".into()
+        } else {
+            "Nothing is planned; a guard holds.".into()
+        };
+    }
+    let joining = lives.iter().filter(|l| l.joins()).count();
+    let leaving = lives.iter().filter(|l| l.leaves()).count();
+    let moving = lives.len() - joining - leaving;
+    let mut parts = Vec::new();
+    let groups = plan.of_kind("create_group").count();
+    if groups > 0 {
+        parts.push(format!("{} created", count(groups, "group is", "groups are")));
+    }
+    let adopted = plan.of_kind("adopt_group").count();
+    if adopted > 0 {
+        parts.push(format!("{} taken under management", count(adopted, "existing group is", "existing groups are")));
+    }
+    for (n, one, many) in
+        [(joining, "person joins", "people join"), (moving, "person moves", "people move"), (leaving, "person leaves", "people leave")]
+    {
+        if n > 0 {
+            parts.push(count(n, one, many));
+        }
+    }
+    parts.join(", ") + "."
+}
+
+fn new_groups(page: &mut Page, plan: &PlanView) {
+    let steps: Vec<&StepView> = plan.of_kind("create_group").chain(plan.of_kind("adopt_group")).collect();
+    if steps.is_empty() {
+        return;
+    }
+    page.heading("Groups");
+    for step in steps.iter().take(SHOWN) {
+        let name = step.group.as_ref().map_or("", |g| g.name.as_str());
+        let (sign, does) = if step.kind == "create_group" { ("  + ", "is created") } else { ("  ~ ", "is adopted as it is") };
+        let tone = if step.held_by.is_some() { Tone::Warn } else { Tone::Good };
+        page.parts(&[(tone, sign), (Tone::Strong, name), (Tone::Normal, &format!(" {does}{}", waiting(step)))]);
+        page.paragraph(Tone::Faint, "      ", &step.reason);
+    }
+    rest(page, steps.len());
+}
+
+fn people<'a>(page: &mut Page, title: &str, lives: impl Iterator<Item = &'a Life<'a>>, tone: Tone) {
+    let lives: Vec<&Life<'_>> = lives.collect();
+    if lives.is_empty() {
+        return;
+    }
+    page.heading(title);
+    for life in lives.iter().take(SHOWN) {
+        let sign = match tone {
+            Tone::Good => "  + ",
+            Tone::Bad => "  - ",
+            _ => "  ~ ",
+        };
+        let mail = life.person.mail.as_ref().map(|m| format!(" <{m}>")).unwrap_or_default();
+        page.parts(&[(tone, sign), (Tone::Strong, &life.person.name), (Tone::Faint, &mail)]);
+        if life.invited.is_some() {
+            page.line(format!("      is invited to the site{}", life.invited.map(waiting).unwrap_or_default()));
+        }
+        if !life.joins.is_empty() {
+            page.paragraph(Tone::Normal, "      ", format!("into {}{}", groups(&life.joins), all_waiting(&life.joins)));
+        }
+        if !life.leaves.is_empty() {
+            page.paragraph(Tone::Normal, "      ", format!("out of {}{}", groups(&life.leaves), all_waiting(&life.leaves)));
+        }
+        let mut reasons: Vec<&str> = Vec::new();
+        for step in life.steps() {
+            // What an invitation rests on is said again, and better, by the memberships
+            let said = step.kind == "create_user" && !life.joins.is_empty();
+            if !said && !reasons.contains(&step.reason.as_str()) {
+                reasons.push(&step.reason);
+            }
+        }
+        for reason in reasons.iter().take(3) {
+            page.paragraph(Tone::Faint, "      ", format!("because: {reason}"));
+        }
+        if reasons.len() > 3 {
+            page.toned(Tone::Faint, format!("      and {} more reasons", reasons.len() - 3));
+        }
+    }
+    rest(page, lives.len());
+}
+
+fn rest(page: &mut Page, all: usize) {
+    if all > SHOWN {
+        page.toned(Tone::Faint, format!("  … and {} more; --format json shows them all", all - SHOWN));
+    }
+}
+
+fn waiting(step: &StepView) -> String {
+    step.held_by.as_ref().map(|guard| format!(" (held: {guard})")).unwrap_or_default()
+}
+
+fn all_waiting(steps: &[&StepView]) -> String {
+    let held = steps.iter().filter(|s| s.held_by.is_some()).count();
+    match held {
+        0 => String::new(),
+        n if n == steps.len() => steps.first().map(|s| waiting(s)).unwrap_or_default(),
+        n => format!(" ({n} of them held)"),
+    }
+}
+
+fn held(page: &mut Page, plan: &PlanView) {
+    if plan.held.is_empty() {
+        return;
+    }
+    page.heading("Held for a person");
+    let mut empty = false;
+    for held in &plan.held {
+        empty |= held.guard == "empty_directory";
+        page.paragraph(Tone::Warn, "  ! ", format!("{}: {}", held.guard, held.reason));
+    }
+    let how = if empty { "entrain sync --yes --accept-empty" } else { "entrain sync --yes" };
+    page.toned(Tone::Faint, format!("    If this is meant: {how}"));
+}
+
+fn set_aside(page: &mut Page, plan: &PlanView) {
+    if plan.set_aside.is_empty() {
+        return;
+    }
+    page.heading("Set aside");
+    for aside in plan.set_aside.iter().take(SHOWN) {
+        page.parts(&[(Tone::Warn, "  ? "), (Tone::Strong, &aside.object)]);
+        page.paragraph(Tone::Normal, "      ", &aside.reason);
+        page.paragraph(Tone::Faint, "      ", format!("what to do: {}", aside.remedy));
+    }
+    rest(page, plan.set_aside.len());
+}
+
+fn cost(page: &mut Page, plan: &PlanView) {
+    if !plan.has_changes() && plan.seats.is_empty() {
+        return;
+    }
+    page.heading("What it costs");
+    for (product, seats) in &plan.seats {
+        page.line(format!("  {}", seat_line(product, seats)));
+    }
+    if plan.has_changes() {
+        page.line(format!("  {} to the site", count(plan.cost(), "request", "requests")));
+    }
+    if plan.requests.directory + plan.requests.site > 0 {
+        page.toned(
+            Tone::Faint,
+            format!(
+                "  (reading took {} to the directory and {} to the site)",
+                plan.requests.directory, plan.requests.site
+            ),
+        );
+    }
+    let mails = plan.of_kind("create_user").filter(|s| !s.undoable && s.held_by.is_none()).count();
+    if mails > 0 {
+        page.line(format!("  Cannot be undone: {} (Atlassian sends it at once)", count(mails, "invitation mail", "invitation mails")));
+    }
+}
+
+/// Seats of a product in words.
+pub(super) fn seat_line(product: &str, seats: &SeatsView) -> String {
+    let limit = seats.limit.map_or_else(|| "unlimited".to_owned(), |l| format!("of {l}"));
+    if seats.before == seats.after {
+        format!("{product}: {} seats stay taken ({limit})", seats.before)
+    } else {
+        format!("{product}: {} → {} seats taken ({limit})", seats.before, seats.after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::page::Style;
+    use super::*;
+
+    fn plan() -> PlanView {
+        PlanView::of(&serde_json::json!({
+            "connection": "Azure AD", "digest": "d", "status": "held",
+            "steps": [
+                {"id": "1", "kind": "create_group", "group": {"name": "Jira QA", "directory_id": "g1"}, "undoable": true,
+                 "reason": "directory group “Jira QA”; named by scope “Jira *”; no group of this name"},
+                {"id": "2", "kind": "create_user", "user": {"name": "Ana Ruiz", "directory_id": "u1", "mail": "ana@x.example"},
+                 "reason": "enabled in the directory", "undoable": false},
+                {"id": "3", "kind": "add_member", "user": {"name": "Ana Ruiz", "directory_id": "u1", "mail": "ana@x.example"},
+                 "group": {"name": "Jira QA", "directory_id": "g1"}, "reason": "member through “Jira QA”", "undoable": true},
+                {"id": "4", "kind": "remove_member", "user": {"name": "Evil\u{1b}[2J", "site_id": "a9"},
+                 "group": {"name": "Jira users", "directory_id": "g2"}, "reason": "disabled in the directory",
+                 "undoable": true, "held_by": "empty_group"},
+            ],
+            "summary": {}, "held": [{"guard": "empty_group", "reason": "“Jira users” reads as empty"}],
+            "set_aside": [{"object": "Bo", "reason": "two users share one address", "remedy": "mend one of them"}],
+            "seats": {"jira-software": {"before": 3, "after": 4, "limit": 10}},
+            "requests": {"directory": 11, "site": 6, "organization": 0, "throttled": 0}
+        }))
+    }
+
+    #[test]
+    fn a_plan_reads_like_a_letter() {
+        insta::assert_snapshot!(letter(&plan()).render(Style::Plain), @"");
+    }
+
+    #[test]
+    fn an_empty_plan_says_so() {
+        let empty = PlanView { steps: Vec::new(), held: Vec::new(), set_aside: Vec::new(), ..plan() };
+        assert!(letter(&empty).render(Style::Plain).contains("Nothing to do"));
+    }
+}

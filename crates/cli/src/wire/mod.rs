@@ -1,0 +1,202 @@
+//! Where everything meets: adapters between the engine's ports and the crates that know nothing of it, built from
+//! settings and documents. The clock, chance and the host's name are read here and nowhere else.
+
+mod adapters;
+mod host;
+
+use std::sync::Arc;
+
+use entrain_connect::atlassian::{Jira, JiraOptions};
+use entrain_connect::entra::{Cloud, Credential, Entra, EntraOptions};
+use entrain_connect::http::{HttpOptions, Meter, Plane};
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::{Engine, Ports};
+use entrain_store::{OpenOptions, Store, StoredConnection};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::commands::{Context, Target};
+use crate::config::document::{self, DirectoryCredential, Secrets};
+use crate::config::{Document, Settings};
+
+pub(crate) use adapters::{DirectoryPort, SitePort, StorePort};
+pub(crate) use host::{RandomIds, SystemClock, host_name, told_to_end};
+use host::HostEnvironment;
+
+/// Address of the instance metadata service on every Azure machine (microsoft-graph.md, tokens).
+const METADATA: &str = "http://169.254.169.254";
+
+/// The engine as this binary wires it.
+pub(crate) type WiredEngine = Engine<DirectoryPort, SitePort, StorePort, SystemClock, RandomIds>;
+
+/// A connection, ready for work.
+pub(crate) struct Connected {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its engine.
+    pub(crate) engine: WiredEngine,
+    /// The directory's client, for what is no use case: the self-test of permissions.
+    pub(crate) entra: Arc<Entra>,
+    /// The site's client, likewise.
+    pub(crate) jira: Arc<Jira>,
+}
+
+/// Opens the database.
+pub(crate) async fn open_store(settings: &Settings) -> Result<Store, Failure> {
+    let options = OpenOptions {
+        database_url: settings.database_url().map(|url| url.expose_secret().to_owned()),
+        data_dir: settings.data_dir(),
+        secret_key_file: settings.secret_key_file.clone(),
+        clock: Arc::new(|| entrain_engine::ports::Clock::now(&SystemClock)),
+    };
+    Store::open(options).await.map_err(|e| e.failure())
+}
+
+/// A stored connection by name.
+pub(crate) async fn stored(store: &Store, name: &str) -> Result<StoredConnection, Failure> {
+    store.get(name).await.map_err(|e| e.failure())?.ok_or_else(|| {
+        Failure::new(
+            FailureCode::ConnectionUnknown,
+            FailureClass::Local,
+            format!("there is no connection named “{name}”"),
+            "`entrain connection list` shows those that there are",
+        )
+        .of(name)
+    })
+}
+
+/// The person at the keyboard, for the audit log.
+pub(crate) fn person(cx: &Context<'_>) -> String {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|v| cx.environment()(v));
+    name.and_then(|n| n.into_string().ok()).filter(|n| !n.is_empty()).unwrap_or_else(|| "unknown".into())
+}
+
+/// Finds the connection a command is about and builds everything it needs; no request is made.
+pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connected, Failure> {
+    let (document, kept) = match &target.connection_file {
+        Some(file) => {
+            // A document that is wrong, or lacks a secret, is refused before a database is made for it
+            let document = crate::commands::read_document(file)?;
+            let sealed = document.secrets().iter().any(|(_, s)| matches!(s, document::Secret::Sealed));
+            let kept = if sealed {
+                let store = open_store(&cx.settings).await?;
+                stored(&store, document.name()).await?.document.secrets
+            } else {
+                document.resolve(cx.environment(), &Secrets::new())?;
+                Secrets::new()
+            };
+            (document, kept)
+        }
+        None => {
+            let store = open_store(&cx.settings).await?;
+            let name = match &target.name {
+                Some(name) => name.clone(),
+                None => only_connection(&store).await?,
+            };
+            let stored = stored(&store, &name).await?.document;
+            let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
+            return build(cx, store, &document, &stored.secrets);
+        }
+    };
+    let store = open_store(&cx.settings).await?;
+    build(cx, store, &document, &kept)
+}
+
+async fn only_connection(store: &Store) -> Result<String, Failure> {
+    let mut names: Vec<String> =
+        store.list().await.map_err(|e| e.failure())?.into_iter().map(|entry| entry.name).collect();
+    let unknown = |code, what: String, remedy: &str| Err(Failure::new(code, FailureClass::Local, what, remedy));
+    match names.len() {
+        1 => Ok(names.remove(0)),
+        0 => unknown(
+            FailureCode::ConnectionUnknown,
+            "there is no connection yet".into(),
+            "store one with `entrain connection add FILE`, or see `entrain demo`",
+        ),
+        _ => unknown(
+            FailureCode::UsageInvalid,
+            format!("there are several connections: {}", names.join(", ")),
+            "name the one that is meant",
+        ),
+    }
+}
+
+fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) -> Result<Connected, Failure> {
+    let secrets = document.resolve(cx.environment(), kept)?;
+    let meaning = document.meaning();
+    let meter = Arc::new(Meter::new());
+    let environment = Arc::new(HostEnvironment::new());
+    let network = &document.sections().network;
+    let ca = match &network.ca_file {
+        Some(path) => Some(document.read_file("network.ca_file", path.as_ref())?),
+        None => None,
+    };
+    let http = |base, plane| {
+        let mut options = HttpOptions::new(base, plane, meter.clone(), environment.clone());
+        options.extra_ca_pem.clone_from(&ca);
+        options.proxy.clone_from(&network.proxy);
+        if let Some(timeout) = meaning.timeout {
+            options.patience.attempt = timeout;
+        }
+        options
+    };
+
+    let entra = entra_options(document, &secrets)?;
+    let graph = entrain_connect::http::BaseUrl::parse(&entra.graph_url).map_err(|e| e.failure())?;
+    let entra = Arc::new(Entra::new(entra, &http(graph, Plane::Directory)).map_err(|e| e.failure())?);
+    let token = secrets.get("site.api_token").cloned().unwrap_or_default();
+    let site = http(meaning.site_url.clone(), Plane::Site);
+    let jira = JiraOptions::new(site, meaning.admin_email.as_str(), token);
+    let jira = Arc::new(Jira::new(jira).map_err(|e| e.failure())?);
+
+    let ports = Ports {
+        directory: DirectoryPort(entra.clone()),
+        site: SitePort::new(jira.clone(), meaning.rules.bindings.clone()),
+        store: StorePort(store),
+        clock: SystemClock,
+        ids: RandomIds,
+    };
+    let now = entrain_engine::ports::Clock::now(&SystemClock).strftime("%F %T UTC").to_string();
+    let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
+    let name = document.name().to_owned();
+    let engine = Engine::new(ports, meaning.rules.clone(), name.clone(), holder);
+    Ok(Connected { name, engine, entra, jira })
+}
+
+fn entra_options(document: &Document, secrets: &Secrets) -> Result<EntraOptions, Failure> {
+    let directory = &document.sections().directory;
+    let text = |key: &str, path: &std::path::Path| {
+        document.read_file(key, path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let credential = match &document.meaning().credential {
+        DirectoryCredential::Secret => {
+            Credential::Secret(secrets.get("directory.client_secret").cloned().unwrap_or_default())
+        }
+        DirectoryCredential::Certificate { certificate, key } => Credential::Certificate {
+            certificate_pem: text("directory.certificate_file", certificate)?,
+            key_pem: SecretString::from(text("directory.private_key_file", key)?),
+        },
+        DirectoryCredential::Federated(path) => Credential::FederatedTokenFile(path.clone()),
+        DirectoryCredential::ManagedIdentity => {
+            Credential::ManagedIdentity { client_id: directory.client_id.clone(), address: METADATA.into() }
+        }
+    };
+    let cloud = match directory.cloud {
+        document::Cloud::Global => Cloud::Global,
+        document::Cloud::Usgov => Cloud::UsGov,
+        document::Cloud::UsgovDod => Cloud::UsGovDod,
+        document::Cloud::China => Cloud::China,
+    };
+    let client_id = directory.client_id.as_deref().unwrap_or_default();
+    let mut options = EntraOptions::in_cloud(cloud, &directory.tenant_id, client_id, credential);
+    let meaning = document.meaning();
+    if let Some(url) = &meaning.authority_url {
+        options.authority_url = url.as_str().to_owned();
+    }
+    if let Some(url) = &meaning.graph_url {
+        options.graph_url = url.as_str().to_owned();
+    }
+    if let Some(scope) = &directory.scope {
+        options.scope.clone_from(scope);
+    }
+    Ok(options)
+}
