@@ -14,7 +14,8 @@ use entrain_domain::run::{Outcome, RunStatus, Trigger};
 use entrain_domain::{FailureClass, FailureCode};
 use entrain_engine::ports::Store;
 use entrain_engine::{RunOptions, SavedPlan, Wait};
-use support::{CONNECTION, Fault, Fixture, Told, refusal};
+use support::site::{Fault, refusal};
+use support::{CONNECTION, Fixture, Told};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(start_paused = true)]

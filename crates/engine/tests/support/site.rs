@@ -1,0 +1,288 @@
+//! A site in memory, with lag, faults and a count of what reached it.
+
+use super::*;
+
+/// What goes wrong with a write.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// It happens, and the answer is lost.
+    LoseAnswer,
+    /// It does not happen, and nobody can tell.
+    LoseRequest,
+    /// It does not happen, and this is said.
+    Refuse(Failure),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FakeSite {
+    state: Arc<Mutex<SiteState>>,
+    kill: Kill,
+}
+
+#[derive(Debug, Default)]
+struct SiteState {
+    accounts: Vec<(Account, Option<Instant>)>,
+    groups: Vec<SiteGroup>,
+    members: BTreeMap<SiteGroupId, BTreeSet<AccountId>>,
+    mails: BTreeMap<String, usize>,
+    writes: BTreeMap<StepKind, usize>,
+    calls: BTreeMap<StepKind, usize>,
+    requests: u64,
+    member_reads: u64,
+    lag: Duration,
+    faults: HashMap<StepKind, VecDeque<Fault>>,
+    in_flight: usize,
+    most_in_flight: usize,
+    products: Vec<Product>,
+    group_fault: HashMap<String, Failure>,
+}
+
+impl FakeSite {
+    pub(crate) fn new(kill: Kill) -> Self {
+        Self { state: Arc::default(), kill }
+    }
+    fn state(&self) -> MutexGuard<'_, SiteState> {
+        self.state.lock().unwrap()
+    }
+    pub(crate) fn account(&self, n: u32) -> AccountId {
+        let id = AccountId::parse(format!("acc-{n}")).unwrap();
+        let account = Account {
+            id: id.clone(),
+            email: Some(address(n)),
+            display_name: format!("Person {n}").into(),
+            activity: AccountActivity::Active,
+            kind: AccountKind::Person,
+        };
+        self.state().accounts.push((account, None));
+        id
+    }
+    pub(crate) fn group(&self, name: &str, members: &[&AccountId]) -> SiteGroupId {
+        let mut state = self.state();
+        let id = SiteGroupId::parse(format!("sg-{}", state.groups.len())).unwrap();
+        state.groups.push(SiteGroup { id: id.clone(), name: name.into() });
+        state.members.insert(id.clone(), members.iter().map(|m| (*m).clone()).collect());
+        id
+    }
+    /// What a kill leaves behind in the count is forgotten.
+    pub(crate) fn nothing_in_flight(&self) {
+        self.state().in_flight = 0;
+    }
+    pub(crate) fn lag(&self, lag: Duration) {
+        self.state().lag = lag;
+    }
+    pub(crate) fn fault(&self, kind: StepKind, fault: Fault) {
+        self.state().faults.entry(kind).or_default().push_back(fault);
+    }
+    /// Every addition to the group of this name is refused.
+    pub(crate) fn refuse_group(&self, name: &str, failure: Failure) {
+        self.state().group_fault.insert(name.into(), failure);
+    }
+    pub(crate) fn writes(&self) -> usize {
+        self.state().writes.values().sum()
+    }
+    pub(crate) fn written(&self) -> BTreeMap<StepKind, usize> {
+        self.state().writes.clone()
+    }
+    pub(crate) fn calls(&self, kind: StepKind) -> usize {
+        self.state().calls.get(&kind).copied().unwrap_or(0)
+    }
+    pub(crate) fn requests_made(&self) -> u64 {
+        self.state().requests
+    }
+    pub(crate) fn most_in_flight(&self) -> usize {
+        self.state().most_in_flight
+    }
+    pub(crate) fn mails(&self) -> BTreeMap<String, usize> {
+        self.state().mails.clone()
+    }
+    /// Groups by name with the addresses of their members.
+    pub(crate) fn picture(&self) -> BTreeMap<String, Vec<BTreeSet<String>>> {
+        let state = self.state();
+        let mut picture: BTreeMap<String, Vec<BTreeSet<String>>> = BTreeMap::new();
+        for group in &state.groups {
+            let members = state.members[&group.id]
+                .iter()
+                .map(|id| {
+                    let (account, _) = state.accounts.iter().find(|(a, _)| a.id == *id).unwrap();
+                    account.email.as_ref().unwrap().to_string()
+                })
+                .collect();
+            picture.entry(group.name.to_string()).or_default().push(members);
+        }
+        picture
+    }
+    async fn call(&self) {
+        self.state().requests += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    /// One write: counted, faulty if so wished, with a write point before and after.
+    async fn write<R>(
+        &self,
+        kind: StepKind,
+        act: impl FnOnce(&mut SiteState) -> Result<(R, Effect), Failure>,
+    ) -> Result<R, Failure> {
+        let fault = {
+            let mut state = self.state();
+            state.requests += 1;
+            *state.calls.entry(kind).or_default() += 1;
+            state.in_flight += 1;
+            state.most_in_flight = state.most_in_flight.max(state.in_flight);
+            state.faults.get_mut(&kind).and_then(VecDeque::pop_front)
+        };
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.kill.point().await;
+        let result = match &fault {
+            Some(Fault::LoseRequest) => Err(lost()),
+            Some(Fault::Refuse(failure)) => Err(failure.clone()),
+            Some(Fault::LoseAnswer) | None => {
+                let mut state = self.state();
+                act(&mut state).map(|(result, effect)| {
+                    if effect == Effect::Written {
+                        *state.writes.entry(kind).or_default() += 1;
+                    }
+                    result
+                })
+            }
+        };
+        self.kill.point().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.state().in_flight -= 1;
+        match fault {
+            Some(Fault::LoseAnswer) => Err(lost()),
+            _ => result,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Effect {
+    Written,
+    Nothing,
+}
+
+fn lost() -> Failure {
+    Failure::new(FailureCode::WriteUnclear, FailureClass::Unclear, "the answer was lost", "look it up")
+}
+
+fn unknown() -> Failure {
+    Failure::new(
+        FailureCode::SiteObjectUnknown,
+        FailureClass::Object,
+        "the site does not know the user",
+        "look whether it was deleted",
+    )
+}
+
+pub(crate) fn refusal(code: FailureCode, class: FailureClass) -> Failure {
+    Failure::new(code, class, format!("refused with {code}"), "mend it")
+}
+
+fn visible(at: Option<Instant>) -> bool {
+    at.is_none_or(|at| Instant::now() >= at)
+}
+
+impl Site for FakeSite {
+    async fn standing(&self) -> Result<SiteStanding, Failure> {
+        self.call().await;
+        Ok(SiteStanding {
+            own_account: AccountId::parse("acc-bot").unwrap(),
+            products: self.state().products.clone(),
+            administrative_groups: BTreeSet::new(),
+            site_admin: Some(true),
+            administer: Some(true),
+            browse_users: Some(true),
+        })
+    }
+    fn protect(&self, _protected: &Protected, _standing: &SiteStanding, _groups: &[SiteGroup]) {}
+    async fn accounts(&self) -> Result<Vec<Account>, Failure> {
+        self.call().await;
+        Ok(self.state().accounts.iter().filter(|(_, at)| visible(*at)).map(|(a, _)| a.clone()).collect())
+    }
+    async fn groups(&self) -> Result<Vec<SiteGroup>, Failure> {
+        self.call().await;
+        Ok(self.state().groups.clone())
+    }
+    async fn members(&self, group: &SiteGroupId) -> Result<Vec<AccountId>, Failure> {
+        self.call().await;
+        let mut state = self.state();
+        state.member_reads += 1;
+        state.members.get(group).map(|m| m.iter().cloned().collect()).ok_or_else(unknown)
+    }
+    async fn find_accounts(&self, email: &EmailAddress) -> Result<Vec<Account>, Failure> {
+        self.call().await;
+        let state = self.state();
+        let fits = |a: &Account| a.email.as_ref() == Some(email);
+        Ok(state.accounts.iter().filter(|(a, at)| visible(*at) && fits(a)).map(|(a, _)| a.clone()).collect())
+    }
+    async fn find_groups(&self, name: &str) -> Result<Vec<SiteGroup>, Failure> {
+        self.call().await;
+        Ok(self.state().groups.iter().filter(|g| *g.name == *name).cloned().collect())
+    }
+    async fn account(&self, id: &AccountId) -> Result<Option<Account>, Failure> {
+        self.call().await;
+        Ok(self.state().accounts.iter().find(|(a, at)| a.id == *id && visible(*at)).map(|(a, _)| a.clone()))
+    }
+    async fn invite(&self, email: &EmailAddress, _products: &[String]) -> Result<Account, Failure> {
+        self.write(StepKind::CreateUser, |state| {
+            *state.mails.entry(email.key()).or_default() += 1;
+            if let Some((account, _)) = state.accounts.iter().find(|(a, _)| a.email.as_ref() == Some(email)) {
+                return Ok((account.clone(), Effect::Nothing));
+            }
+            let account = Account {
+                id: AccountId::parse(format!("new-{}", state.accounts.len())).unwrap(),
+                email: Some(email.clone()),
+                display_name: email.as_str().into(),
+                activity: AccountActivity::Active,
+                kind: AccountKind::Person,
+            };
+            let at = Instant::now() + state.lag;
+            state.accounts.push((account.clone(), Some(at)));
+            Ok((account, Effect::Written))
+        })
+        .await
+    }
+    async fn create_group(&self, name: &str) -> Result<SiteGroup, Failure> {
+        self.write(StepKind::CreateGroup, |state| {
+            if state.groups.iter().any(|g| *g.name == *name) {
+                return Err(refusal(FailureCode::SiteNameTaken, FailureClass::Object));
+            }
+            let id = SiteGroupId::parse(format!("sg-{}", state.groups.len())).unwrap();
+            let group = SiteGroup { id: id.clone(), name: name.into() };
+            state.groups.push(group.clone());
+            state.members.insert(id, BTreeSet::new());
+            Ok((group, Effect::Written))
+        })
+        .await
+    }
+    async fn add_member(&self, group: &SiteGroup, account: &AccountId) -> Result<Added, Failure> {
+        self.write(StepKind::AddMember, |state| {
+            if let Some(failure) = state.group_fault.get(&*group.name) {
+                return Err(failure.clone());
+            }
+            if !state.accounts.iter().any(|(a, at)| a.id == *account && visible(*at)) {
+                return Err(unknown());
+            }
+            let members = state.members.get_mut(&group.id).ok_or_else(unknown)?;
+            Ok(if members.insert(account.clone()) {
+                (Added::Now, Effect::Written)
+            } else {
+                (Added::Already, Effect::Nothing)
+            })
+        })
+        .await
+    }
+    async fn remove_member(&self, group: &SiteGroup, account: &AccountId) -> Result<Removed, Failure> {
+        self.write(StepKind::RemoveMember, |state| {
+            let members = state.members.get_mut(&group.id).ok_or_else(unknown)?;
+            Ok(if members.remove(account) {
+                (Removed::Now, Effect::Written)
+            } else {
+                (Removed::Already, Effect::Nothing)
+            })
+        })
+        .await
+    }
+    fn requests(&self) -> RequestCounts {
+        RequestCounts { site: self.state().requests, ..RequestCounts::default() }
+    }
+}

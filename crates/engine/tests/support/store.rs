@@ -1,0 +1,180 @@
+//! A store in memory, whose state survives a kill of the run that writes it.
+
+use super::site::refusal;
+use super::*;
+
+#[derive(Debug, Clone)]
+pub(crate) struct FakeStore {
+    state: Arc<Mutex<StoreState>>,
+    kill: Kill,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct StoreState {
+    pub(crate) memory: Memory,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) audit: Vec<AuditNote>,
+    pub(crate) watermark: Option<String>,
+    pub(crate) users_before: Option<usize>,
+    claimed: Option<String>,
+    pub(crate) intend_fails: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) trigger: Trigger,
+    pub(crate) phase: Phase,
+    pub(crate) started_at: Timestamp,
+    pub(crate) journal: Vec<JournalEntry>,
+    pub(crate) report: Option<RunReport>,
+}
+
+pub(crate) struct Claim(Arc<Mutex<StoreState>>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().claimed = None;
+    }
+}
+
+impl FakeStore {
+    pub(crate) fn new(kill: Kill) -> Self {
+        Self { state: Arc::default(), kill }
+    }
+    pub(crate) fn state(&self) -> MutexGuard<'_, StoreState> {
+        self.state.lock().unwrap()
+    }
+    /// One durable write with a write point before and after.
+    async fn write<R>(&self, act: impl FnOnce(&mut StoreState) -> R) -> R {
+        self.kill.point().await;
+        let result = act(&mut self.state());
+        self.kill.point().await;
+        result
+    }
+}
+
+impl Store for FakeStore {
+    type Claim = Claim;
+
+    async fn claim(&self, _connection: &str, holder: &str) -> Result<Claim, ClaimError> {
+        let mut state = self.state();
+        if let Some(holder) = &state.claimed {
+            return Err(ClaimError::Busy(Busy { holder: holder.clone() }));
+        }
+        state.claimed = Some(holder.to_owned());
+        Ok(Claim(self.state.clone()))
+    }
+    async fn memory(&self, _connection: &str) -> Result<Memory, Failure> {
+        Ok(self.state().memory.clone())
+    }
+    async fn history(&self, _connection: &str, _now: Timestamp) -> Result<History, Failure> {
+        let state = self.state();
+        let converged = |run: &Run| run.report.as_ref().is_some_and(|r| r.status == RunStatus::Converged);
+        Ok(History {
+            converged_before: if state.runs.values().any(converged) { Before::Once } else { Before::Never },
+            removals_last_24h: 0,
+            users_before: state.users_before,
+        })
+    }
+    async fn unfinished(&self, _connection: &str) -> Result<Option<UnfinishedRun>, Failure> {
+        let state = self.state();
+        Ok(state.runs.iter().find(|(_, run)| run.report.is_none()).map(|(id, run)| UnfinishedRun {
+            id: id.clone(),
+            trigger: run.trigger,
+            phase: run.phase,
+            started_at: run.started_at,
+            journal: run.journal.clone(),
+        }))
+    }
+    async fn open_intents(&self, _connection: &str) -> Result<Vec<OpenIntent>, Failure> {
+        let state = self.state();
+        let mut open = Vec::new();
+        for (id, run) in &state.runs {
+            for entry in run.journal.iter().filter(|entry| entry.outcome == Outcome::Intent) {
+                open.push(OpenIntent { run: id.clone(), entry: entry.clone() });
+            }
+        }
+        Ok(open)
+    }
+    async fn begin(&self, run: &RunId, _: &str, trigger: Trigger, at: Timestamp) -> Result<(), Failure> {
+        self.write(|state| {
+            let begun =
+                Run { trigger, phase: Phase::Reading, started_at: at, journal: Vec::new(), report: None };
+            assert!(state.runs.insert(run.clone(), begun).is_none(), "a run begins once");
+        })
+        .await;
+        Ok(())
+    }
+    async fn phase(&self, run: &RunId, phase: Phase, _plan: Option<&str>) -> Result<(), Failure> {
+        self.write(|state| state.runs.get_mut(run).unwrap().phase = phase).await;
+        Ok(())
+    }
+    async fn intend(
+        &self,
+        run: &RunId,
+        step: &StepId,
+        kind: StepKind,
+        intent: &Intent,
+        at: Timestamp,
+    ) -> Result<(), Failure> {
+        if self.state().intend_fails {
+            return Err(refusal(FailureCode::StoreFailed, FailureClass::Local));
+        }
+        let entry = JournalEntry {
+            step: step.clone(),
+            kind,
+            outcome: Outcome::Intent,
+            attempts: 0,
+            answer: String::new(),
+            at,
+            intent: intent.clone(),
+        };
+        self.write(|state| {
+            let journal = &mut state.runs.get_mut(run).unwrap().journal;
+            journal.retain(|entry| entry.step != *step);
+            journal.push(entry);
+        })
+        .await;
+        Ok(())
+    }
+    async fn settle(&self, run: &RunId, end: &StepEnd) -> Result<(), Failure> {
+        self.write(|state| {
+            let journal = &mut state.runs.get_mut(run).unwrap().journal;
+            let entry = journal.iter_mut().find(|entry| entry.step == end.step).expect("intended first");
+            assert_eq!(entry.outcome, Outcome::Intent, "settled once");
+            entry.outcome = end.outcome;
+            entry.attempts = end.attempts;
+            entry.answer.clone_from(&end.answer);
+            entry.at = end.at;
+            for change in &end.changes {
+                state.memory.apply(change);
+            }
+            state.audit.extend(end.audit.clone());
+        })
+        .await;
+        Ok(())
+    }
+    async fn learn(&self, _: &str, changes: &[MemoryChange], read: &DirectoryRead) -> Result<(), Failure> {
+        let users = read.snapshot.users().count();
+        self.write(|state| {
+            for change in changes {
+                state.memory.apply(change);
+            }
+            state.watermark = Some(read.watermark.users.clone());
+            state.users_before = Some(users);
+        })
+        .await;
+        Ok(())
+    }
+    async fn end(&self, report: &RunReport, note: AuditNote) -> Result<(), Failure> {
+        self.write(|state| {
+            let run = state.runs.get_mut(&report.run_id).unwrap();
+            assert!(run.report.is_none(), "a run ends once");
+            run.report = Some(report.clone());
+            run.phase = Phase::Ended;
+            state.audit.push(note);
+        })
+        .await;
+        Ok(())
+    }
+}
