@@ -373,16 +373,9 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 /// Tells apart what was never sent, what was lost, and what repeating cannot help. Never quotes the error of the
 /// library whole: it contains the URL.
 fn classify(error: &reqwest::Error, context: &Context) -> Fault {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let tls = cause
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>());
-        if let Some(tls) = tls {
-            let reason = printable(&tls.to_string());
-            return Fault::Final(Error::Tls { context: Box::new(context.clone()), reason });
-        }
-        source = cause.source();
+    if let Some(tls) = error.source().and_then(tls_error) {
+        let reason = printable(&tls.to_string());
+        return Fault::Final(Error::Tls { context: Box::new(context.clone()), reason });
     }
     if error.is_connect() {
         return Fault::Unsent(if error.is_timeout() {
@@ -401,4 +394,13 @@ fn classify(error: &reqwest::Error, context: &Context) -> Fault {
     } else {
         "the connection was lost"
     })
+}
+
+/// The TLS error somewhere below; `io::Error` keeps its content out of the chain of sources.
+fn tls_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inner.and_then(|inner| tls_error(inner)).or_else(|| cause.source().and_then(tls_error))
 }
