@@ -113,6 +113,40 @@ async fn r_11_a_stopped_run_ends_at_a_step_boundary_and_the_next_goes_on() {
     fixture.assert_in_step("stopped").await;
 }
 
+/// done is not converged; only a reading says so.
+#[tokio::test(start_paused = true)]
+async fn r_11_a_run_stopped_at_its_last_step_does_not_say_that_it_has_converged() {
+    let fixture = Fixture::company();
+    let stop = CancellationToken::new();
+    let told = Told { events: Mutex::default(), stop_after: Some((10, stop.clone())) };
+    let options = RunOptions { stop, ..RunOptions::new(Trigger::Manual) };
+    let report = fixture.engine().run(options, &told).await.unwrap();
+    assert_eq!(fixture.site.writes(), 10, "everything was done");
+    assert_eq!(report.status, RunStatus::Partial, "{report:?}");
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+}
+
+///
+#[tokio::test(start_paused = true)]
+async fn r_11_a_run_that_waits_for_another_can_be_stopped() {
+    let fixture = Fixture::company();
+    let claim = fixture.store.claim(CONNECTION, "somebody else").await.unwrap();
+    let stop = CancellationToken::new();
+    let options = RunOptions {
+        wait: Wait::For(Duration::from_hours(1)),
+        stop: stop.clone(),
+        ..RunOptions::new(Trigger::Manual)
+    };
+    let (engine, told) = (fixture.engine(), Told::default());
+    let (refused, ()) = tokio::join!(engine.run(options, &told), async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stop.cancel();
+    });
+    drop(claim);
+    assert_eq!(refused.unwrap_err().code, FailureCode::Stopped);
+    assert!(fixture.store.state().runs.is_empty());
+}
+
 ///
 #[tokio::test(start_paused = true)]
 async fn r_07_nothing_is_written_when_the_journal_cannot_be() {

@@ -132,6 +132,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     pub async fn preview(&self, approval: Approval, progress: &dyn Progress) -> Result<Preview, Failure> {
         let before = self.requests();
         let mut world = self.read_rolls(progress).await?;
+        self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
         self.read_rest(&mut world).await?;
         let plan = self.sound_plan(&world, approval)?;
         let requests = since(before, self.requests());
@@ -142,7 +143,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// One run. Fails only when it could not begin, or when its end could not be stored; whatever else goes wrong is
     /// in the report.
     pub async fn run(&self, options: RunOptions, progress: &dyn Progress) -> Result<RunReport, Failure> {
-        let claim = self.claim(options.wait, progress).await?;
+        let claim = self.claim(&options, progress).await?;
         let before = self.requests();
         let store = &self.ports.store;
         let mut draft = if let Some(left) = store.unfinished(&self.connection).await? {
@@ -167,8 +168,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         Ok(report)
     }
 
-    async fn claim(&self, wait: Wait, progress: &dyn Progress) -> Result<T::Claim, Failure> {
-        let patience = match wait {
+    async fn claim(&self, options: &RunOptions, progress: &dyn Progress) -> Result<T::Claim, Failure> {
+        let patience = match options.wait {
             Wait::No => Duration::ZERO,
             Wait::For(time) => time,
         };
@@ -187,7 +188,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 Err(ClaimError::Busy(busy)) => {
                     progress.report(Event::Waiting { what: format!("another run to end: {}", busy.holder) });
                     let pause = Duration::from_secs(1).min(patience.saturating_sub(waited));
-                    self.ports.clock.sleep(pause).await;
+                    if !self.pause(pause, &options.stop).await {
+                        return Err(stopped());
+                    }
                     waited += pause;
                 }
             }
@@ -285,6 +288,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         progress.report(Event::Phase(Phase::Applying));
         let applied = self.apply(draft, world, plan, recovered, &options.stop, progress).await?;
         if options.stop.is_cancelled() {
+            // Whatever was done: nothing has been read back, so nothing is said of it.
+            draft.incomplete();
             return Ok(());
         }
         if applied.touched() {
