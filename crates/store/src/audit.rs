@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::pool::on;
 use crate::store::Store;
+use crate::sum::storable;
 use crate::writer::Batch;
 
 /// An entry, with the names of the contract (`audit list`).
@@ -89,9 +90,11 @@ pub(crate) async fn append(batch: &mut Batch, note: &AuditNote, at: Timestamp) -
     };
     let seq = head.seq + 1;
     let at = at.as_millisecond();
-    let hash = link(&head.hash, seq, at, [&note.actor, &note.action, &note.object, &note.detail]);
+    let [actor, action, object, detail] =
+        [&note.actor, &note.action, &note.object, &note.detail].map(|text| storable(text));
+    let hash = link(&head.hash, seq, at, [&actor, &action, &object, &detail]);
     on!(Tx, &mut batch.tx, tx => sqlx::query(INSERT)
-        .bind(seq).bind(at).bind(&note.actor).bind(&note.action).bind(&note.object).bind(&note.detail).bind(&hash)
+        .bind(seq).bind(at).bind(&actor).bind(&action).bind(&object).bind(&detail).bind(&hash)
         .execute(&mut **tx).await.map(|_| ()))
     .map_err(Error::database(doing))?;
     batch.chain = Some(Head { seq, hash });

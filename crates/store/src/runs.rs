@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::error::{Error, Result};
 use crate::pool::on;
 use crate::store::Store;
-use crate::sum::Sum;
+use crate::sum::{Sum, storable};
 use crate::writer::{Batch, Write};
 use crate::{audit, memory};
 
@@ -248,7 +248,7 @@ pub(crate) async fn settle(batch: &mut Batch, run: &RunId, end: &StepEnd) -> Res
     }
     end.outcome.as_str().clone_into(&mut row.outcome);
     row.attempts = i64::from(end.attempts);
-    row.answer.clone_from(&end.answer);
+    row.answer = storable(&end.answer);
     row.at = end.at.as_millisecond();
     row.sum = row.sum();
     on!(Tx, &mut batch.tx, tx => sqlx::query(SETTLE)

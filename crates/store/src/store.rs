@@ -224,6 +224,16 @@ async fn check_sqlite(path: &Path) -> Result<()> {
         return Err(foreign("it bears the mark of another program, or of none"));
     }
 
+    // SQLite reads the end of a cut-off page as zeros. With a log beside it, the file may end anywhere: the log mends it
+    let page = match u64::from(u16::from_be_bytes([head[16], head[17]])) {
+        1 => 65_536,
+        size => size,
+    };
+    let length = std::fs::metadata(path).map_err(Error::file(path))?.len();
+    if !with_suffix(path, "-wal").exists() && (page == 0 || length % page != 0) {
+        return Err(damaged(format!("it is cut off after {length} bytes")));
+    }
+
     let options: SqliteConnectOptions =
         pool::sqlite_options(path).read_only(true).pragma("cell_size_check", "ON");
     // On a file that passed as ours, a failure to read is damage

@@ -42,6 +42,11 @@ impl Sum {
     }
 }
 
+/// Text as both databases take it: PostgreSQL refuses NUL, which a cloud's answer may contain (quality.md H-01).
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,7 @@ fn note(n: usize) -> AuditNote {
         actor: "entrain".into(),
         action: "remove_member".into(),
         object: format!("a{n}"),
-        detail: "left".into(),
+        detail: "left \0".into(),
     }
 }
 
@@ -48,7 +48,7 @@ fn end_of(n: usize, at: Timestamp) -> StepEnd {
         step: step(n),
         outcome: Outcome::Done,
         attempts: 2,
-        answer: "204".into(),
+        answer: "204 \0".into(),
         at,
         changes: vec![change],
         audit: Some(note(n)),

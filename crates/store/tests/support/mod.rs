@@ -102,7 +102,6 @@ macro_rules! on_both {
     ($(#[$meta:meta])* $name:ident, |$world:ident| $body:block) => {
         $(#[$meta])*
         mod $name {
-            #[allow(unused_imports, reason = "not every test needs all of the file's imports")]
             use super::*;
 
             async fn test($world: $crate::support::World) $body
