@@ -34,7 +34,11 @@ pub(crate) fn wrap(router: Router, state: &Shared, surface: Surface) -> Router {
         .layer(from_fn_with_state(shared(), log))
 }
 
-async fn latency(Extract((state, surface)): Extract<(Shared, Surface)>, request: Request, next: Next) -> Response {
+async fn latency(
+    Extract((state, surface)): Extract<(Shared, Surface)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let settings = state.settings();
     let mut ms = settings.latency.of(surface);
     if settings.latency.jitter_ms > 0 {
@@ -46,7 +50,11 @@ async fn latency(Extract((state, surface)): Extract<(Shared, Surface)>, request:
     next.run(request).await
 }
 
-async fn log(Extract((state, surface)): Extract<(Shared, Surface)>, request: Request, next: Next) -> Response {
+async fn log(
+    Extract((state, surface)): Extract<(Shared, Surface)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let at = state.now();
     let (parts, body) = request.into_parts();
@@ -72,7 +80,8 @@ async fn log(Extract((state, surface)): Extract<(Shared, Surface)>, request: Req
         let Ok(bytes) = axum::body::to_bytes(body, BODY_CAP).await else {
             entry.status = Some(413);
             state.log.push(entry);
-            return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than the emulator takes").into_response();
+            return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than the emulator takes")
+                .into_response();
         };
         // Sign-in bodies are nothing but credentials.
         if surface != Surface::Authority {
@@ -126,9 +135,14 @@ fn without_secrets(query: &str) -> String {
         Some((name, _)) => {
             let lower = name.to_ascii_lowercase();
             // Paging tokens (`$skiptoken`, `$deltatoken`) are no secrets, and tests want to see them.
-            let paging = lower.contains("skiptoken") || lower.contains("deltatoken") || lower.contains("pagetoken");
+            let paging =
+                lower.contains("skiptoken") || lower.contains("deltatoken") || lower.contains("pagetoken");
             let secret = ["secret", "password", "token", "assertion", "api_key", "apikey"];
-            if !paging && secret.iter().any(|s| lower.contains(s)) { format!("{name}=***") } else { pair.to_owned() }
+            if !paging && secret.iter().any(|s| lower.contains(s)) {
+                format!("{name}=***")
+            } else {
+                pair.to_owned()
+            }
         }
         None => pair.to_owned(),
     };

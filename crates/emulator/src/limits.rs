@@ -53,7 +53,9 @@ impl Limits {
     /// Takes one request from the bucket of a Jira endpoint (`path` with ids replaced) and method.
     pub fn jira(&self, settings: &AtlassianSettings, method: &str, path: &str, now: Timestamp) -> Verdict {
         match settings.burst_per_second.get(method) {
-            Some(limit) if settings.throttle => self.take(&format!("jira {method} {path}"), 1, *limit, 1000, now),
+            Some(limit) if settings.throttle => {
+                self.take(&format!("jira {method} {path}"), 1, *limit, 1000, now)
+            }
             _ => Verdict::Pass { left: u64::MAX, limit: u64::MAX },
         }
     }
@@ -86,14 +88,19 @@ mod tests {
     #[test]
     fn a_bucket_empties_and_fills_again_with_time() {
         let limits = Limits::default();
-        let settings = AtlassianSettings { burst_per_second: [("PUT".to_owned(), 2)].into(), ..Default::default() };
+        let settings =
+            AtlassianSettings { burst_per_second: [("PUT".to_owned(), 2)].into(), ..Default::default() };
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let later: Timestamp = "2026-01-01T00:00:00.5Z".parse().unwrap();
         let ask = |method, path, at| limits.jira(&settings, method, path, at);
         assert_eq!(ask("PUT", "/a", start), Verdict::Pass { left: 1, limit: 2 });
         assert_eq!(ask("PUT", "/a", start), Verdict::Pass { left: 0, limit: 2 });
         assert_eq!(ask("PUT", "/a", start), Verdict::Throttled { retry_after_ms: 500, limit: 2 });
-        assert_eq!(ask("PUT", "/b", start), Verdict::Pass { left: 1, limit: 2 }, "another endpoint has its own bucket");
+        assert_eq!(
+            ask("PUT", "/b", start),
+            Verdict::Pass { left: 1, limit: 2 },
+            "another endpoint has its own bucket"
+        );
         assert_eq!(ask("PUT", "/a", later), Verdict::Pass { left: 0, limit: 2 });
     }
 }

@@ -118,7 +118,8 @@ impl RequestLog {
     /// The entries for which `keep` holds, newest last, at most `limit` of the newest.
     pub fn entries(&self, limit: usize, keep: impl Fn(&LogEntry) -> bool) -> Vec<LogEntry> {
         let inner = self.lock();
-        let mut found: Vec<LogEntry> = inner.entries.iter().rev().filter(|e| keep(e)).take(limit).cloned().collect();
+        let mut found: Vec<LogEntry> =
+            inner.entries.iter().rev().filter(|e| keep(e)).take(limit).cloned().collect();
         found.reverse();
         found
     }

@@ -245,7 +245,11 @@ pub async fn start(options: Options) -> Result<Emulator, Error> {
 }
 
 /// Serves in the background until told to stop.
-pub(crate) fn serve_on(listener: TcpListener, router: Router, mut told: watch::Receiver<bool>) -> JoinHandle<()> {
+pub(crate) fn serve_on(
+    listener: TcpListener,
+    router: Router,
+    mut told: watch::Receiver<bool>,
+) -> JoinHandle<()> {
     let service = router.into_make_service_with_connect_info::<Connection>();
     tokio::spawn(async move {
         let stopped = async move {
@@ -260,7 +264,8 @@ pub(crate) fn serve_on(listener: TcpListener, router: Router, mut told: watch::R
 /// An address that clients can use: a wildcard stands for all, so the loopback does as well.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        let loopback =
+            if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
         address.set_ip(loopback);
     }
     address
@@ -349,7 +354,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }

@@ -101,7 +101,9 @@ impl EmulatorClock {
     /// Moves the clock by `milliseconds`, backwards when negative. A move out of the representable range is refused.
     pub fn advance(&self, milliseconds: i64) -> Result<(), String> {
         let offset = SignedDuration::from_millis(milliseconds);
-        self.now().checked_add(offset).map_err(|e| format!("the clock cannot be moved by {milliseconds} ms: {e}"))?;
+        self.now()
+            .checked_add(offset)
+            .map_err(|e| format!("the clock cannot be moved by {milliseconds} ms: {e}"))?;
         self.offset_ms.fetch_add(milliseconds, Ordering::Relaxed);
         Ok(())
     }

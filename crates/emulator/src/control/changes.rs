@@ -193,7 +193,10 @@ struct Changes {
 }
 
 /// `POST /world/changes`. All are read before the first is made; they are made in order, up to the first that fails.
-pub(super) async fn post_changes(Extract(state): Extract<Shared>, bytes: Bytes) -> Result<Json<Value>, Refusal> {
+pub(super) async fn post_changes(
+    Extract(state): Extract<Shared>,
+    bytes: Bytes,
+) -> Result<Json<Value>, Refusal> {
     let list = match body::<Value>(&bytes)? {
         Value::Array(list) => list,
         other => serde_json::from_value::<Changes>(other).map_err(|e| bad(e.to_string()))?.changes,
@@ -231,7 +234,9 @@ fn apply(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -
             let id = user.id.clone();
             world.tenant.add_user(user, at).map(|()| id)
         }
-        WorldChange::UpdateUser { user, set } => with(user_id(world, &user)?, |id| world.tenant.update_user(id, set, at)),
+        WorldChange::UpdateUser { user, set } => {
+            with(user_id(world, &user)?, |id| world.tenant.update_user(id, set, at))
+        }
         WorldChange::DisableUser { user } => {
             with(user_id(world, &user)?, |id| world.tenant.update_user(id, enabled(Value::Bool(false)), at))
         }
@@ -257,7 +262,9 @@ fn apply(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -
         WorldChange::RenameGroup { group, name } => {
             with(group_id(world, &group)?, |id| world.tenant.rename_group(id, &name, at))
         }
-        WorldChange::DeleteGroup { group } => with(group_id(world, &group)?, |id| world.tenant.delete_group(id, at)),
+        WorldChange::DeleteGroup { group } => {
+            with(group_id(world, &group)?, |id| world.tenant.delete_group(id, at))
+        }
         WorldChange::RestoreGroup { group } => with(group, |id| world.tenant.restore_group(id, at)),
         WorldChange::AddMember { group, member } => {
             let member = member_id(world, member)?;
@@ -281,7 +288,12 @@ fn apply(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -
     }
 }
 
-fn apply_on_site(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -> Result<String, String> {
+fn apply_on_site(
+    world: &mut World,
+    change: WorldChange,
+    fresh: String,
+    at: Timestamp,
+) -> Result<String, String> {
     let site = &mut world.atlassian;
     match change {
         WorldChange::AddAccount { mut account } => {
@@ -351,7 +363,11 @@ fn apply_on_site(world: &mut World, change: WorldChange, fresh: String, at: Time
                     hit += 1;
                 }
             }
-            if hit == 0 { Err("there is no API token to expire".into()) } else { Ok(whose.unwrap_or_default()) }
+            if hit == 0 {
+                Err("there is no API token to expire".into())
+            } else {
+                Ok(whose.unwrap_or_default())
+            }
         }
         WorldChange::SetQuirks { quirks } => {
             site.quirks = quirks;

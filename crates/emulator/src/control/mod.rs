@@ -94,7 +94,8 @@ fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Refusal> {
 }
 
 async fn index(Extract(state): Extract<Shared>) -> Json<Value> {
-    let routes: Map<String, Value> = ROUTES.iter().map(|(route, what)| ((*route).into(), (*what).into())).collect();
+    let routes: Map<String, Value> =
+        ROUTES.iter().map(|(route, what)| ((*route).into(), (*what).into())).collect();
     Json(json!({"emulator": env!("CARGO_PKG_VERSION"), "urls": state.urls(), "routes": routes}))
 }
 
@@ -154,7 +155,10 @@ async fn clear_faults(Extract(state): Extract<Shared>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn delete_fault(Extract(state): Extract<Shared>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+async fn delete_fault(
+    Extract(state): Extract<Shared>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
     let number: u64 = id.parse().map_err(|_| bad(format!("{id:?} is not the number of a fault")))?;
     if state.faults.remove(number) {
         Ok(StatusCode::NO_CONTENT)
@@ -291,5 +295,7 @@ async fn site_state(Extract(state): Extract<Shared>) -> Json<Value> {
         .collect();
     let seats: BTreeMap<&String, u64> =
         site.products.iter().map(|product| (&product.key, site.seats_used(&product.key))).collect();
-    Json(json!({"accounts": accounts, "groups": groups, "invitations": site.invitations, "seats_used": seats}))
+    Json(
+        json!({"accounts": accounts, "groups": groups, "invitations": site.invitations, "seats_used": seats}),
+    )
 }

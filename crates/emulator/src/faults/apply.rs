@@ -44,7 +44,8 @@ pub(super) fn check(kind: &FaultKind) -> Result<(), String> {
             check_status(*status)?;
             for (name, value) in headers {
                 HeaderName::try_from(name).map_err(|_| format!("header name {name:?} is not one"))?;
-                HeaderValue::try_from(value).map_err(|_| format!("the value of header {name} is not one: {value:?}"))?;
+                HeaderValue::try_from(value)
+                    .map_err(|_| format!("the value of header {name} is not one: {value:?}"))?;
             }
             Ok(())
         }
@@ -58,7 +59,9 @@ pub(super) fn check(kind: &FaultKind) -> Result<(), String> {
             Ok(())
         }
         FaultKind::GzipBomb { mib } if *mib > BOMB_CAP_MIB => Err(format!("mib is at most {BOMB_CAP_MIB}")),
-        FaultKind::DeepNesting { depth } if *depth > DEPTH_CAP => Err(format!("depth is at most {DEPTH_CAP}")),
+        FaultKind::DeepNesting { depth } if *depth > DEPTH_CAP => {
+            Err(format!("depth is at most {DEPTH_CAP}"))
+        }
         FaultKind::BatchItem(item) if item.status != 0 => check_status(item.status),
         _ => Ok(()),
     }
@@ -66,7 +69,11 @@ pub(super) fn check(kind: &FaultKind) -> Result<(), String> {
 
 fn check_status(status: u16) -> Result<(), String> {
     // Interim answers (1xx) are no answers: the client would wait on.
-    if (200..=999).contains(&status) { Ok(()) } else { Err(format!("status lies between 200 and 999, not {status}")) }
+    if (200..=999).contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("status lies between 200 and 999, not {status}"))
+    }
 }
 
 /// The layer.
@@ -169,7 +176,9 @@ fn instead(kind: &FaultKind, surface: Surface, state: &Shared) -> Response {
             }
             response
         }
-        FaultKind::NotJson {} => plain(Body::from("upstream connect error or disconnect"), "application/json"),
+        FaultKind::NotJson {} => {
+            plain(Body::from("upstream connect error or disconnect"), "application/json")
+        }
         FaultKind::Html {} => plain(Body::from(SIGN_IN_PAGE), "text/html; charset=utf-8"),
         FaultKind::Bytes { base64 } => {
             plain(Body::from(STANDARD.decode(base64).unwrap_or_default()), "application/json")
@@ -183,7 +192,10 @@ fn instead(kind: &FaultKind, surface: Surface, state: &Shared) -> Response {
         FaultKind::EndlessBody {} => {
             let blank = Bytes::from(vec![b' '; 64 << 10]);
             let start = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"{\"value\":[")) });
-            plain(Body::from_stream(start.chain(stream::repeat_with(move || Ok(blank.clone())))), "application/json")
+            plain(
+                Body::from_stream(start.chain(stream::repeat_with(move || Ok(blank.clone())))),
+                "application/json",
+            )
         }
         FaultKind::GzipBomb { mib } => {
             let mut response = plain(Body::from(bomb(*mib)), "application/json");

@@ -226,7 +226,9 @@ impl Fault {
 
     /// Refuses what cannot be done, naming the field.
     pub fn check(&self) -> Result<(), String> {
-        for (field, value) in [("nth", self.nth), ("from", self.from), ("every", self.every), ("count", self.count)] {
+        for (field, value) in
+            [("nth", self.nth), ("from", self.from), ("every", self.every), ("count", self.count)]
+        {
             if value == Some(0) {
                 return Err(format!("{field} counts from 1"));
             }
@@ -330,7 +332,8 @@ impl Faults {
 
     /// All faults, with their counts.
     pub fn list(&self) -> Vec<FaultStatus> {
-        let show = |a: &Armed| FaultStatus { id: a.id, matched: a.matched, fired: a.fired, fault: a.fault.clone() };
+        let show =
+            |a: &Armed| FaultStatus { id: a.id, matched: a.matched, fired: a.fired, fault: a.fault.clone() };
         self.lock().set.iter().map(show).collect()
     }
 

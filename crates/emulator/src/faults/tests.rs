@@ -94,7 +94,9 @@ async fn an_error_without_a_body_has_the_form_of_its_cloud() {
     let jira = bed_on(Surface::Site, [Fault::new(status(503, &[], None))]).await;
     let body: Value = jira.get("/rest/api/3/x").await.unwrap().json().await.unwrap();
     assert_eq!(body["errorMessages"][0], "Service Unavailable");
-    let own = bed([Fault::new(status(410, &[("Location", "http://elsewhere.test/")], Some(json!({"a": 1}))))]).await;
+    let own =
+        bed([Fault::new(status(410, &[("Location", "http://elsewhere.test/")], Some(json!({"a": 1}))))])
+            .await;
     let answer = own.get("/x").await.unwrap();
     assert_eq!(answer.headers()["location"], "http://elsewhere.test/");
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({"a": 1}));
@@ -104,7 +106,10 @@ async fn an_error_without_a_body_has_the_form_of_its_cloud() {
 async fn a_redirect_goes_where_it_is_told() {
     let bed = with(FaultKind::Redirect { location: "http://evil.test/x".into(), status: 302 }).await;
     let answer = bed.get("/users").await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["location"]), (302, &"http://evil.test/x".parse().unwrap()));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["location"]),
+        (302, &"http://evil.test/x".parse().unwrap())
+    );
 }
 
 #[tokio::test]
@@ -130,7 +135,8 @@ async fn a_stall_holds_back_the_headers_or_the_body() {
     assert!(sent.unwrap_err().is_timeout());
     assert_eq!(slow.hits(), 1);
     let slow = with(FaultKind::StallBody { ms: 60_000, after_bytes: 5 }).await;
-    let answer = slow.client.get(format!("{}/a", slow.root)).timeout(Duration::from_millis(300)).send().await.unwrap();
+    let answer =
+        slow.client.get(format!("{}/a", slow.root)).timeout(Duration::from_millis(300)).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(answer.bytes().await.unwrap_err().is_timeout());
     let late = with(FaultKind::StallBody { ms: 30, after_bytes: 5 }).await;
@@ -173,7 +179,8 @@ async fn bodies_that_are_no_pages_come_with_status_200() {
 
 #[tokio::test]
 async fn a_page_can_be_replaced_robbed_of_a_key_or_made_a_loop() {
-    let body = |kind| async { with(kind).await.get("/users?$top=1").await.unwrap().json::<Value>().await.unwrap() };
+    let body =
+        |kind| async { with(kind).await.get("/users?$top=1").await.unwrap().json::<Value>().await.unwrap() };
     assert_eq!(body(FaultKind::ReplaceBody { body: json!({"value": []}) }).await, json!({"value": []}));
     let robbed = body(FaultKind::DropKey { key: "value".into() }).await;
     assert!(robbed.get("value").is_none() && robbed.get("dead").is_some());
@@ -253,15 +260,23 @@ async fn a_dead_token_reaches_the_handler_of_the_matching_request_only() {
 
 #[tokio::test]
 async fn an_item_of_a_batch_fails_by_its_own_url() {
-    let item = ItemFault { status: 429, headers: BTreeMap::from([("Retry-After".into(), "1".into())]), body: None };
-    let fault =
-        Fault { path: Some("/groups/*/members".into()), nth: Some(2), ..Fault::new(FaultKind::BatchItem(item.clone())) };
+    let item =
+        ItemFault { status: 429, headers: BTreeMap::from([("Retry-After".into(), "1".into())]), body: None };
+    let fault = Fault {
+        path: Some("/groups/*/members".into()),
+        nth: Some(2),
+        ..Fault::new(FaultKind::BatchItem(item.clone()))
+    };
     let bed = bed([fault]).await;
     let faults = &bed.state.faults;
     assert_eq!(faults.batch_item("/groups/1/members?$top=999"), None);
     assert_eq!(faults.batch_item("/users"), None);
     assert_eq!(faults.batch_item("groups/2/members"), Some(item));
-    assert_eq!(bed.get("/groups/1/members").await.unwrap().status(), 200, "the request itself is not concerned");
+    assert_eq!(
+        bed.get("/groups/1/members").await.unwrap().status(),
+        200,
+        "the request itself is not concerned"
+    );
 }
 
 #[tokio::test]
@@ -306,7 +321,8 @@ async fn the_log_has_the_request_and_not_the_secret() {
     assert_eq!(entries[0].path, "/users");
 
     let sign_in = bed_on(Surface::Authority, []).await;
-    let form = sign_in.client.post(format!("{}/t/oauth2/v2.0/token", sign_in.root)).body("client_secret=canary-5");
+    let form =
+        sign_in.client.post(format!("{}/t/oauth2/v2.0/token", sign_in.root)).body("client_secret=canary-5");
     form.send().await.unwrap();
     let shown = serde_json::to_string(&sign_in.state.log.entries(10, |_| true)).unwrap();
     assert!(!shown.contains("canary"), "{shown}");

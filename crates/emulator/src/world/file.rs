@@ -123,7 +123,11 @@ fn tenant(file: TenantFile, domain: &str, rng: &mut ChaCha8Rng) -> Result<Tenant
     let mut managers = Vec::new();
     for (index, mut user) in users.into_iter().enumerate() {
         if let Some(manager) = user.manager.take() {
-            managers.push((index, user.id.clone(), by_name.get(&manager.to_lowercase()).cloned().unwrap_or(manager)));
+            managers.push((
+                index,
+                user.id.clone(),
+                by_name.get(&manager.to_lowercase()).cloned().unwrap_or(manager),
+            ));
         }
         tenant.add_user(user, at).map_err(|e| format!("tenant.users[{index}]: {e}"))?;
     }
@@ -139,7 +143,10 @@ fn tenant(file: TenantFile, domain: &str, rng: &mut ChaCha8Rng) -> Result<Tenant
     for (index, app) in tenant.applications.values().enumerate() {
         for member in &app.assigned {
             if !tenant.users.contains_key(member.id()) && !tenant.groups.contains_key(member.id()) {
-                return Err(format!("tenant.applications[{index}].assigned: there is no object {}", member.id()));
+                return Err(format!(
+                    "tenant.applications[{index}].assigned: there is no object {}",
+                    member.id()
+                ));
             }
         }
     }
@@ -172,7 +179,9 @@ fn groups(
                 Member::Group(name) if !tenant.groups.contains_key(&name) => {
                     match by_name.get(&name).map(Vec::as_slice) {
                         Some([id]) => Member::Group(id.clone()),
-                        Some(_) => return Err(place(format!("several groups are named {name:?}: give the id"))),
+                        Some(_) => {
+                            return Err(place(format!("several groups are named {name:?}: give the id")));
+                        }
                         None => return Err(place(format!("there is no group {name:?}"))),
                     }
                 }
@@ -213,9 +222,15 @@ fn atlassian(
             account.account_id = account_id(rng);
         }
         one_of("account_type", &account.account_type, &["atlassian", "app", "customer", "unknown"])
-            .and_then(|()| one_of("account_status", &account.account_status, &["active", "inactive", "closed"]))
             .and_then(|()| {
-                one_of("membership_status", &account.membership_status, &["active", "suspended", "no_membership"])
+                one_of("account_status", &account.account_status, &["active", "inactive", "closed"])
+            })
+            .and_then(|()| {
+                one_of(
+                    "membership_status",
+                    &account.membership_status,
+                    &["active", "suspended", "no_membership"],
+                )
             })
             .map_err(|e| format!("atlassian.accounts[{index}].{e}"))?;
         if let Some(email) = &account.email {
@@ -261,15 +276,24 @@ fn atlassian(
     }
     let names: BTreeSet<&String> = site.groups.values().map(|group| &group.name).collect();
     for (index, product) in site.products.iter().enumerate() {
-        if let Some(unknown) = product.groups.union(&product.default_groups).find(|name| !names.contains(name)) {
-            return Err(format!("atlassian.products[{index}] ({}): there is no group {unknown:?}", product.key));
+        if let Some(unknown) =
+            product.groups.union(&product.default_groups).find(|name| !names.contains(name))
+        {
+            return Err(format!(
+                "atlassian.products[{index}] ({}): there is no group {unknown:?}",
+                product.key
+            ));
         }
     }
     Ok(site)
 }
 
 fn one_of(key: &str, value: &str, known: &[&str]) -> Result<(), String> {
-    if known.contains(&value) { Ok(()) } else { Err(format!("{key}: {value:?} is none of {}", known.join(", "))) }
+    if known.contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{key}: {value:?} is none of {}", known.join(", ")))
+    }
 }
 
 fn fill_id(id: &mut String, rng: &mut ChaCha8Rng) {

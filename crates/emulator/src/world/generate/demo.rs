@@ -126,9 +126,21 @@ const GROUPS: [(&str, &str, &[Who]); 12] = [
             Group("Jira Release Managers"),
         ],
     ),
-    ("On Call", "Who is woken at night", &[Person("Grace Mwangi"), Person("Dmytro Shevchenko"), Person("Ravi Menon")]),
-    ("jira-administrators", "Helps with boards and fields", &[Person("Otto Lindholm"), Person("Noah Becker")]),
-    ("All Staff", "Everybody on the payroll", &[Town("Berlin"), Town("Lisbon"), Town("Utrecht"), Town("Nairobi")]),
+    (
+        "On Call",
+        "Who is woken at night",
+        &[Person("Grace Mwangi"), Person("Dmytro Shevchenko"), Person("Ravi Menon")],
+    ),
+    (
+        "jira-administrators",
+        "Helps with boards and fields",
+        &[Person("Otto Lindholm"), Person("Noah Becker")],
+    ),
+    (
+        "All Staff",
+        "Everybody on the payroll",
+        &[Town("Berlin"), Town("Lisbon"), Town("Utrecht"), Town("Nairobi")],
+    ),
 ];
 
 /// Who is in Jira before the first sync, and whether the profile shows the address. The last two left long ago.
@@ -163,8 +175,11 @@ pub fn demo_world() -> World {
         }
         let guest = *remark == "guest";
         let mail = if guest { format!("{local}@partner.example") } else { format!("{local}@{DOMAIN}") };
-        let principal =
-            if guest { format!("{}#EXT#@windrose.onmicrosoft.com", mail.replace('@', "_")) } else { mail.clone() };
+        let principal = if guest {
+            format!("{}#EXT#@windrose.onmicrosoft.com", mail.replace('@', "_"))
+        } else {
+            mail.clone()
+        };
         people.push(EntraUser {
             id: uuid_from(&mut rng),
             display_name: Some((*name).to_owned()),
@@ -186,7 +201,8 @@ pub fn demo_world() -> World {
         });
     }
 
-    let ids: BTreeMap<&str, String> = GROUPS.iter().map(|(name, _, _)| (*name, uuid_from(&mut rng))).collect();
+    let ids: BTreeMap<&str, String> =
+        GROUPS.iter().map(|(name, _, _)| (*name, uuid_from(&mut rng))).collect();
     let mut groups = Vec::new();
     for (name, description, members) in &GROUPS {
         let mut found = std::collections::BTreeSet::new();
@@ -229,8 +245,20 @@ pub fn demo_world() -> World {
         };
         atlassian.accounts.insert(id, account);
     }
-    site::add_group(&mut atlassian, "Project Barometer", &["user"], settled.iter().take(2).cloned().collect(), &mut rng);
-    site::add_group(&mut atlassian, "Friday Band", &["user"], settled.iter().skip(3).take(4).cloned().collect(), &mut rng);
+    site::add_group(
+        &mut atlassian,
+        "Project Barometer",
+        &["user"],
+        settled.iter().take(2).cloned().collect(),
+        &mut rng,
+    );
+    site::add_group(
+        &mut atlassian,
+        "Friday Band",
+        &["user"],
+        settled.iter().skip(3).take(4).cloned().collect(),
+        &mut rng,
+    );
     site::join(&mut atlassian, site::JIRA_USERS, settled);
     for (number, name) in ["Harbour Office Kiel", "Cape Weather Service"].iter().enumerate() {
         let id = format!("qm:{}:{number}", uuid_from(&mut rng));

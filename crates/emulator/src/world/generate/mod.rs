@@ -114,9 +114,16 @@ fn people(options: &GenerateOptions, rng: &mut ChaCha8Rng) -> Vec<EntraUser> {
     for number in 0..options.people {
         let (mut given, mut surname) = (*pick(&GIVEN, rng), *pick(&SURNAMES, rng));
         if options.clashes && number == 1 {
-            given = people[0].given_name.as_deref().and_then(|n| GIVEN.iter().find(|g| **g == n)).map_or(given, |g| *g);
-            surname =
-                people[0].surname.as_deref().and_then(|n| SURNAMES.iter().find(|s| **s == n)).map_or(surname, |s| *s);
+            given = people[0]
+                .given_name
+                .as_deref()
+                .and_then(|n| GIVEN.iter().find(|g| **g == n))
+                .map_or(given, |g| *g);
+            surname = people[0]
+                .surname
+                .as_deref()
+                .and_then(|n| SURNAMES.iter().find(|s| **s == n))
+                .map_or(surname, |s| *s);
         }
         let (department, titles) = pick(&DEPARTMENTS, rng);
         let (city, country) = pick(&CITIES, rng);
@@ -129,7 +136,8 @@ fn people(options: &GenerateOptions, rng: &mut ChaCha8Rng) -> Vec<EntraUser> {
             suffix = if suffix == 3 { number.max(4) } else { suffix + 1 };
             local = format!("{base}{suffix}");
         }
-        let mail = if guest { format!("{local}@partner.example") } else { format!("{local}@{}", options.domain) };
+        let mail =
+            if guest { format!("{local}@partner.example") } else { format!("{local}@{}", options.domain) };
         let principal = if guest {
             let hidden = options.domain.split('.').next().unwrap_or("acme");
             format!("{}#EXT#@{hidden}.onmicrosoft.com", mail.replace('@', "_"))
@@ -208,7 +216,12 @@ fn group_name(number: usize) -> String {
     name
 }
 
-fn members(options: &GenerateOptions, people: &[EntraUser], number: usize, rng: &mut ChaCha8Rng) -> BTreeSet<Member> {
+fn members(
+    options: &GenerateOptions,
+    people: &[EntraUser],
+    number: usize,
+    rng: &mut ChaCha8Rng,
+) -> BTreeSet<Member> {
     let average = options.members_per_group;
     // One group of larger worlds is empty.
     if people.is_empty() || (options.groups >= 20 && number == 7) {

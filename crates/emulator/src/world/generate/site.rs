@@ -89,8 +89,13 @@ pub(super) fn add_group(
     members: BTreeSet<String>,
     rng: &mut ChaCha8Rng,
 ) {
-    let group =
-        JiraGroup { group_id: uuid_from(rng), name: name.into(), access: set(access), members, ..JiraGroup::default() };
+    let group = JiraGroup {
+        group_id: uuid_from(rng),
+        name: name.into(),
+        access: set(access),
+        members,
+        ..JiraGroup::default()
+    };
     site.groups.insert(group.group_id.clone(), group);
 }
 
@@ -117,7 +122,12 @@ pub(super) fn add_apps(site: &mut Atlassian, rng: &mut ChaCha8Rng) {
 }
 
 /// People of the directory who have accounts already, portal customers, apps, and a group made by hand.
-pub(super) fn settle(site: &mut Atlassian, people: &[EntraUser], options: &GenerateOptions, rng: &mut ChaCha8Rng) {
+pub(super) fn settle(
+    site: &mut Atlassian,
+    people: &[EntraUser],
+    options: &GenerateOptions,
+    rng: &mut ChaCha8Rng,
+) {
     let mut settled = Vec::new();
     for (number, person) in people.iter().enumerate() {
         let employee = person.user_type.as_deref() == Some("Member");
