@@ -159,14 +159,14 @@ pub(crate) async fn put(batch: &mut Batch, new: &NewVersion) -> Result<()> {
         sqlx::query(FORGET).bind(&row.name).execute(&mut **tx).await.map_err(Error::database(doing))?;
         for (field, sealed) in &new.secrets {
             sqlx::query(KEEP)
-                .bind(&row.name).bind(field).bind(&sealed.key_id).bind(&sealed.nonce).bind(&sealed.sealed)
+                .bind(&row.name).bind(field).bind(&sealed.key_id).bind(&sealed.nonce).bind(&sealed.content)
                 .execute(&mut **tx).await.map_err(Error::database(doing))?;
         }
     });
     let (action, detail) = match (new.wanted, &new.document) {
         (Wanted::Absent, _) => ("connection_added", format!("version {}", row.version)),
         (Wanted::Present, Some(_)) => ("connection_set", format!("version {}", row.version)),
-        (Wanted::Present, None) => ("connection_removed", format!("version {} was the last", before)),
+        (Wanted::Present, None) => ("connection_removed", format!("version {before} was the last")),
     };
     let note =
         AuditNote { actor: new.author.clone(), action: action.into(), object: new.name.clone(), detail };
@@ -239,7 +239,7 @@ impl Store {
             sqlx::query_as(SECRETS).bind(name).fetch_all(db).await)
         .map_err(Error::database("reading secrets"))?;
         let open = |row: SecretRow| {
-            let sealed = Sealed { key_id: row.key_id, nonce: row.nonce, sealed: row.sealed };
+            let sealed = Sealed { key_id: row.key_id, nonce: row.nonce, content: row.sealed };
             let secret = self.inner.key.open(name, &row.field, &sealed)?;
             Ok((row.field, secret))
         };

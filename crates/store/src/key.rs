@@ -29,7 +29,7 @@ pub(crate) struct Key {
 pub(crate) struct Sealed {
     pub(crate) key_id: String,
     pub(crate) nonce: Vec<u8>,
-    pub(crate) sealed: Vec<u8>,
+    pub(crate) content: Vec<u8>,
 }
 
 impl Key {
@@ -58,7 +58,7 @@ impl Key {
     pub(crate) fn make(path: &Path) -> Result<Self> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         random(&mut *bytes)?;
-        let text = Zeroizing::new(format!("{HEADER}{}\n", STANDARD.encode(&*bytes)));
+        let text = Zeroizing::new(format!("{HEADER}{}\n", STANDARD.encode(*bytes)));
         files::write_new(path, text.as_bytes())?;
         Ok(Self::new(&*bytes))
     }
@@ -78,11 +78,11 @@ impl Key {
         random(&mut nonce)?;
         let aad = purpose(&self.id, connection, field);
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &aad };
-        let sealed = self
+        let content = self
             .cipher
             .encrypt(&XNonce::from(nonce), payload)
             .expect("a secret is far smaller than the cipher's limit");
-        Ok(Sealed { key_id: self.id.clone(), nonce: nonce.to_vec(), sealed })
+        Ok(Sealed { key_id: self.id.clone(), nonce: nonce.to_vec(), content })
     }
 
     /// Opens what [`seal`](Self::seal) made, with the same key for the same field.
@@ -93,7 +93,7 @@ impl Key {
         }
         let nonce: [u8; 24] = sealed.nonce.as_slice().try_into().map_err(|_| wrong())?;
         let aad = purpose(&self.id, connection, field);
-        let payload = Payload { msg: &sealed.sealed, aad: &aad };
+        let payload = Payload { msg: &sealed.content, aad: &aad };
         let plain = Zeroizing::new(self.cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| wrong())?);
         std::str::from_utf8(&plain).map(SecretString::from).map_err(|_| wrong())
     }
@@ -132,7 +132,8 @@ mod tests {
         assert!(key.open("Azure AD", "directory.client_secret", &sealed).is_err());
         assert!(key.open("Other", "site.api_token", &sealed).is_err());
         assert!(matches!(other.open("Azure AD", "site.api_token", &sealed), Err(Error::KeyMismatch { .. })));
-        let renamed = Sealed { key_id: other.id.clone(), nonce: sealed.nonce.clone(), sealed: sealed.sealed };
+        let renamed =
+            Sealed { key_id: other.id.clone(), nonce: sealed.nonce.clone(), content: sealed.content };
         assert!(other.open("Azure AD", "site.api_token", &renamed).is_err());
     }
 
@@ -140,6 +141,6 @@ mod tests {
     fn the_same_secret_is_never_sealed_twice_alike() {
         let key = Key::new(&[1; 32]);
         let seal = || key.seal("a", "b", &SecretString::from("x")).unwrap();
-        assert_ne!(seal().sealed, seal().sealed);
+        assert_ne!(seal().content, seal().content);
     }
 }

@@ -365,13 +365,12 @@ impl Store {
                 let Some(list) = &body.users else { continue };
                 let mut members = Vec::new();
                 for user in list.split_ascii_whitespace() {
-                    let known = match users.get(user) {
-                        Some(known) => known.clone(),
-                        None => {
-                            let new = DirectoryUserId::parse(user).map_err(|_| wrong())?;
-                            users.insert(user.to_owned(), new.clone());
-                            new
-                        }
+                    let known = if let Some(known) = users.get(user) {
+                        known.clone()
+                    } else {
+                        let new = DirectoryUserId::parse(user).map_err(|_| wrong())?;
+                        users.insert(user.to_owned(), new.clone());
+                        new
                     };
                     members.push(MemberRef::User(known));
                 }

@@ -315,7 +315,7 @@ impl Store {
 
     /// Ends a run.
     pub async fn end(&self, report: &RunReport, note: AuditNote) -> Result<()> {
-        self.write(Write::End { report: report.clone(), note, at: self.now() }).await
+        self.write(Write::End { report: Box::new(report.clone()), note, at: self.now() }).await
     }
 
     /// The oldest run of the connection that has no end yet.

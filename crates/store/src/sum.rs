@@ -20,13 +20,11 @@ impl Sum {
     }
     /// Adds a text that may be absent.
     pub(crate) fn maybe(mut self, text: Option<&str>) -> Self {
-        match text {
-            Some(text) => self.text(text),
-            None => {
-                self.0.update(u64::MAX.to_le_bytes());
-                self
-            }
+        if let Some(text) = text {
+            return self.text(text);
         }
+        self.0.update(u64::MAX.to_le_bytes());
+        self
     }
     /// Adds a number.
     pub(crate) fn number(mut self, number: i64) -> Self {

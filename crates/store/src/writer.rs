@@ -24,7 +24,7 @@ pub(crate) enum Write {
     Phase { run: RunId, phase: Phase, plan: Option<String> },
     Intend { run: RunId, step: StepId, kind: StepKind, intent: Intent, at: Timestamp },
     Settle { run: RunId, end: StepEnd },
-    End { report: RunReport, note: AuditNote, at: Timestamp },
+    End { report: Box<RunReport>, note: AuditNote, at: Timestamp },
     Learn { connection: String, changes: Vec<MemoryChange>, mirror: Option<MirrorUpdate> },
     Connection(NewVersion),
 }
@@ -65,7 +65,11 @@ pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>) {
         }
         let writes: Vec<&Write> = jobs.iter().map(|job| &job.write).collect();
         match together(&pool, &writes).await {
-            Ok(()) => jobs.into_iter().for_each(|job| answer(job, Ok(()))),
+            Ok(()) => {
+                for job in jobs {
+                    answer(job, Ok(()));
+                }
+            }
             // Nothing was committed: find out whose fault it was, one by one
             Err(Stage::Before(_)) if jobs.len() > 1 => {
                 for job in jobs {
@@ -76,7 +80,9 @@ pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>) {
             // After a commit that failed nobody knows what is on disk: nothing is repeated
             Err(stage) => {
                 let error = stage.into_error();
-                jobs.into_iter().for_each(|job| answer(job, Err(error.clone())));
+                for job in jobs {
+                    answer(job, Err(error.clone()));
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
 //! The store on both databases.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests: a helper that fails fails the test")]
 
 #[path = "../support/mod.rs"]
 mod support;

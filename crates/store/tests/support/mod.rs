@@ -69,18 +69,15 @@ impl World {
 
     /// Does something to the database behind the store's back.
     pub(crate) async fn tamper(&self, sql: &'static str) {
-        match &self.url {
-            Some(url) => {
-                let mut connection = PgConnection::connect(url).await.unwrap();
-                sqlx::query(sql).execute(&mut connection).await.unwrap();
-                connection.close().await.unwrap();
-            }
-            None => {
-                let mut connection =
-                    SqliteConnection::connect(&format!("sqlite:{}", self.file().display())).await.unwrap();
-                sqlx::query(sql).execute(&mut connection).await.unwrap();
-                connection.close().await.unwrap();
-            }
+        if let Some(url) = &self.url {
+            let mut connection = PgConnection::connect(url).await.unwrap();
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        } else {
+            let file = format!("sqlite:{}", self.file().display());
+            let mut connection = SqliteConnection::connect(&file).await.unwrap();
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
         }
     }
 }
