@@ -58,7 +58,9 @@ on_both!(what_is_learnt_equals_what_the_domain_remembers, |world| {
         if random.random_range(0..2) == 0 {
             changes.sort_by_key(|change| matches!(change, MemoryChange::LinkUser(_)));
         }
-        changes.iter().for_each(|change| memory.apply(change));
+        for change in &changes {
+            memory.apply(change);
+        }
         learn(&store, "Azure AD", &changes).await;
         assert_eq!(picture(&store.memory("Azure AD").await.unwrap()), picture(&memory), "seed {seed}");
     }
@@ -85,7 +87,9 @@ on_both!(many_links_and_memberships_are_learnt_in_a_few_statements, |world| {
         changes.push(MemoryChange::OwnMembership { group, account, origin: Origin::Created });
     }
     let mut memory = Memory::new();
-    changes.iter().for_each(|change| memory.apply(change));
+    for change in &changes {
+        memory.apply(change);
+    }
     learn(&store, "Azure AD", &changes).await;
     assert_eq!(picture(&store.memory("Azure AD").await.unwrap()), picture(&memory));
 });

@@ -117,7 +117,7 @@ async fn r_06_a_flipped_bit_is_refused_or_harmless() {
         match try_with(&world, &bytes).await {
             Ok(lines) if lines.iter().any(|line| line.contains("Broken {")) => refused += 1,
             Ok(lines) => {
-                assert_eq!(lines, intact, "seed {seed}, flip {n}: bit {bit} of byte {at} passed in silence")
+                assert_eq!(lines, intact, "seed {seed}, flip {n}: bit {bit} of byte {at} passed in silence");
             }
             Err(_) => refused += 1,
         }
