@@ -104,9 +104,9 @@ pub(super) fn credential_refused(message: &str) -> Error {
     ))
 }
 
-/// A right that reads need.
+/// A right that every request needs.
 pub(super) fn browse_missing(answer: &Answer, redaction: &Redaction) -> Error {
-    let message = format!("The technical account may not read this on the site{}", said(answer, redaction));
+    let message = format!("The technical account may not do this on the site{}", said(answer, redaction));
     about(
         answer,
         Failure::new(
@@ -119,7 +119,7 @@ pub(super) fn browse_missing(answer: &Answer, redaction: &Redaction) -> Error {
     )
 }
 
-/// What a read that was not answered with 200 means.
+/// What a request that was not answered as it should be means, where nothing more is known.
 pub(super) fn refused_read(answer: &Answer, redaction: &Redaction) -> Error {
     match answer.status {
         401 => credential_refused(&format!(

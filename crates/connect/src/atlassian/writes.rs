@@ -31,6 +31,9 @@ impl Jira {
         match answer.status {
             200 | 201 => {}
             401 => return Err(answers::refused_read(&answer, &self.redaction)),
+            403 if words(&answer).to_lowercase().contains("administer jira") => {
+                return Err(answers::refused_read(&answer, &self.redaction));
+            }
             403 => {
                 return Err(self.reported(
                     &answer,

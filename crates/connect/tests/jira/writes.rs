@@ -51,6 +51,11 @@ async fn n_04_an_invitation_whose_outcome_is_not_known_is_unclear_and_never_repe
 async fn a_refused_invitation_says_why_and_what_to_do() {
     for (reply, code, class) in [
         (|| says(403, ""), FailureCode::SiteOrgAdminMissing, FailureClass::Connection),
+        (
+            || says(403, "You do not have the permission to administer Jira."),
+            FailureCode::SiteRightMissing,
+            FailureClass::Connection,
+        ),
         (|| reply(403, ""), FailureCode::SiteOrgAdminMissing, FailureClass::Connection),
         (
             || reply(401, "Client must be authenticated"),
@@ -74,7 +79,7 @@ async fn a_refused_invitation_says_why_and_what_to_do() {
             FailureClass::Object,
         ),
         (|| says(400, "Die Adresse ist ungültig."), FailureCode::SiteRefused, FailureClass::Object),
-    ] as [(fn() -> Reply, _, _); 8]
+    ] as [(fn() -> Reply, _, _); 9]
     {
         let site = Site::writable(move |_| reply()).await;
         assert_fails(site.jira.invite(&email("p7@example.com"), &[]).await, code, class);
