@@ -112,7 +112,11 @@ async fn r_06_a_flipped_bit_is_refused_or_harmless() {
     let mut refused = 0;
     for n in 0..flips {
         let mut bytes = good.clone();
-        let (at, bit) = (random.random_range(0..bytes.len()), random.random_range(0..8));
+        let (mut at, bit) = (random.random_range(0..bytes.len()), random.random_range(0..8));
+        // Every other flip looks for a byte in use; a young database is mostly zeros
+        while n % 2 == 0 && bytes[at] == 0 {
+            at = random.random_range(0..bytes.len());
+        }
         bytes[at] ^= 1 << bit;
         match try_with(&world, &bytes).await {
             Ok(lines) if lines.iter().any(|line| line.contains("Broken {")) => refused += 1,
@@ -123,7 +127,7 @@ async fn r_06_a_flipped_bit_is_refused_or_harmless() {
         }
     }
     println!("{refused} of {flips} flips refused, the others were in unused space");
-    assert!(refused > flips / 10, "the test reaches data");
+    assert!(refused > flips / 4, "the test reaches data");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
