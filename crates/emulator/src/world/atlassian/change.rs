@@ -118,7 +118,11 @@ impl Atlassian {
     }
 
     /// Changes an account, keeping the indexes.
-    pub fn update_account(&mut self, account_id: &str, change: impl FnOnce(&mut SiteAccount)) -> Result<(), String> {
+    pub fn update_account(
+        &mut self,
+        account_id: &str,
+        change: impl FnOnce(&mut SiteAccount),
+    ) -> Result<(), String> {
         let account =
             self.accounts.get_mut(account_id).ok_or_else(|| format!("there is no account {account_id}"))?;
         if let Some(index) = self.index.get_mut() {

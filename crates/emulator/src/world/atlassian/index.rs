@@ -119,7 +119,12 @@ impl Atlassian {
 
     /// Accounts with this address, ignoring case. Several only when a world was made so.
     pub fn by_email(&self, email: &str) -> impl Iterator<Item = &SiteAccount> {
-        self.index().by_email.get(&email.to_lowercase()).into_iter().flatten().filter_map(|id| self.accounts.get(id))
+        self.index()
+            .by_email
+            .get(&email.to_lowercase())
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.accounts.get(id))
     }
 
     /// Accounts of which a word of the name, or the shown address, begins with `text`, ignoring case; each once, at
@@ -127,8 +132,11 @@ impl Atlassian {
     pub fn by_beginning(&self, text: &str, limit: usize) -> Vec<&SiteAccount> {
         let text = text.to_lowercase();
         let mut ids = BTreeSet::new();
-        for (_, id) in
-            self.index().words.range((text.clone(), String::new())..).take_while(|(word, _)| word.starts_with(&text))
+        for (_, id) in self
+            .index()
+            .words
+            .range((text.clone(), String::new())..)
+            .take_while(|(word, _)| word.starts_with(&text))
         {
             ids.insert(id);
             if ids.len() >= limit {

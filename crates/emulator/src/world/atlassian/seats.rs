@@ -37,7 +37,8 @@ impl Atlassian {
         if !takes_seats(account) {
             return Ok(());
         }
-        let held: Vec<&str> = self.products_of(&account.account_id).into_iter().map(|p| p.key.as_str()).collect();
+        let held: Vec<&str> =
+            self.products_of(&account.account_id).into_iter().map(|p| p.key.as_str()).collect();
         for product in self.products.iter().filter(|p| p.groups.contains(group_name)) {
             if held.contains(&product.key.as_str()) {
                 continue;
