@@ -40,13 +40,17 @@ pub(super) async fn apply(
     let users = paging::read::<UserWire>(graph, USERS, &links.users, Round::Delta, |page| {
         let mut reading = lock();
         let entries = page.len();
-        page.into_iter().for_each(|user| put_user(&mut reading, user));
+        for user in page {
+            put_user(&mut reading, user);
+        }
         Fresh(entries)
     });
     let groups = paging::read::<GroupWire>(graph, GROUPS, &links.groups, Round::Delta, |page| {
         let mut reading = lock();
         let entries = page.len();
-        page.into_iter().for_each(|group| put_group(&mut reading, &group));
+        for group in &page {
+            put_group(&mut reading, group);
+        }
         Fresh(entries)
     });
     let (users, groups) = tokio::try_join!(users, groups)?;

@@ -226,18 +226,14 @@ pub(super) async fn read_members(
         for member in &page.value {
             entry.members.push(member.member().ok_or_else(|| answer.invalid("a member has no usable id"))?);
         }
-        match page.next {
-            Some(link) => {
-                entry.turns.next(&link, page.value.len()).map_err(|reason| answer.invalid(reason))?;
-                Ok(Step::More(graph.http.options().base.relative(&link, &answer.context)?))
-            }
-            None => {
-                let members = std::mem::take(&mut entry.members);
-                gathering.remove(group);
-                done(group, Members::Known(members));
-                Ok(Step::Done)
-            }
+        if let Some(link) = page.next {
+            entry.turns.next(&link, page.value.len()).map_err(|reason| answer.invalid(reason))?;
+            return Ok(Step::More(graph.http.options().base.relative(&link, &answer.context)?));
         }
+        let members = std::mem::take(&mut entry.members);
+        gathering.remove(group);
+        done(group, Members::Known(members));
+        Ok(Step::Done)
     };
     let expired = |group: &DirectoryGroupId| {
         let mut gathering = lock();

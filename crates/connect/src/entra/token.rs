@@ -18,7 +18,7 @@ const TOKEN: &str = "/oauth2/v2.0/token";
 const METADATA: &str = "/metadata/identity/oauth2/token";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// A token is renewed so long before it expires, or at half its life when it is shorter.
-const EARLY: Duration = Duration::from_secs(300);
+const EARLY: Duration = Duration::from_mins(5);
 /// A refusal by configuration is not asked for again before this, however many callers there are.
 const REFUSAL_KEPT: Duration = Duration::from_secs(30);
 

@@ -30,7 +30,6 @@ pub(super) struct Page<T> {
 /// Absent (`None`), null (`Some(None)`) or there: in a delta round these differ.
 type Field<T> = Option<Option<T>>;
 
-#[expect(clippy::option_option, reason = "absent and null mean different things in a delta round")]
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

@@ -224,11 +224,11 @@ mod tests {
     #[test]
     fn a_quota_stops_everything_until_its_reset() {
         let budgets = Budgets::new(Plane::Site);
-        budgets.stop(NOW + Duration::from_secs(600), "jira-quota-tenant-based".to_owned());
+        budgets.stop(NOW + Duration::from_mins(10), "jira-quota-tenant-based".to_owned());
         for endpoint in ["/user", "/group"] {
             assert!(matches!(budgets.turn(endpoint, &Method::GET, NOW, Reserved::No), Turn::Stopped(..)));
         }
-        let later = NOW + Duration::from_secs(600);
+        let later = NOW + Duration::from_mins(10);
         assert_eq!(budgets.turn("/user", &Method::GET, later, Reserved::No), Turn::Go);
     }
 

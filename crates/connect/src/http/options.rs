@@ -32,11 +32,11 @@ impl Default for Patience {
         Self {
             connect: Duration::from_secs(10),
             read: Duration::from_secs(30),
-            attempt: Duration::from_secs(120),
+            attempt: Duration::from_mins(2),
             attempts: 5,
             throttled_attempts: 10,
-            pause: Duration::from_secs(120),
-            pauses: Duration::from_secs(300),
+            pause: Duration::from_mins(2),
+            pauses: Duration::from_mins(5),
             base_delay: Duration::from_secs(2),
         }
     }

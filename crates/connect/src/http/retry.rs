@@ -75,7 +75,7 @@ mod tests {
             ("0", Some(Duration::ZERO)),
             ("1", Some(Duration::from_secs(1))),
             (" 2.128 ", Some(Duration::from_millis(2128))),
-            ("3600", Some(Duration::from_secs(3600))),
+            ("3600", Some(Duration::from_hours(1))),
             ("1000000000", Some(Duration::from_secs(1_000_000_000))),
             ("1e300", Some(Duration::MAX)),
             ("-5", None),
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_pause_is_always_a_date() {
-        assert_eq!(later(now(), Duration::from_secs(60)).to_string(), "2026-11-23T10:01:00Z");
+        assert_eq!(later(now(), Duration::from_mins(1)).to_string(), "2026-11-23T10:01:00Z");
         assert_eq!(later(now(), Duration::MAX), Timestamp::MAX);
         assert_eq!(later(now(), Duration::from_secs(u64::from(u32::MAX) * 1000)), Timestamp::MAX);
     }

@@ -103,17 +103,17 @@ impl Tenant {
     }
 }
 
-impl World {
-    fn page(&self, base: &str, path: &str, skip: usize, items: &[Value]) -> Value {
-        let page: Vec<_> = items.iter().skip(skip).take(999).cloned().collect();
-        let mut body = json!({"value": page});
-        if skip + 999 < items.len() {
-            let sign = if path.contains('?') { '&' } else { '?' };
-            body["@odata.nextLink"] = json!(format!("{base}/v1.0{path}{sign}$skiptoken={}", skip + 999));
-        }
-        body
+fn page(base: &str, path: &str, skip: usize, items: &[Value]) -> Value {
+    let page: Vec<_> = items.iter().skip(skip).take(999).cloned().collect();
+    let mut body = json!({"value": page});
+    if skip + 999 < items.len() {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        body["@odata.nextLink"] = json!(format!("{base}/v1.0{path}{sign}$skiptoken={}", skip + 999));
     }
+    body
+}
 
+impl World {
     fn answer(&mut self, base: &str, target: &str) -> (u16, Value) {
         let before = self.log.iter().filter(|path| *path == target).count();
         self.log.push(target.to_owned());
@@ -132,21 +132,21 @@ impl World {
                 };
                 (200, json!({"value": changes, "@odata.deltaLink": link}))
             }
-            ["users"] => (200, self.page(base, "/users", skip, &self.users)),
+            ["users"] => (200, page(base, "/users", skip, &self.users)),
             ["groups"] => {
                 let groups: Vec<_> = self
                     .groups
                     .iter()
                     .map(|(id, (name, _))| json!({"id": id, "displayName": name}))
                     .collect();
-                (200, self.page(base, "/groups", skip, &groups))
+                (200, page(base, "/groups", skip, &groups))
             }
             ["users", id] => match self.users.iter().find(|user| user["id"] == *id) {
                 Some(user) => (200, user.clone()),
                 None => (404, json!({"error": {"code": "Request_ResourceNotFound"}})),
             },
             ["groups", id, "members"] => match self.groups.get(*id) {
-                Some((_, members)) => (200, self.page(base, &format!("/groups/{id}/members"), skip, members)),
+                Some((_, members)) => (200, page(base, &format!("/groups/{id}/members"), skip, members)),
                 None => (404, json!({"error": {"code": "Request_ResourceNotFound"}})),
             },
             _ => (400, json!({"error": {"code": "BadRequest"}})),

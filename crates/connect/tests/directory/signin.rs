@@ -44,7 +44,7 @@ async fn a_secret_goes_into_the_form_and_one_token_serves_the_whole_read() {
 async fn a_token_is_renewed_before_it_expires() {
     let tenant = tenant(5, 0, 0).await;
     for (minutes, tokens) in [(0, 1), (50, 1), (5, 2), (54, 2), (2, 3)] {
-        tenant.environment.advance(Duration::from_secs(minutes * 60));
+        tenant.environment.advance(Duration::from_mins(minutes));
         tenant.entra.read(&scope(&["*"])).await.unwrap();
         assert_eq!(tenant.change(|world| world.tokens), tokens, "{minutes}");
     }
@@ -71,7 +71,7 @@ async fn a_certificate_signs_ps256_and_falls_back_to_rs256_once() {
         found
     });
     tenant.entra.read(&scope(&["*"])).await.unwrap();
-    tenant.environment.advance(Duration::from_secs(3600));
+    tenant.environment.advance(Duration::from_hours(1));
     tenant.entra.read(&scope(&["*"])).await.unwrap();
     let headers: Vec<_> = forms(&tenant).iter().map(|form| header(&form["client_assertion"])).collect();
     let algorithms: Vec<_> = headers.iter().map(|header| header["alg"].as_str().unwrap()).collect();
@@ -87,12 +87,12 @@ async fn a_federated_token_is_read_anew_for_every_request() {
     let tenant = tenant_with(5, 0, 0, Credential::FederatedTokenFile(file.path().to_owned())).await;
     tenant.entra.read(&scope(&["*"])).await.unwrap();
     std::fs::write(file.path(), "second.token.x").unwrap();
-    tenant.environment.advance(Duration::from_secs(3600));
+    tenant.environment.advance(Duration::from_hours(1));
     tenant.entra.read(&scope(&["*"])).await.unwrap();
     let sent: Vec<_> = forms(&tenant).iter().map(|form| form["client_assertion"].clone()).collect();
     assert_eq!(sent, ["first.token.x", "second.token.x"]);
     std::fs::write(file.path(), "").unwrap();
-    tenant.environment.advance(Duration::from_secs(3600));
+    tenant.environment.advance(Duration::from_hours(1));
     let failure = tenant.entra.read(&scope(&["*"])).await.unwrap_err().failure();
     assert_eq!(failure.code, FailureCode::SecretUnavailable);
 }

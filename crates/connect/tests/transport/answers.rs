@@ -9,14 +9,13 @@ use crate::client;
 use crate::server::{Act, Server, answer};
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "only whether it parses is asked")]
 struct Page {
     value: Vec<Thing>,
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "only whether it parses is asked")]
 struct Thing {
+    #[expect(dead_code, reason = "only whether it parses is asked")]
     id: String,
 }
 
@@ -51,7 +50,7 @@ fn corpus() -> Vec<Vec<u8>> {
         r#"{"value":[]} trailing"#,
         r#"{"value":[]}{"value":[]}"#,
         r#"{"error":{}}"#,
-        r#"{'value':[]}"#,
+        "{'value':[]}",
         r#"{"value":[{"id":"\ud800"}]}"#,
         "throw 1; {\"value\":[]}",
         ")]}'\n{\"value\":[]}",

@@ -39,22 +39,19 @@ async fn a_429_waits_what_is_asked_for_up_to_a_cap_and_then_reports() {
             let server = Server::playing(vec![answer(429, &headers, b"{}"), answer(200, &[], b"{}")]).await;
             let (http, environment) = client(&server.address, Plane::Site);
             let result = http.send(call.clone(), &Authorization::none()).await;
-            match expected {
-                Some(seconds) => {
-                    assert_eq!(result.unwrap().attempts, 2, "{asked:?}");
-                    let slept: Duration = environment.sleeps().iter().sum();
-                    assert!(slept >= Duration::from_secs(seconds), "{asked:?}: {slept:?}");
-                    assert!(slept <= Duration::from_secs(seconds + 5), "{asked:?}: {slept:?}");
-                }
-                None => {
-                    let error = result.unwrap_err();
-                    assert!(matches!(error, Error::Throttled { .. }), "{asked:?}: {error}");
-                    assert_eq!(error.failure().code, FailureCode::SiteThrottled);
-                    assert_eq!(server.requests().len(), 1, "{asked:?}");
-                    // What could be foreseen is not sent.
-                    assert!(http.send(call.clone(), &Authorization::none()).await.is_err());
-                    assert_eq!(server.requests().len(), 1, "{asked:?}");
-                }
+            if let Some(seconds) = expected {
+                assert_eq!(result.unwrap().attempts, 2, "{asked:?}");
+                let slept: Duration = environment.sleeps().iter().sum();
+                assert!(slept >= Duration::from_secs(seconds), "{asked:?}: {slept:?}");
+                assert!(slept <= Duration::from_secs(seconds + 5), "{asked:?}: {slept:?}");
+            } else {
+                let error = result.unwrap_err();
+                assert!(matches!(error, Error::Throttled { .. }), "{asked:?}: {error}");
+                assert_eq!(error.failure().code, FailureCode::SiteThrottled);
+                assert_eq!(server.requests().len(), 1, "{asked:?}");
+                // What could be foreseen is not sent.
+                assert!(http.send(call.clone(), &Authorization::none()).await.is_err());
+                assert_eq!(server.requests().len(), 1, "{asked:?}");
             }
             assert_eq!(http.requests().throttled, 1);
         }
@@ -70,7 +67,7 @@ async fn a_429_without_end_is_given_up_within_the_bounds() {
         let error = http.send(read(), &Authorization::none()).await.unwrap_err();
         assert!(matches!(error, Error::Throttled { .. }), "{error}");
         assert!(server.requests().len() <= 16, "{}", server.requests().len());
-        assert!(environment.sleeps().iter().sum::<Duration>() <= Duration::from_secs(420));
+        assert!(environment.sleeps().iter().sum::<Duration>() <= Duration::from_mins(7));
     }
 }
 

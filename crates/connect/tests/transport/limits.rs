@@ -24,7 +24,7 @@ fn bomb() -> Vec<u8> {
     impl Bits {
         fn put(&mut self, value: u32, count: u32) {
             for i in 0..count {
-                if self.1 % 8 == 0 {
+                if self.1.is_multiple_of(8) {
                     self.0.push(0);
                 }
                 *self.0.last_mut().unwrap() |= (((value >> i) & 1) as u8) << (self.1 % 8);
@@ -49,11 +49,11 @@ fn bomb() -> Vec<u8> {
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_cut_however_it_comes() {
     let head = |extra: &str| format!("HTTP/1.1 200 OK\r\n{extra}\r\n").into_bytes();
-    let piece = [b"10000\r\n".as_slice(), &[b'['; 0x10000], b"\r\n"].concat();
+    let piece = [b"10000\r\n".to_vec(), b"[".repeat(0x10000), b"\r\n".to_vec()].concat();
     let acts = [
         ("announced", Act::Say(head("content-length: 10737418240\r\n"))),
         ("chunked without end", Act::Endless(head("transfer-encoding: chunked\r\n"), piece)),
-        ("until it closes, never closing", Act::Endless(head(""), vec![b' '; 65536])),
+        ("until it closes, never closing", Act::Endless(head(""), b" ".repeat(65536))),
         ("gzip bomb", answer(200, &[("content-encoding", "gzip")], &bomb())),
     ];
     for (name, act) in acts {

@@ -20,7 +20,7 @@ pub(crate) enum Act {
 pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Act {
     let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text = text + name + ": " + value + "\r\n";
     }
     text.push_str("\r\n");
     let mut bytes = text.into_bytes();
