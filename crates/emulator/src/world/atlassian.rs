@@ -24,13 +24,17 @@ use lag::MembershipChange;
 /// An Atlassian account as the organization and its site know it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the cloud keeps them")]
 pub struct SiteAccount {
+    /// Opaque, the same in all products.
     pub account_id: String,
     /// `atlassian`, `app`, `customer`, `unknown`.
     pub account_type: String,
+    /// The address; apps have none.
     pub email: Option<String>,
     /// Whether the profile shows the address to others.
     pub email_visible: bool,
+    /// The name people see.
     pub display_name: String,
     /// `active`, `inactive` (deactivated), `closed`.
     pub account_status: String,
@@ -38,6 +42,7 @@ pub struct SiteAccount {
     pub membership_status: String,
     /// Whether the e-mail domain is verified and the account claimed.
     pub managed: bool,
+    /// As `Europe/Berlin`.
     pub time_zone: String,
     /// Invited and not yet accepted.
     pub invited: bool,
@@ -59,12 +64,17 @@ pub struct SiteAccount {
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
+    /// The public name.
     pub nickname: Option<String>,
     /// As `en-US`.
     pub locale: Option<String>,
+    /// Job title.
     pub job_title: Option<String>,
+    /// Department.
     pub department: Option<String>,
+    /// Company.
     pub organization: Option<String>,
+    /// Place of work.
     pub location: Option<String>,
 }
 
@@ -112,8 +122,11 @@ impl Default for SiteAccount {
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JiraGroup {
+    /// Opaque, the same in all products.
     pub group_id: String,
+    /// Differs from all others in more than case.
     pub name: String,
+    /// Only the organization side has one.
     pub description: Option<String>,
     /// Owned by an identity provider: writes are refused.
     pub external: bool,
@@ -129,6 +142,7 @@ pub struct JiraGroup {
 pub struct SiteProduct {
     /// `jira-software`, `jira-servicedesk`, `jira-core`, `jira-product-discovery`, `confluence`.
     pub key: String,
+    /// The name people see.
     pub name: String,
     /// Seats; unlimited when absent.
     pub seats: Option<u64>,
@@ -142,6 +156,7 @@ pub struct SiteProduct {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiToken {
+    /// The secret itself.
     pub token: String,
     /// The account it belongs to.
     pub account_id: String,
@@ -156,16 +171,25 @@ pub struct ApiToken {
 /// The Atlassian side.
 #[derive(Debug, Clone, Default)]
 pub struct Atlassian {
+    /// `orgId`.
     pub organization_id: String,
+    /// The one directory.
     pub directory_id: String,
+    /// The site, whatever it is named.
     pub cloud_id: String,
+    /// `<name>.atlassian.net`.
     pub site_name: String,
+    /// By account id; those unknown to the site included.
     pub accounts: BTreeMap<String, SiteAccount>,
+    /// By group id.
     pub groups: BTreeMap<String, JiraGroup>,
+    /// What the site holds.
     pub products: Vec<SiteProduct>,
+    /// Of people, for Jira.
     pub api_tokens: Vec<ApiToken>,
     /// Organization API keys.
     pub api_keys: Vec<String>,
+    /// Lower case; new accounts of these domains are managed.
     pub verified_domains: BTreeSet<String>,
     /// Addresses to which an invitation was sent, in order: a second mail shows here.
     pub invitations: Vec<String>,
@@ -181,6 +205,7 @@ pub struct Atlassian {
 /// Behaviours that some tenants show and others do not; all off by default.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Quirks {
     /// `POST /user` with an address new to Atlassian answers 400 *User not found* although the person was invited.
     pub invite_answers_not_found: bool,

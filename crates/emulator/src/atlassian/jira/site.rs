@@ -19,6 +19,7 @@ const PERMISSIONS: &[(&str, &str, &str, &str)] = &[
     ("ADMINISTER_PROJECTS", "23", "Administer projects", "PROJECT"),
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "the table wants one signature")]
 pub(super) fn server_info(call: &Call<'_>) -> Answer {
     let url = call.state.urls().site;
     Ok(Reply::json(

@@ -49,7 +49,9 @@ impl Atlassian {
             index.add_group(&group);
         }
         self.groups.insert(group.group_id.clone(), group);
-        members.iter().for_each(|id| self.recount(id));
+        for id in &members {
+            self.recount(id);
+        }
         Ok(())
     }
 
@@ -71,7 +73,9 @@ impl Atlassian {
             product.groups.remove(&group.name);
             product.default_groups.remove(&group.name);
         }
-        group.members.iter().for_each(|id| self.recount(id));
+        for id in &group.members {
+            self.recount(id);
+        }
         Ok(())
     }
 
