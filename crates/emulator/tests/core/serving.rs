@@ -44,7 +44,7 @@ async fn it_stops_when_told_and_when_dropped_also_with_an_answer_under_way() {
     let emulator = start(Options { faults: vec![stall], ..Options::of(5, 1) }).await.unwrap();
     let (site, control) =
         (emulator.description().site_url.clone(), emulator.description().control_url.clone());
-    let hanging = tokio::spawn(client().get(format!("{site}/x")).timeout(Duration::from_secs(60)).send());
+    let hanging = tokio::spawn(client().get(format!("{site}/x")).timeout(Duration::from_mins(1)).send());
     client().get(format!("{control}/health")).send().await.unwrap();
     tokio::time::timeout(Duration::from_secs(30), emulator.stop()).await.expect("it stops");
     client().get(format!("{control}/health")).send().await.unwrap_err();
