@@ -68,17 +68,22 @@ pub(super) fn shown(
 ) -> Value {
     let seen = lag_view(call.now, call.lag().membership_lag_ms);
     let members = world.members_at(&group.group_id, seen);
-    let active: Vec<_> =
-        members.iter().filter_map(|id| world.accounts.get(id)).filter(|a| a.active()).collect();
-    let (start, end) = range.map_or((0, 0), |(start, end)| (start.min(active.len()), end.min(active.len())));
-    let items: Vec<Value> =
-        active.iter().skip(start).take(end.saturating_sub(start)).map(|a| member(call, world, a)).collect();
+    let size = world.active_among(&members);
+    let (start, end) = range.map_or((0, 0), |(start, end)| (start.min(size), end.min(size)));
+    let items: Vec<Value> = members
+        .iter()
+        .filter_map(|id| world.accounts.get(id))
+        .filter(|a| a.active())
+        .skip(start)
+        .take(end.saturating_sub(start))
+        .map(|a| member(call, world, a))
+        .collect();
     json!({
         "name": group.name,
         "groupId": group.group_id,
         "self": link(call.base, "group", "groupId", &group.group_id),
         "users": {
-            "size": active.len(),
+            "size": size,
             "items": items,
             "max-results": 50,
             "start-index": start,

@@ -20,7 +20,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
     let with_inactive = call.query().flag("includeInactiveUsers");
     let members = world.members_at(&group.group_id, lag_view(call.now, call.lag().membership_lag_ms));
     let counted = |id: &&String| world.accounts.get(*id).is_some_and(|a| with_inactive || a.active());
-    let total = members.iter().filter(counted).count();
+    let total = if with_inactive { members.len() } else { world.active_among(&members) };
     let values: Vec<Value> = members
         .iter()
         .filter(counted)

@@ -191,3 +191,28 @@ async fn lagging_reads_see_changes_only_after_a_while() {
     site.state.clock.advance(6_000).unwrap();
     assert_eq!(site.get("user/search?query=li.wei@example.com").await.json().as_array().unwrap().len(), 1);
 }
+
+/// A site of 20,000 people in one group: counts stay right while members come and go, and the indexes keep up with
+/// the writes.
+#[tokio::test]
+async fn a_large_group_keeps_its_counts_while_members_come_and_go() {
+    let mut world = small_world();
+    let members: Vec<String> = (0..20_000).map(|n| format!("z{n:06}")).collect();
+    for id in &members {
+        world.add_account(account(id, "Zoe Many", &format!("{id}@example.com"))).unwrap();
+    }
+    let ids: Vec<&str> = members.iter().map(String::as_str).collect();
+    world.add_group(group("g-large", "large", &ids)).unwrap();
+    let site = Site::of(world);
+    let page = site.get("group/member?groupId=g-large&includeInactiveUsers=true").await.json();
+    assert_eq!(page["total"], 20_000);
+    assert_eq!(site.get("group/member?groupId=g-large").await.json()["total"], 20_000);
+    for n in 0..500 {
+        let path = format!("group/user?groupId=g-large&accountId=z{n:06}");
+        assert_eq!(site.delete(&path).await.status, 200);
+        let found = site.get(&format!("user/search?query=z{n:06}@example.com")).await.json();
+        assert_eq!(found[0]["accountId"], format!("z{n:06}"));
+    }
+    let added = site.post("group/user?groupId=g-large", json!({"accountId": "z000000"})).await;
+    assert_eq!(added.json()["users"]["size"], 19_501);
+}

@@ -10,6 +10,8 @@ pub(crate) struct Index {
     by_email: HashMap<String, BTreeSet<String>>,
     groups_of: HashMap<String, BTreeSet<String>>,
     group_by_name: HashMap<String, String>,
+    /// Accounts that Jira shows as inactive; few, so that counting the active members of a large group is cheap.
+    inactive: HashSet<String>,
     /// (text from the beginning of a word on, account).
     words: BTreeSet<(String, String)>,
     /// Seat holders by product, with the groups that granted it when they were counted.
@@ -57,6 +59,9 @@ impl Index {
     }
 
     pub(super) fn add_account(&mut self, account: &SiteAccount) {
+        if !account.active() {
+            self.inactive.insert(account.account_id.clone());
+        }
         if let Some(email) = &account.email {
             self.by_email.entry(email.to_lowercase()).or_default().insert(account.account_id.clone());
         }
@@ -66,6 +71,7 @@ impl Index {
     }
 
     pub(super) fn remove_account(&mut self, account: &SiteAccount) {
+        self.inactive.remove(&account.account_id);
         if let Some(email) = &account.email
             && let Some(ids) = self.by_email.get_mut(&email.to_lowercase())
         {
@@ -154,6 +160,17 @@ impl Atlassian {
     /// The groups an account is in, as they are now.
     pub fn groups_of(&self, account_id: &str) -> impl Iterator<Item = &JiraGroup> {
         self.index().groups_of.get(account_id).into_iter().flatten().filter_map(|id| self.groups.get(id))
+    }
+
+    /// How many of these accounts Jira shows as active.
+    pub(crate) fn active_among(&self, members: &BTreeSet<String>) -> usize {
+        let inactive = &self.index().inactive;
+        let hidden = if inactive.len() < members.len() {
+            inactive.iter().filter(|id| members.contains(*id)).count()
+        } else {
+            members.iter().filter(|id| inactive.contains(*id)).count()
+        };
+        members.len() - hidden
     }
 
     /// People who hold a seat of a product: active, and in a group that grants it.
