@@ -12,6 +12,7 @@ pub use changes::Reach;
 /// A user with the properties that Graph serves.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub struct EntraUser {
     pub id: String,
     pub display_name: Option<String>,
@@ -67,6 +68,7 @@ impl Default for EntraUser {
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "type", content = "id", rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub enum Member {
     User(String),
     Group(String),
@@ -77,6 +79,7 @@ pub enum Member {
 /// A group with the properties that Graph serves.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub struct EntraGroup {
     pub id: String,
     pub display_name: Option<String>,
@@ -124,6 +127,7 @@ pub struct Change {
 
 /// What changed.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub enum Changed {
     /// Created, restored or updated; the names of the changed properties.
     User { id: String, properties: Vec<&'static str> },
@@ -142,6 +146,7 @@ pub enum Changed {
 /// An application registration with its credentials and the Graph roles an administrator granted.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub struct Application {
     pub client_id: String,
     pub display_name: String,
@@ -176,6 +181,7 @@ impl Default for Application {
 /// A client secret.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub struct ClientSecret {
     pub value: String,
     /// When it expires; never when absent.
@@ -186,6 +192,7 @@ pub struct ClientSecret {
 /// A federated identity credential.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub struct FederatedCredential {
     pub issuer: String,
     pub subject: String,
@@ -196,6 +203,7 @@ pub struct FederatedCredential {
 
 /// The tenant.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields are properties of the cloud under their own names")]
 pub struct Tenant {
     pub id: String,
     pub domain: String,
