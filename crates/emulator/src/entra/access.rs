@@ -123,7 +123,7 @@ pub(crate) fn check(
     }
     if let Some(digest) = claims.cred {
         let secrets = app.secrets.iter().map(|secret| secret.value.as_bytes());
-        let certificates = app.certificates.iter().map(|certificate| certificate.as_bytes());
+        let certificates = app.certificates.iter().map(String::as_bytes);
         if !secrets.chain(certificates).any(|credential| credential_digest(credential) == digest) {
             return Err(Refused::UnknownApplication);
         }

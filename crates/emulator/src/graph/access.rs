@@ -25,6 +25,7 @@ pub(super) enum UserView {
 }
 
 /// What the roles in the token amount to.
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own, and none excludes another")]
 #[derive(Debug, Clone)]
 pub(super) struct Rights {
     pub(super) users: UserView,

@@ -90,17 +90,14 @@ pub(super) fn serve(context: &Context<'_>, call: &Call, kind: Kind) -> Outcome<A
         "@odata.context": format!("{}/$metadata#{}{fields}", context.root, kind.set()),
         "value": page.value,
     });
-    match next {
-        Some(at) => {
-            body["@odata.nextLink"] = link("skiptoken", at, token.empty.saturating_sub(1)).into();
-        }
-        None => {
-            let watermark = match token.at {
-                At::Full { watermark, .. } | At::Done { watermark } => watermark,
-                At::Changes { to, .. } => to,
-            };
-            body["@odata.deltaLink"] = link("deltatoken", At::Done { watermark }, 0).into();
-        }
+    if let Some(at) = next {
+        body["@odata.nextLink"] = link("skiptoken", at, token.empty.saturating_sub(1)).into();
+    } else {
+        let watermark = match token.at {
+            At::Full { watermark, .. } | At::Done { watermark } => watermark,
+            At::Changes { to, .. } => to,
+        };
+        body["@odata.deltaLink"] = link("deltatoken", At::Done { watermark }, 0).into();
     }
     let mut answer = Answer::ok(body);
     if minimal {
@@ -299,6 +296,7 @@ impl<'a> Page<'_, 'a> {
         None
     }
 
+    #[expect(clippy::option_option, reason = "the outer none ends the round, the inner one is its beginning")]
     /// Objects in the recycle bin, which a full round shows as removed.
     fn gone(&mut self, after: Option<String>) -> Option<Option<String>> {
         let tenant = self.context.tenant;

@@ -30,6 +30,9 @@ pub(super) struct Context<'a> {
     pub(super) root: String,
 }
 
+/// Objects with their keys, in the order of the keys.
+pub(super) type Rows<'a> = Box<dyn Iterator<Item = (String, Object<'a>)> + 'a>;
+
 /// A collection in a stable order, that can start after any key.
 pub(super) struct Source<'s, 'a> {
     pub(super) kind: Kind,
@@ -41,15 +44,12 @@ pub(super) struct Source<'s, 'a> {
     /// Whether it lists the other end of a link; filters on those need an advanced query.
     pub(super) reference: bool,
     /// The objects after a key, with their keys.
-    pub(super) after: &'s dyn Fn(Option<&str>) -> Box<dyn Iterator<Item = (String, Object<'a>)> + 'a>,
+    pub(super) after: &'s dyn Fn(Option<&str>) -> Rows<'a>,
 }
 
 impl<'s, 'a> Source<'s, 'a> {
     /// A collection of one type at the root.
-    pub(super) fn plain(
-        kind: Kind,
-        after: &'s dyn Fn(Option<&str>) -> Box<dyn Iterator<Item = (String, Object<'a>)> + 'a>,
-    ) -> Self {
+    pub(super) fn plain(kind: Kind, after: &'s dyn Fn(Option<&str>) -> Rows<'a>) -> Self {
         Self { kind, context: None, typed: Typed::No, cast: false, reference: false, after }
     }
 }
@@ -248,7 +248,7 @@ impl<'a> Context<'a> {
     }
 
     /// The number of objects in a collection, as plain text: needs the header alone.
-    pub(super) fn count(&self, call: &Call, source: &Source<'_, 'a>) -> Outcome<Answer> {
+    pub(super) fn count(call: &Call, source: &Source<'_, 'a>) -> Outcome<Answer> {
         let query = Query::read(call, source)?;
         if !call.eventual() {
             return Err(Failure::unsupported(

@@ -319,13 +319,11 @@ impl<'a> Object<'a> {
     /// A property as it is, whatever the caller's rights; filters and orders work on it.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
         match self {
-            Object::User(user) => user_value(user, name),
-            Object::Group(group) => group_value(group, name),
             Object::DeletedUser(_, at) | Object::DeletedGroup(_, at) if name == "deletedDateTime" => {
                 Some(json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()))
             }
-            Object::DeletedUser(user, _) => user_value(user, name),
-            Object::DeletedGroup(group, _) => group_value(group, name),
+            Object::User(user) | Object::DeletedUser(user, _) => user_value(user, name),
+            Object::Group(group) | Object::DeletedGroup(group, _) => group_value(group, name),
             Object::Device(id) if name == "id" => Some(json!(id)),
             Object::Device(_) => DEVICE.contains(&name).then_some(Value::Null),
             Object::App(app) => app_value(app, name),

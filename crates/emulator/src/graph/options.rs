@@ -97,10 +97,13 @@ impl Options {
 
     /// The options as a query without tokens, ready to be followed by a token; ends in `&` unless empty.
     pub(super) fn link_query(&self) -> String {
-        self.kept
-            .iter()
-            .map(|(name, value)| format!("{name}={}&", utf8_percent_encode(value, LINK)))
-            .collect()
+        self.kept.iter().fold(String::new(), |mut query, (name, value)| {
+            query.push_str(name);
+            query.push('=');
+            query.extend(utf8_percent_encode(value, LINK));
+            query.push('&');
+            query
+        })
     }
 
     /// What a request of base cost `base` takes: `$select` and a small `$top` make it cheaper, `$expand` dearer.

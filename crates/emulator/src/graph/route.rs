@@ -124,7 +124,7 @@ impl<'a> Context<'a> {
             }
             ["$count"] => {
                 read()?;
-                self.count(call, &source)
+                Self::count(call, &source)
             }
             ["delta"] => {
                 rights.need(&["User.Read.All"])?;
@@ -179,7 +179,7 @@ impl<'a> Context<'a> {
                         "The result size limit for the operation was exceeded.",
                     ));
                 }
-                Ok(self.strings(ids.into_iter().collect()))
+                Ok(self.strings(&ids.into_iter().collect::<Vec<_>>()))
             }
             [key, "checkMemberGroups"] => {
                 rights.need(&["User.Read.All", "GroupMember.Read.All", "Group.Read.All"])?;
@@ -191,7 +191,7 @@ impl<'a> Context<'a> {
                     )));
                 }
                 let ids = tenant.groups_of(&user.id, Reach::Transitive);
-                Ok(self.strings(asked.into_iter().filter(|id| ids.contains(id)).collect()))
+                Ok(self.strings(&asked.into_iter().filter(|id| ids.contains(id)).collect::<Vec<_>>()))
             }
             [_, other, ..] => Err(Failure::segment(other)),
         }
@@ -222,7 +222,7 @@ impl<'a> Context<'a> {
             }
             ["$count"] => {
                 read()?;
-                self.count(call, &source)
+                Self::count(call, &source)
             }
             ["delta"] => {
                 read()?;
@@ -314,7 +314,7 @@ impl<'a> Context<'a> {
         };
         match rest {
             [] => self.list(call, &source),
-            ["$count"] => self.count(call, &source),
+            ["$count"] => Self::count(call, &source),
             [other, ..] => Err(Failure::segment(other)),
         }
     }
@@ -461,7 +461,7 @@ impl<'a> Context<'a> {
         self.values(call, "organization", vec![row])
     }
 
-    fn strings(&self, ids: Vec<String>) -> Answer {
+    fn strings(&self, ids: &[String]) -> Answer {
         Answer::ok(json!({
             "@odata.context": format!("{}/$metadata#Collection(Edm.String)", self.root),
             "value": ids,
