@@ -13,7 +13,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("entrain-server", &["entrain-domain", "entrain-engine"]),
     (
         "entrain",
-        &["entrain-domain", "entrain-emulator", "entrain-engine", "entrain-connect", "entrain-store", "entrain-server"],
+        &[
+            "entrain-domain",
+            "entrain-emulator",
+            "entrain-engine",
+            "entrain-connect",
+            "entrain-store",
+            "entrain-server",
+        ],
     ),
 ];
 

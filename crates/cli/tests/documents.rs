@@ -52,8 +52,12 @@ fn bad_documents_are_refused_with_key_line_and_remedy_and_harm_nothing() {
         assert!(said.err().contains(remedy), "{bad}: {}", said.err());
         assert!(!said.err().contains("plain-secret"), "{}", said.err());
 
-        let json = entrain_in(folder.path(), &["--json", "connection", verb, &at("bad.toml")], &[]).expect(2).json();
-        assert!(["document_invalid", "secret_unavailable"].contains(&json["error"]["code"].as_str().unwrap()), "{json}");
+        let json =
+            entrain_in(folder.path(), &["--json", "connection", verb, &at("bad.toml")], &[]).expect(2).json();
+        assert!(
+            ["document_invalid", "secret_unavailable"].contains(&json["error"]["code"].as_str().unwrap()),
+            "{json}"
+        );
         assert_eq!(json["error"]["object"], *key, "{json}");
         assert!(json["error"]["remedy"].as_str().unwrap().contains(remedy), "{json}");
 

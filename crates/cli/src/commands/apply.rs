@@ -23,7 +23,8 @@ pub(crate) struct ApplyArgs {
 }
 
 pub(super) async fn run(cx: &Context<'_>, args: ApplyArgs) -> Result<Exit, Failure> {
-    let text = std::fs::read_to_string(&args.file).map_err(|e| file_failure("the plan's file", &args.file, &e))?;
+    let text =
+        std::fs::read_to_string(&args.file).map_err(|e| file_failure("the plan's file", &args.file, &e))?;
     let saved = SavedPlan::parse(&text)?;
     let target = match args.connection_file {
         Some(file) => Target { name: None, connection_file: Some(file) },

@@ -37,7 +37,14 @@ pub(super) async fn run(cx: &Context<'_>, command: AuditCommand) -> Result<Exit,
             cx.printer.result(&entries, || {
                 let row = |e: &entrain_store::AuditEntry| {
                     let at = e.at.strftime("%F %T").to_string();
-                    vec![e.seq.to_string(), at, e.actor.clone(), e.action.clone(), e.object.clone(), e.detail.clone()]
+                    vec![
+                        e.seq.to_string(),
+                        at,
+                        e.actor.clone(),
+                        e.action.clone(),
+                        e.object.clone(),
+                        e.detail.clone(),
+                    ]
                 };
                 ui::audit_list(entries.iter().map(row).collect())
             });
@@ -51,7 +58,10 @@ pub(super) async fn run(cx: &Context<'_>, command: AuditCommand) -> Result<Exit,
             AuditVerdict::Sound { entries } => {
                 cx.printer.result(&json!({ "intact": true, "entries": entries }), || {
                     let mut page = Page::new();
-                    page.toned(Tone::Good, format!("The log is intact: {entries} entries, each as it was written."));
+                    page.toned(
+                        Tone::Good,
+                        format!("The log is intact: {entries} entries, each as it was written."),
+                    );
                     page
                 });
             }

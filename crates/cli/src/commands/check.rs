@@ -81,7 +81,10 @@ pub(super) fn page(name: &str, checks: &[Check]) -> Page {
     if bad == 0 {
         page.line("Both sides are ready. Next: entrain plan");
     } else {
-        page.toned(Tone::Bad, format!("{} in the way of a run.", crate::ui::count(bad, "thing is", "things are")));
+        page.toned(
+            Tone::Bad,
+            format!("{} in the way of a run.", crate::ui::count(bad, "thing is", "things are")),
+        );
     }
     page
 }

@@ -71,7 +71,9 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
             store.remove(&name, &wire::person(cx)).await.map_err(|e| e.failure())?;
             cx.printer.result(&json!({ "connection": name, "result": "removed" }), || {
                 let mut page = Page::new();
-                page.line(format!("Removed “{name}”. Its secrets are forgotten; its links, ledger and runs are kept."));
+                page.line(format!(
+                    "Removed “{name}”. Its secrets are forgotten; its links, ledger and runs are kept."
+                ));
                 page
             });
         }
@@ -127,7 +129,8 @@ async fn list(cx: &Context<'_>) -> Result<(), Failure> {
         let text = entry.document.as_deref().unwrap_or_default();
         // A document of an older version that this one refuses is listed all the same
         let document = Document::parse(text, &entry.name).ok();
-        let site = document.as_ref().map_or_else(|| "?".to_owned(), |d| d.meaning().site_url.as_str().to_owned());
+        let site =
+            document.as_ref().map_or_else(|| "?".to_owned(), |d| d.meaning().site_url.as_str().to_owned());
         let mode = document.as_ref().map_or("?", Document::mode);
         rows.push((entry.name.clone(), site, mode, entry.version));
     }
@@ -136,7 +139,9 @@ async fn list(cx: &Context<'_>) -> Result<(), Failure> {
         .map(|(name, site, mode, version)| json!({ "name": name, "site": site, "mode": mode, "version": version }))
         .collect();
     cx.printer.result(&json, || {
-        let cells = |(name, site, mode, version): (String, String, &str, i64)| vec![name, site, mode.to_owned(), version.to_string()];
+        let cells = |(name, site, mode, version): (String, String, &str, i64)| {
+            vec![name, site, mode.to_owned(), version.to_string()]
+        };
         ui::connection_list(rows.into_iter().map(cells).collect())
     });
     Ok(())

@@ -28,7 +28,7 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
         .prefix("entrain-demo-")
         .tempdir()
         .map_err(|e| file_failure("a folder for the demo in", &std::env::temp_dir(), &e))?;
-    let folder = cx.settings.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let folder = cx.settings.data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
     let cx = Context { settings: cx.settings.in_folder(&folder), ..*cx };
 
     let emulator = emulate::start(Options { world: WorldSource::Demo, ..Options::default() }).await?;
@@ -86,7 +86,7 @@ groups = ["Jira *", "Project Barometer"]
 
 fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, args: &DemoArgs) {
     let mut page = Page::new();
-    page.heading("What to try next");
+    page.line("").toned(Tone::Strong, "What to try next");
     if args.keep_running {
         let folder = folder.display();
         page.line("  The company keeps running. In another terminal:");
@@ -95,13 +95,20 @@ fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, args: &DemoArgs) {
         page.line(format!("    entrain --data-dir {folder} runs list"));
         page.line(format!("    entrain --data-dir {folder} audit verify"));
         page.line(format!("    entrain --data-dir {folder} connection export \"{NAME}\""));
-        page.line(format!("  Change the company, or make its clouds fail: {}", emulator.description().control_url));
+        page.line(format!(
+            "  Change the company, or make its clouds fail: {}",
+            emulator.description().control_url
+        ));
         page.line("  Ctrl-C ends it.");
     } else {
         page.line("    entrain demo --keep-running            the same, and the company stays up for your own commands");
-        page.line("    entrain emulate --people 1000 --groups 50   a larger company, for a connection of your own");
+        page.line(
+            "    entrain emulate --people 1000 --groups 50   a larger company, for a connection of your own",
+        );
         page.line("    entrain connection schema              what a connection document may say");
-        page.line("  For your own directory and site: write a document as the one above (no *_url lines), then");
+        page.line(
+            "  For your own directory and site: write a document as the one above (no *_url lines), then",
+        );
         page.line("    entrain connection add connection.toml");
         page.line("    entrain check");
         page.line("    entrain plan                           changes nothing");

@@ -28,7 +28,10 @@ impl<'a> Tour<'a> {
 
     pub(super) async fn greet(&self, company: &Description) {
         let mut page = Page::new();
-        page.toned(Tone::Strong, "Entrain keeps the people and groups of a Jira Cloud site in step with Microsoft Entra ID.");
+        page.toned(
+            Tone::Strong,
+            "Entrain keeps the people and groups of a Jira Cloud site in step with Microsoft Entra ID.",
+        );
         page.line("Here it meets a small company, Windrose, whose clouds are emulated on this machine:");
         page.line(format!("  directory  {}", company.graph_url));
         page.line(format!("  Jira site  {}", company.site_url));
@@ -103,7 +106,7 @@ impl<'a> Tour<'a> {
         let progress = self.cx.progress();
         let preview = connected.engine.preview(Approval::None, &progress).await;
         progress.finish();
-        let mut page = ui::letter(&PlanView::of(&preview?.document));
+        let mut page = ui::letter(&PlanView::of(&preview?.document), 8);
         page.line("");
         self.cx.printer.page(&page);
         Ok(())
@@ -153,6 +156,7 @@ fn a_day(world: &mut World, at: jiff::Timestamp) -> Result<(), String> {
     tenant.add_member(&engineering, Member::User(id), at)?;
     tenant.remove_member(&support, &Member::User(mover.clone()), at)?;
     tenant.add_member(&product, Member::User(mover), at)?;
-    let disabled = serde_json::Map::from_iter([("accountEnabled".to_owned(), serde_json::Value::Bool(false))]);
+    let disabled =
+        serde_json::Map::from_iter([("accountEnabled".to_owned(), serde_json::Value::Bool(false))]);
     tenant.update_user(&leaver, disabled, at)
 }

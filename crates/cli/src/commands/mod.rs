@@ -48,7 +48,9 @@ impl Exit {
     /// The exit code of a failure.
     pub(crate) fn of(failure: &Failure) -> Self {
         match failure.code {
-            FailureCode::DocumentInvalid | FailureCode::SecretUnavailable | FailureCode::UsageInvalid => Self::Usage,
+            FailureCode::DocumentInvalid | FailureCode::SecretUnavailable | FailureCode::UsageInvalid => {
+                Self::Usage
+            }
             FailureCode::Stopped => Self::Partial,
             _ => Self::Failed,
         }
@@ -303,7 +305,12 @@ mod tests {
         assert_eq!(exit(FailureCode::DocumentInvalid), Exit::Usage);
         assert_eq!(exit(FailureCode::SecretUnavailable), Exit::Usage);
         assert_eq!(exit(FailureCode::Stopped), Exit::Partial);
-        for code in [FailureCode::PlanStale, FailureCode::PlanAltered, FailureCode::ConnectionUnknown, FailureCode::ConnectionBusy] {
+        for code in [
+            FailureCode::PlanStale,
+            FailureCode::PlanAltered,
+            FailureCode::ConnectionUnknown,
+            FailureCode::ConnectionBusy,
+        ] {
             assert_eq!(exit(code), Exit::Failed, "{code}");
         }
     }

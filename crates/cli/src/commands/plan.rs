@@ -23,16 +23,12 @@ pub(super) async fn run(cx: &Context<'_>, args: PlanArgs) -> Result<Exit, Failur
     let view = PlanView::of(&preview.document);
     match args.format {
         Some(PlanFormat::Markdown) => cx.printer.verbatim(&ui::markdown(&view)),
-        _ => cx.printer.result(&preview.document, || ui::letter(&view)),
+        _ => cx.printer.result(&preview.document, || ui::letter(&view, ui::SHOWN)),
     }
     if let Some(path) = &args.out {
         let mut note = ui::Page::new();
         note.line(format!("Saved. To apply exactly this plan: entrain apply {}", path.display()));
         cx.printer.note(&note);
     }
-    Ok(if args.detailed_exitcode && view.has_changes() {
-        Exit::Changes
-    } else {
-        Exit::Done
-    })
+    Ok(if args.detailed_exitcode && view.has_changes() { Exit::Changes } else { Exit::Done })
 }

@@ -36,7 +36,12 @@ pub(super) async fn run(cx: &Context<'_>, command: RunsCommand) -> Result<Exit, 
         RunsCommand::Show { id } => {
             let unknown = |_| {
                 let remedy = "entrain runs list shows the ids of runs";
-                Failure::new(FailureCode::RunUnknown, FailureClass::Local, "there is no run of that id", remedy)
+                Failure::new(
+                    FailureCode::RunUnknown,
+                    FailureClass::Local,
+                    "there is no run of that id",
+                    remedy,
+                )
             };
             let id = RunId::parse(&id).map_err(unknown)?;
             let run = store.run(&id).await.map_err(|e| e.failure())?;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::document::{schema, words};
 
-const GENERATED: &str = "<!-- Generated: `ENTRAIN_BLESS=1 cargo nextest run -p entrain reference` writes it. -->";
+const GENERATED: &str =
+    "<!-- Generated: `ENTRAIN_BLESS=1 cargo nextest run -p entrain reference` writes it. -->";
 
 /// `docs/reference/configuration.md`: every key of a connection document.
 pub(crate) fn configuration() -> String {
@@ -31,9 +32,11 @@ fn section(page: &mut String, schema: &Value, path: &str) {
     if !path.is_empty() {
         let _ = writeln!(page, "{}\n", text(schema));
     }
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let _ = writeln!(page, "| key | takes | default | meaning |\n| --- | --- | --- | --- |");
-    let (sections, keys): (Vec<_>, Vec<_>) = properties.iter().partition(|(_, s)| s["properties"].is_object());
+    let (sections, keys): (Vec<_>, Vec<_>) =
+        properties.iter().partition(|(_, s)| s["properties"].is_object());
     for (key, schema) in keys {
         let default = match (required.contains(&key.as_str()), &schema["default"]) {
             (true, _) => "required".to_owned(),
@@ -58,7 +61,8 @@ fn join(path: &str, key: &str) -> String {
 }
 
 fn text(schema: &Value) -> String {
-    let mut text = schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut text =
+        schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     for one in schema["oneOf"].as_array().into_iter().flatten() {
         if let (Some(word), Some(meaning)) = (one["const"].as_str(), one["description"].as_str()) {
             let _ = write!(text, " `{word}`: {}", meaning.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -118,7 +122,8 @@ pub(crate) fn commands(mut root: clap::Command) -> String {
 
 fn command(page: &mut String, command_: &clap::Command, parent: &str) {
     let name = format!("{parent}{}{}", if parent.is_empty() { "" } else { " " }, command_.get_name());
-    let about = command_.get_long_about().or(command_.get_about()).map(ToString::to_string).unwrap_or_default();
+    let about =
+        command_.get_long_about().or(command_.get_about()).map(ToString::to_string).unwrap_or_default();
     let _ = writeln!(page, "\n## `{name}`\n\n{about}\n");
     let shown = |a: &&clap::Arg| !a.is_hide_set() && !matches!(a.get_id().as_str(), "help" | "version");
     let own = |a: &&clap::Arg| parent.is_empty() || !a.is_global_set();

@@ -19,13 +19,7 @@ pub(crate) enum LogFormat {
 #[command(next_help_heading = "Process settings")]
 pub(crate) struct Settings {
     /// Folder of the database and of the secret key, made with mode 0700 [default: ./entrain-data]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "ENTRAIN_DATA_DIR",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "DIR", env = "ENTRAIN_DATA_DIR", hide_env_values = true)]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// Database: `sqlite:FILE` or `postgres://…` [default: entrain.db in the data directory]
@@ -41,7 +35,14 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 
     /// What is logged: error, warn, info, debug, trace, or filters by module [default: warn]
-    #[arg(long, global = true, value_name = "FILTER", env = "ENTRAIN_LOG", hide_env_values = true, hide = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "ENTRAIN_LOG",
+        hide_env_values = true,
+        hide = true
+    )]
     pub(crate) log: Option<String>,
 }
 

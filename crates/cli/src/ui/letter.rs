@@ -5,20 +5,20 @@ use super::page::{Page, Tone};
 use super::plan_view::{Life, PlanView, SeatsView, StepView, count, groups};
 
 /// Most entries shown of each kind; the rest is counted.
-const SHOWN: usize = 40;
+pub(crate) const SHOWN: usize = 40;
 
-/// The plan for people.
-pub(crate) fn letter(plan: &PlanView) -> Page {
+/// The plan for people, with at most so many entries of each kind.
+pub(crate) fn letter(plan: &PlanView, shown: usize) -> Page {
     let mut page = Page::new();
     page.toned(Tone::Strong, format!("Plan for “{}”", plan.connection));
     let lives = plan.lives();
     page.line(summary(plan, &lives));
-    new_groups(&mut page, plan);
-    people(&mut page, "Joining", lives.iter().filter(|l| l.joins()), Tone::Good);
-    people(&mut page, "Moving", lives.iter().filter(|l| !l.joins() && !l.leaves()), Tone::Warn);
-    people(&mut page, "Leaving", lives.iter().filter(|l| l.leaves()), Tone::Bad);
+    new_groups(&mut page, plan, shown);
+    people(&mut page, "Joining", lives.iter().filter(|l| l.joins()), Tone::Good, shown);
+    people(&mut page, "Moving", lives.iter().filter(|l| !l.joins() && !l.leaves()), Tone::Warn, shown);
+    people(&mut page, "Leaving", lives.iter().filter(|l| l.leaves()), Tone::Bad, shown);
     held(&mut page, plan);
-    set_aside(&mut page, plan);
+    set_aside(&mut page, plan, shown);
     cost(&mut page, plan);
     page
 }
@@ -41,11 +41,16 @@ fn summary(plan: &PlanView, lives: &[Life<'_>]) -> String {
     }
     let adopted = plan.of_kind("adopt_group").count();
     if adopted > 0 {
-        parts.push(format!("{} taken under management", count(adopted, "existing group is", "existing groups are")));
+        parts.push(format!(
+            "{} taken under management",
+            count(adopted, "existing group is", "existing groups are")
+        ));
     }
-    for (n, one, many) in
-        [(joining, "person joins", "people join"), (moving, "person moves", "people move"), (leaving, "person leaves", "people leave")]
-    {
+    for (n, one, many) in [
+        (joining, "person joins", "people join"),
+        (moving, "person moves", "people move"),
+        (leaving, "person leaves", "people leave"),
+    ] {
         if n > 0 {
             parts.push(count(n, one, many));
         }
@@ -53,29 +58,43 @@ fn summary(plan: &PlanView, lives: &[Life<'_>]) -> String {
     parts.join(", ") + "."
 }
 
-fn new_groups(page: &mut Page, plan: &PlanView) {
+fn new_groups(page: &mut Page, plan: &PlanView, shown: usize) {
     let steps: Vec<&StepView> = plan.of_kind("create_group").chain(plan.of_kind("adopt_group")).collect();
     if steps.is_empty() {
         return;
     }
     page.heading("Groups");
-    for step in steps.iter().take(SHOWN) {
+    for step in steps.iter().take(shown) {
         let name = step.group.as_ref().map_or("", |g| g.name.as_str());
-        let (sign, does) = if step.kind == "create_group" { ("  + ", "is created") } else { ("  ~ ", "is adopted as it is") };
+        let (sign, does) = if step.kind == "create_group" {
+            ("  + ", "is created")
+        } else {
+            ("  ~ ", "is adopted as it is")
+        };
         let tone = if step.held_by.is_some() { Tone::Warn } else { Tone::Good };
-        page.parts(&[(tone, sign), (Tone::Strong, name), (Tone::Normal, &format!(" {does}{}", waiting(step)))]);
+        page.parts(&[
+            (tone, sign),
+            (Tone::Strong, name),
+            (Tone::Normal, &format!(" {does}{}", waiting(step))),
+        ]);
         page.paragraph(Tone::Faint, "      ", &step.reason);
     }
-    rest(page, steps.len());
+    rest(page, steps.len(), shown);
 }
 
-fn people<'a>(page: &mut Page, title: &str, lives: impl Iterator<Item = &'a Life<'a>>, tone: Tone) {
+fn people<'a>(
+    page: &mut Page,
+    title: &str,
+    lives: impl Iterator<Item = &'a Life<'a>>,
+    tone: Tone,
+    shown: usize,
+) {
     let lives: Vec<&Life<'_>> = lives.collect();
     if lives.is_empty() {
         return;
     }
     page.heading(title);
-    for life in lives.iter().take(SHOWN) {
+    for life in lives.iter().take(shown) {
         let sign = match tone {
             Tone::Good => "  + ",
             Tone::Bad => "  - ",
@@ -84,22 +103,26 @@ fn people<'a>(page: &mut Page, title: &str, lives: impl Iterator<Item = &'a Life
         let mail = life.person.mail.as_ref().map(|m| format!(" <{m}>")).unwrap_or_default();
         page.parts(&[(tone, sign), (Tone::Strong, &life.person.name), (Tone::Faint, &mail)]);
         if life.invited.is_some() {
-            page.line(format!("      is invited to the site{}", life.invited.map(waiting).unwrap_or_default()));
+            page.line(format!(
+                "      is invited to the site{}",
+                life.invited.map(waiting).unwrap_or_default()
+            ));
         }
         if !life.joins.is_empty() {
-            page.paragraph(Tone::Normal, "      ", format!("into {}{}", groups(&life.joins), all_waiting(&life.joins)));
+            page.paragraph(
+                Tone::Normal,
+                "      ",
+                format!("into {}{}", groups(&life.joins), all_waiting(&life.joins)),
+            );
         }
         if !life.leaves.is_empty() {
-            page.paragraph(Tone::Normal, "      ", format!("out of {}{}", groups(&life.leaves), all_waiting(&life.leaves)));
+            page.paragraph(
+                Tone::Normal,
+                "      ",
+                format!("out of {}{}", groups(&life.leaves), all_waiting(&life.leaves)),
+            );
         }
-        let mut reasons: Vec<&str> = Vec::new();
-        for step in life.steps() {
-            // What an invitation rests on is said again, and better, by the memberships
-            let said = step.kind == "create_user" && !life.joins.is_empty();
-            if !said && !reasons.contains(&step.reason.as_str()) {
-                reasons.push(&step.reason);
-            }
-        }
+        let reasons = reasons(life);
         for reason in reasons.iter().take(3) {
             page.paragraph(Tone::Faint, "      ", format!("because: {reason}"));
         }
@@ -107,12 +130,36 @@ fn people<'a>(page: &mut Page, title: &str, lives: impl Iterator<Item = &'a Life
             page.toned(Tone::Faint, format!("      and {} more reasons", reasons.len() - 3));
         }
     }
-    rest(page, lives.len());
+    rest(page, lives.len(), shown);
 }
 
-fn rest(page: &mut Page, all: usize) {
-    if all > SHOWN {
-        page.toned(Tone::Faint, format!("  … and {} more; --format json shows them all", all - SHOWN));
+/// The reasons worth reading: what a group's own name says already is left out where a nesting path says more.
+fn reasons(life: &Life<'_>) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    for step in life.steps() {
+        let links: Vec<&str> = step.reason.split("; ").collect();
+        let said = match step.kind.as_str() {
+            // What an invitation rests on is said again, and better, by the memberships
+            "create_user" if !life.joins.is_empty() => continue,
+            "add_member" => links.first().copied().unwrap_or_default().to_owned(),
+            _ => links.iter().take(2).copied().collect::<Vec<_>>().join("; "),
+        };
+        if !reasons.contains(&said) {
+            reasons.push(said);
+        }
+    }
+    let own_name = |reason: &String| reason.starts_with("member through") && !reason.contains('›');
+    if reasons.iter().any(|r| !own_name(r)) {
+        reasons.retain(|r| !own_name(r));
+    } else {
+        reasons.truncate(1);
+    }
+    reasons
+}
+
+fn rest(page: &mut Page, all: usize, shown: usize) {
+    if all > shown {
+        page.toned(Tone::Faint, format!("  … and {} more; --format json shows them all", all - shown));
     }
 }
 
@@ -143,17 +190,17 @@ fn held(page: &mut Page, plan: &PlanView) {
     page.toned(Tone::Faint, format!("    If this is meant: {how}"));
 }
 
-fn set_aside(page: &mut Page, plan: &PlanView) {
+fn set_aside(page: &mut Page, plan: &PlanView, shown: usize) {
     if plan.set_aside.is_empty() {
         return;
     }
     page.heading("Set aside");
-    for aside in plan.set_aside.iter().take(SHOWN) {
+    for aside in plan.set_aside.iter().take(shown) {
         page.parts(&[(Tone::Warn, "  ? "), (Tone::Strong, &aside.object)]);
         page.paragraph(Tone::Normal, "      ", &aside.reason);
         page.paragraph(Tone::Faint, "      ", format!("what to do: {}", aside.remedy));
     }
-    rest(page, plan.set_aside.len());
+    rest(page, plan.set_aside.len(), shown);
 }
 
 fn cost(page: &mut Page, plan: &PlanView) {
@@ -178,7 +225,10 @@ fn cost(page: &mut Page, plan: &PlanView) {
     }
     let mails = plan.of_kind("create_user").filter(|s| !s.undoable && s.held_by.is_none()).count();
     if mails > 0 {
-        page.line(format!("  Cannot be undone: {} (Atlassian sends it at once)", count(mails, "invitation mail", "invitation mails")));
+        page.line(format!(
+            "  Cannot be undone: {} (Atlassian sends them at once)",
+            count(mails, "invitation mail", "invitation mails")
+        ));
     }
 }
 
@@ -220,12 +270,31 @@ mod tests {
 
     #[test]
     fn a_plan_reads_like_a_letter() {
-        insta::assert_snapshot!(letter(&plan()).render(Style::Plain), @"");
+        let text = letter(&plan(), SHOWN).render(Style::Plain);
+        for line in [
+            "Plan for “Azure AD”",
+            "1 group is created, 1 person joins, 1 person leaves.",
+            "  + Jira QA is created",
+            "  + Ana Ruiz <ana@x.example>",
+            "      is invited to the site",
+            "      into “Jira QA”",
+            "      because: member through “Jira QA”",
+            "  - Evil\u{FFFD}[2J",
+            "      out of “Jira users” (held: empty_group)",
+            "  ! empty_group: “Jira users” reads as empty",
+            "    If this is meant: entrain sync --yes",
+            "      what to do: mend one of them",
+            "  jira-software: 3 → 4 seats taken (of 10)",
+            "  3 requests to the site",
+            "  Cannot be undone: 1 invitation mail (Atlassian sends them at once)",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n---\n{text}");
+        }
     }
 
     #[test]
     fn an_empty_plan_says_so() {
         let empty = PlanView { steps: Vec::new(), held: Vec::new(), set_aside: Vec::new(), ..plan() };
-        assert!(letter(&empty).render(Style::Plain).contains("Nothing to do"));
+        assert!(letter(&empty, SHOWN).render(Style::Plain).contains("Nothing to do"));
     }
 }

@@ -57,9 +57,8 @@ impl<'a> MakeWriter<'a> for CleanStderr {
 
 /// Starts logging for the process. A filter that cannot be read is as good as none.
 pub(crate) fn start_logging(format: Option<LogFormat>, filter: Option<&str>, terminal: Terminal) {
-    let filter = filter
-        .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new("warn"));
+    let filter =
+        filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new("warn"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(CleanStderr);
     let format = format.unwrap_or(if terminal.err { LogFormat::Text } else { LogFormat::Json });
     // Only the first subscriber counts; there is no other

@@ -45,7 +45,14 @@ pub(crate) fn markdown(plan: &PlanView) -> String {
         out.push_str("\n| step | person | group | why | held by |\n| --- | --- | --- | --- | --- |\n");
         for step in &plan.steps {
             let held = step.held_by.as_deref().unwrap_or_default();
-            let _ = writeln!(out, "| {} | {} | {} | {} |", cell(&step.kind), what(step), cell(&step.reason), cell(held));
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} |",
+                cell(&step.kind),
+                what(step),
+                cell(&step.reason),
+                cell(held)
+            );
         }
     }
     if !plan.held.is_empty() {
@@ -57,7 +64,13 @@ pub(crate) fn markdown(plan: &PlanView) -> String {
     if !plan.set_aside.is_empty() {
         out.push_str("\n## Set aside\n\n| object | why | what to do |\n| --- | --- | --- |\n");
         for aside in &plan.set_aside {
-            let _ = writeln!(out, "| {} | {} | {} |", cell(&aside.object), cell(&aside.reason), cell(&aside.remedy));
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} |",
+                cell(&aside.object),
+                cell(&aside.reason),
+                cell(&aside.remedy)
+            );
         }
     }
     if !plan.seats.is_empty() {

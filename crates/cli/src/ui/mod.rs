@@ -19,7 +19,7 @@ use entrain_domain::Failure;
 use page::Style;
 use serde::Serialize;
 
-pub(crate) use letter::letter;
+pub(crate) use letter::{SHOWN, letter};
 pub(crate) use logs::start_logging;
 pub(crate) use markdown::markdown;
 pub(crate) use page::{Page, Tone};
@@ -76,7 +76,12 @@ impl Printer {
         Self::on(format, terminal, Box::new(io::stdout()), Box::new(io::stderr()))
     }
 
-    fn on(format: Format, terminal: Terminal, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+    fn on(
+        format: Format,
+        terminal: Terminal,
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+    ) -> Self {
         let style = |on: bool| if on && !terminal.plain { Style::Colours } else { Style::Plain };
         Self {
             format,

@@ -61,7 +61,8 @@ fn steers(c: char) -> bool {
 
 /// Text safe for a terminal: control, direction and invisible characters become `�`, runaway text is cut.
 pub(crate) fn clean(text: &str) -> String {
-    let mut clean: String = text.chars().take(LONGEST).map(|c| if steers(c) { '\u{FFFD}' } else { c }).collect();
+    let mut clean: String =
+        text.chars().take(LONGEST).map(|c| if steers(c) { '\u{FFFD}' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
         clean.push('…');
     }
@@ -122,7 +123,9 @@ impl Page {
     pub(crate) fn paragraph(&mut self, tone: Tone, indent: &str, text: impl AsRef<str>) -> &mut Self {
         let mut line = String::new();
         for word in clean(text.as_ref()).split(' ') {
-            if !line.is_empty() && indent.chars().count() + line.chars().count() + 1 + word.chars().count() > 100 {
+            if !line.is_empty()
+                && indent.chars().count() + line.chars().count() + 1 + word.chars().count() > 100
+            {
                 self.toned(tone, format!("{indent}{line}"));
                 line.clear();
             }
@@ -181,7 +184,16 @@ mod tests {
     #[test]
     fn h_01_no_control_byte_of_a_name_reaches_the_terminal() {
         for hostile in [
-            "\u{1b}[2J", "a\rb", "a\nb", "a\0b", "\u{9b}31m", "a\u{202E}b", "\u{2028}", "\u{7f}", "\u{200B}x", "\u{7}",
+            "\u{1b}[2J",
+            "a\rb",
+            "a\nb",
+            "a\0b",
+            "\u{9b}31m",
+            "a\u{202E}b",
+            "\u{2028}",
+            "\u{7f}",
+            "\u{200B}x",
+            "\u{7}",
         ] {
             let mut page = Page::new();
             page.line(format!("group {hostile}")).parts(&[(Tone::Bad, hostile)]);

@@ -178,7 +178,8 @@ impl Life<'_> {
 
 /// Names of groups, quoted and joined.
 pub(crate) fn groups(steps: &[&StepView]) -> String {
-    let names: Vec<String> = steps.iter().filter_map(|s| s.group.as_ref()).map(|g| format!("“{}”", g.name)).collect();
+    let names: Vec<String> =
+        steps.iter().filter_map(|s| s.group.as_ref()).map(|g| format!("“{}”", g.name)).collect();
     match names.as_slice() {
         [] => String::new(),
         [one] => one.clone(),

@@ -71,7 +71,9 @@ impl ProgressBars {
             Shown::Bars => {
                 let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
                 let template = "  applying {bar:40} {pos}/{len} {msg} {eta}";
-                bar.set_style(ProgressStyle::with_template(template).expect("a fixed template").progress_chars("█▉ "));
+                bar.set_style(
+                    ProgressStyle::with_template(template).expect("a fixed template").progress_chars("█▉ "),
+                );
                 state.bar = Some(bar);
             }
         }

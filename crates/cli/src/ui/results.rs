@@ -24,7 +24,9 @@ pub(super) fn failure(failure: &Failure) -> Page {
 pub(crate) fn report(report: &RunReport) -> Page {
     let mut page = Page::new();
     let (tone, verdict) = match report.status {
-        RunStatus::Converged => (Tone::Good, "converged: the site is as the directory says, read back and checked"),
+        RunStatus::Converged => {
+            (Tone::Good, "converged: the site is as the directory says, read back and checked")
+        }
         RunStatus::Held => (Tone::Warn, "held: something waits for a person"),
         RunStatus::Partial => (Tone::Warn, "partial: something is left to do"),
         RunStatus::Failed => (Tone::Bad, "failed"),

@@ -10,9 +10,10 @@ use entrain_domain::memory::{Memory, MemoryChange};
 use entrain_domain::model::{Account, AccountId, EmailAddress, RunId, SiteGroup, SiteGroupId, SiteStanding};
 use entrain_domain::plan::{History, StepId, StepKind};
 use entrain_domain::policy::{Binding, Protected, Scope};
-use entrain_domain::run::{AuditNote, Intent, Outcome, Phase, RequestCounts, RunReport, StepEnd, Trigger};
+use entrain_domain::run::{AuditNote, Intent, Phase, RequestCounts, RunReport, StepEnd, Trigger};
 use entrain_engine::ports::{
-    Added, Busy, ClaimError, Directory, DirectoryRead, OpenIntent, Removed, Site, Store, UnfinishedRun, Watermark,
+    Added, Busy, ClaimError, Directory, DirectoryRead, OpenIntent, Removed, Site, Store, UnfinishedRun,
+    Watermark,
 };
 use jiff::Timestamp;
 
@@ -97,9 +98,6 @@ impl Site for SitePort {
     }
 }
 
-/// Runs whose journals are searched for calls without an answer.
-const LOOKED_BACK: u32 = 100;
-
 /// What is remembered, in the database.
 #[derive(Debug, Clone)]
 pub(crate) struct StorePort(pub(super) entrain_store::Store);
@@ -129,13 +127,8 @@ impl Store for StorePort {
         }))
     }
     async fn open_intents(&self, connection: &str) -> Stored<Vec<OpenIntent>> {
-        let mut open = Vec::new();
-        for run in self.0.runs(Some(connection), LOOKED_BACK).await.map_err(|e| e.failure())? {
-            let journal = self.0.journal(&run.id).await.map_err(|e| e.failure())?;
-            let intents = journal.into_iter().filter(|entry| entry.outcome == Outcome::Intent);
-            open.extend(intents.map(|entry| OpenIntent { run: run.id.clone(), entry }));
-        }
-        Ok(open)
+        let open = self.0.open_intents(connection).await.map_err(|e| e.failure())?;
+        Ok(open.into_iter().map(|(run, entry)| OpenIntent { run, entry }).collect())
     }
     async fn begin(&self, run: &RunId, connection: &str, trigger: Trigger, at: Timestamp) -> Stored<()> {
         self.0.begin(run, connection, trigger, at).await.map_err(|e| e.failure())
@@ -143,13 +136,25 @@ impl Store for StorePort {
     async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Stored<()> {
         self.0.phase(run, phase, plan).await.map_err(|e| e.failure())
     }
-    async fn intend(&self, run: &RunId, step: &StepId, kind: StepKind, intent: &Intent, at: Timestamp) -> Stored<()> {
+    async fn intend(
+        &self,
+        run: &RunId,
+        step: &StepId,
+        kind: StepKind,
+        intent: &Intent,
+        at: Timestamp,
+    ) -> Stored<()> {
         self.0.intend(run, step, kind, intent, at).await.map_err(|e| e.failure())
     }
     async fn settle(&self, run: &RunId, end: &StepEnd) -> Stored<()> {
         self.0.settle(run, end).await.map_err(|e| e.failure())
     }
-    async fn learn(&self, connection: &str, changes: &[MemoryChange], directory: &DirectoryRead) -> Stored<()> {
+    async fn learn(
+        &self,
+        connection: &str,
+        changes: &[MemoryChange],
+        directory: &DirectoryRead,
+    ) -> Stored<()> {
         let Watermark { users, groups, issued_at } = directory.watermark.clone();
         let watermark = entrain_store::Watermark { users, groups, issued_at };
         self.0.learn(connection, changes, &directory.snapshot, &watermark).await.map_err(|e| e.failure())

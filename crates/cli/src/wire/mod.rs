@@ -19,8 +19,8 @@ use crate::config::document::{self, DirectoryCredential, Secrets};
 use crate::config::{Document, Settings};
 
 pub(crate) use adapters::{DirectoryPort, SitePort, StorePort};
-pub(crate) use host::{RandomIds, SystemClock, host_name, told_to_end};
 use host::HostEnvironment;
+pub(crate) use host::{RandomIds, SystemClock, host_name, told_to_end};
 
 /// Address of the instance metadata service on every Azure machine (microsoft-graph.md, tokens).
 const METADATA: &str = "http://169.254.169.254";
@@ -104,7 +104,8 @@ pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connect
 async fn only_connection(store: &Store) -> Result<String, Failure> {
     let mut names: Vec<String> =
         store.list().await.map_err(|e| e.failure())?.into_iter().map(|entry| entry.name).collect();
-    let unknown = |code, what: String, remedy: &str| Err(Failure::new(code, FailureClass::Local, what, remedy));
+    let unknown =
+        |code, what: String, remedy: &str| Err(Failure::new(code, FailureClass::Local, what, remedy));
     match names.len() {
         1 => Ok(names.remove(0)),
         0 => unknown(

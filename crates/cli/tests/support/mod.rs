@@ -1,6 +1,7 @@
 //! The real binary against the emulator in this process.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(unreachable_pub, reason = "a module of each test file")]
 #![allow(clippy::allow_attributes, reason = "expect would be unfulfilled where a file uses everything")]
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ impl Bench {
     }
 
     pub fn of(options: Options) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let emulator = runtime.block_on(entrain_emulator::start(options)).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), emulator, runtime }
     }
@@ -38,7 +40,13 @@ impl Bench {
             "name = \"Azure AD\"\n\n[directory]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
              authority_url = \"{}\"\ngraph_url = \"{}\"\n\n[site]\nurl = \"{}\"\nadmin_email = \"{}\"\n\
              api_token = \"{}\"\n\n[scope]\ngroups = [{groups}]\n",
-            c.tenant_id, c.client_id, c.client_secret, c.authority_url, c.graph_url, c.site_url, c.admin_email,
+            c.tenant_id,
+            c.client_id,
+            c.client_secret,
+            c.authority_url,
+            c.graph_url,
+            c.site_url,
+            c.admin_email,
             c.api_token,
         )
     }
@@ -98,11 +106,17 @@ impl Ran {
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         let (out, err) = (self.out(), self.err());
-        assert_eq!(self.output.status.code(), Some(code), "entrain {}\n--- out\n{out}\n--- err\n{err}", self.args);
+        assert_eq!(
+            self.output.status.code(),
+            Some(code),
+            "entrain {}\n--- out\n{out}\n--- err\n{err}",
+            self.args
+        );
         self
     }
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.out()).unwrap_or_else(|e| panic!("entrain {}: {e}: {}", self.args, self.out()))
+        serde_json::from_str(&self.out())
+            .unwrap_or_else(|e| panic!("entrain {}: {e}: {}", self.args, self.out()))
     }
 }

@@ -21,10 +21,13 @@ const LATER: &[(&str, &str)] = &[
     ("notify", "is"),
 ];
 
+const MISSING: &str = "is missing";
+
 /// The JSON Schema of connection documents.
 pub(crate) fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        let settings =
+            schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
         let mut schema = settings.into_generator().into_root_schema_for::<Sections>().to_value();
         without_null(&mut schema);
         if let Some(root) = schema.as_object_mut() {
@@ -40,7 +43,8 @@ fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             if let Some(Value::Array(alternatives)) = map.get("anyOf") {
-                let other: Vec<Value> = alternatives.iter().filter(|a| a["type"] != "null").cloned().collect();
+                let other: Vec<Value> =
+                    alternatives.iter().filter(|a| a["type"] != "null").cloned().collect();
                 if let [Value::Object(only)] = other.as_slice() {
                     let only = only.clone();
                     map.remove("anyOf");
@@ -68,7 +72,8 @@ fn without_null(schema: &mut Value) {
 pub(super) fn problems(document: &DeTable<'_>, lines: &Lines) -> Vec<Problem> {
     let mut check = Check { lines, problems: Vec::new() };
     check.table(schema(), document, "");
-    check.problems.sort_by_key(|p| p.line);
+    // A misspelt key is the cause of a missing one: it comes first
+    check.problems.sort_by_key(|p| (p.what == MISSING, p.line));
     check.problems
 }
 
@@ -112,7 +117,7 @@ impl Check<'_> {
                 } else {
                     format!("add {key} = … below [{section}]")
                 };
-                self.found(&path, "is missing", remedy);
+                self.found(&path, MISSING, remedy);
             }
         }
     }
@@ -128,9 +133,11 @@ impl Check<'_> {
         }
         let names: Vec<&str> =
             schema["properties"].as_object().into_iter().flat_map(|p| p.keys()).map(String::as_str).collect();
-        let near = names.iter().copied().min_by_key(|name| distance(key, name)).filter(|name| {
-            distance(key, name) <= 1 + key.chars().count() / 4
-        });
+        let near = names
+            .iter()
+            .copied()
+            .min_by_key(|name| distance(key, name))
+            .filter(|name| distance(key, name) <= 1 + key.chars().count() / 4);
         let remedy = match (near, elsewhere(self::schema(), key)) {
             (Some(near), _) => format!("did you mean {}?", join(section, near)),
             (None, Some(place)) => format!("did you mean {place}?"),
@@ -176,7 +183,8 @@ impl Check<'_> {
         if let Some(number) = value.as_integer() {
             let number = i128::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok();
             let bound = |name: &str| schema[name].as_i64().map(i128::from);
-            let (low, high) = (bound("minimum").unwrap_or(0), bound("maximum").unwrap_or(i128::from(u32::MAX)));
+            let (low, high) =
+                (bound("minimum").unwrap_or(0), bound("maximum").unwrap_or(i128::from(u32::MAX)));
             if number.is_none_or(|n| n < low || n > high) {
                 self.found(path, "is out of range", format!("write a number from {low} to {high}"));
             }
@@ -269,7 +277,9 @@ mod tests {
     #[test]
     fn the_schema_names_every_section_and_no_null() {
         let schema = schema();
-        for section in ["directory", "site", "operations", "scope", "schedule", "groups", "limits", "protected"] {
+        for section in
+            ["directory", "site", "operations", "scope", "schedule", "groups", "limits", "protected"]
+        {
             assert_eq!(schema["properties"][section]["type"], "object", "{section}");
         }
         assert_eq!(schema["properties"]["site"]["properties"]["organization"]["type"], "object");

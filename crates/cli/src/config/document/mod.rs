@@ -45,8 +45,9 @@ impl Document {
                 kind: ProblemKind::Document,
             }]
         };
-        let table = toml::de::DeTable::parse(text)
-            .map_err(|e| refuse(broken(&e, "write key = value lines below [section] lines; text goes in quotes")))?;
+        let table = toml::de::DeTable::parse(text).map_err(|e| {
+            refuse(broken(&e, "write key = value lines below [section] lines; text goes in quotes"))
+        })?;
         let lines = lines::Lines::of_table(text, table.get_ref());
         let problems = check::problems(table.get_ref(), &lines);
         if !problems.is_empty() {
@@ -111,7 +112,11 @@ impl Document {
     }
 
     /// All secrets, references followed; those that are sealed come from `kept`.
-    pub(crate) fn resolve(&self, environment: Environment<'_>, kept: &Secrets) -> Result<Secrets, DocumentError> {
+    pub(crate) fn resolve(
+        &self,
+        environment: Environment<'_>,
+        kept: &Secrets,
+    ) -> Result<Secrets, DocumentError> {
         let mut found = Secrets::new();
         let mut problems = Vec::new();
         for (key, secret) in self.secrets() {
@@ -126,7 +131,11 @@ impl Document {
                 }),
             }
         }
-        if problems.is_empty() { Ok(found) } else { Err(DocumentError { origin: self.origin.clone(), problems }) }
+        if problems.is_empty() {
+            Ok(found)
+        } else {
+            Err(DocumentError { origin: self.origin.clone(), problems })
+        }
     }
 
     /// A file that the document names, with its key and line in the message when it cannot be read.

@@ -101,7 +101,10 @@ impl Secret {
 
 fn variable(name: &str, environment: Environment<'_>) -> Result<SecretString, Absent> {
     let remedy = || format!("set it where entrain runs (export {name}=…), or write file:PATH instead");
-    let absent = |what: &str| Absent { what: format!("refers to the variable {name}, which {what}"), remedy: remedy() };
+    let absent = |what: &str| Absent {
+        what: format!("refers to the variable {name}, which {what}"),
+        remedy: remedy(),
+    };
     let value = environment(name).ok_or_else(|| absent("is not set"))?;
     match value.into_string() {
         Ok(text) if text.trim().is_empty() => Err(absent("is empty")),

@@ -52,10 +52,22 @@ fn every_mistake_is_named_with_key_line_and_remedy() {
         (email, r#"admin_email = """#, "site.admin_email", "is empty", "write"),
         (url, r#"url = "http://acme.atlassian.net""#, "site.url", "plain http", "https://"),
         (url, r#"url = "acme.atlassian.net""#, "site.url", "cannot be used", "https://"),
-        (url, r#"url = "https://me:canary@acme.atlassian.net""#, "site.url", "user name or password", "https://"),
+        (
+            url,
+            r#"url = "https://me:canary@acme.atlassian.net""#,
+            "site.url",
+            "user name or password",
+            "https://",
+        ),
         (tenant, r#"tenant_id = "common""#, "directory.tenant_id", "neither", "overview"),
         (client_secret, "managed_identity = \"yes\"", "directory.managed_identity", "text", "without quotes"),
-        (client_secret, "certificate_file = \"a.pem\"", "directory.private_key_file", "is missing", "private_key_file"),
+        (
+            client_secret,
+            "certificate_file = \"a.pem\"",
+            "directory.private_key_file",
+            "is missing",
+            "private_key_file",
+        ),
         (client_secret, "cloud = \"mars\"", "directory.cloud", "known words", "usgov-dod"),
         (groups, r#"groups = "Jira *""#, "scope.groups", "text", "list"),
         (groups, "groups = []", "scope.groups", "nobody would take part", "users"),
@@ -63,17 +75,36 @@ fn every_mistake_is_named_with_key_line_and_remedy() {
         (groups, r#"users = "assigned""#, "scope.users", "not supported yet", "in_groups"),
         (groups, r#"filter = "x""#, "scope.filter", "not supported yet", "take it out"),
         (groups, "groups = [\"x\"]\n[leavers]\nafter = 1", "leavers", "not supported yet", "take it out"),
-        (groups, "groups = [\"x\"]\n[limits]\nremovals_percent = 101", "limits.removals_percent", "range", "0 to 100"),
+        (
+            groups,
+            "groups = [\"x\"]\n[limits]\nremovals_percent = 101",
+            "limits.removals_percent",
+            "range",
+            "0 to 100",
+        ),
         (groups, "groups = [\"x\"]\n[schedule]\nevery = \"10s\"", "schedule.every", "too short", "60s"),
         (groups, "groups = [\"x\"]\n[schedule]\nevery = \"soon\"", "schedule.every", "length of time", "15m"),
         (groups, "groups = [\"x\"]\n[schedule]\ncron = \"* * *\"", "schedule.cron", "five fields", "minute"),
         (groups, "groups = [\"x\"]\n[groups]\nname = \"all\"", "groups.name", "{name}", "template"),
-        (groups, "groups = [\"x\"]\n[groups]\nmap = { \"a*\" = \"b\" }", "groups.map.a*", "pattern", "exact name"),
-        (groups, "groups = [\"x\"]\n[network]\nproxy = \"proxy\"", "network.proxy", "not an address", "http://"),
+        (
+            groups,
+            "groups = [\"x\"]\n[groups]\nmap = { \"a*\" = \"b\" }",
+            "groups.map.a*",
+            "pattern",
+            "exact name",
+        ),
+        (
+            groups,
+            "groups = [\"x\"]\n[network]\nproxy = \"proxy\"",
+            "network.proxy",
+            "not an address",
+            "http://",
+        ),
     ] {
         let (text, at) = with(line, instead);
         let error = refused(&text);
-        let problem = error.problems.iter().find(|p| p.key == key).unwrap_or_else(|| panic!("{instead}: {error}"));
+        let problem =
+            error.problems.iter().find(|p| p.key == key).unwrap_or_else(|| panic!("{instead}: {error}"));
         let extra = instead.lines().count() - 1;
         assert!(problem.line >= at.saturating_sub(6) && problem.line <= at + extra, "{instead}: {problem:?}");
         assert!(problem.what.contains(what), "{instead}: {problem:?}");
@@ -86,7 +117,8 @@ fn every_mistake_is_named_with_key_line_and_remedy() {
 
 #[test]
 fn a_wrong_key_is_reported_on_its_own_line() {
-    let (text, at) = with(r#"admin_email = "sync-bot@acme.example""#, r#"admin_mail = "sync-bot@acme.example""#);
+    let (text, at) =
+        with(r#"admin_email = "sync-bot@acme.example""#, r#"admin_mail = "sync-bot@acme.example""#);
     let error = refused(&text);
     let unknown = error.problems.iter().find(|p| p.key == "site.admin_mail").unwrap();
     let missing = error.problems.iter().find(|p| p.key == "site.admin_email").unwrap();
@@ -113,9 +145,10 @@ fn a_missing_variable_is_named_with_its_key_and_line() {
 
 #[test]
 fn plain_secrets_leave_the_text_and_comments_stay() {
-    let text = SMALLEST
-        .replace("\"env:JIRA_API_TOKEN\"", "\"canary-token-1\"  # the bot's")
-        .replace("[scope]", "[site.organization]\nid = \"o1\"\napi_key = 'canary-key-2'\n\n# was canary-token-1\n[scope]");
+    let text = SMALLEST.replace("\"env:JIRA_API_TOKEN\"", "\"canary-token-1\"  # the bot's").replace(
+        "[scope]",
+        "[site.organization]\nid = \"o1\"\napi_key = 'canary-key-2'\n\n# was canary-token-1\n[scope]",
+    );
     let document = Document::parse(&text, "connection.toml").unwrap();
     assert!(!document.text().contains("canary"), "{}", document.text());
     assert!(document.text().contains("api_token = \"sealed\"  # the bot's"), "{}", document.text());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use entrain_connect::http::BaseUrl;
 use entrain_domain::model::{AccountId, EmailAddress, SiteGroupId};
 use entrain_domain::policy::{
-    Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits, Memberships, Protected, Rules,
-    Scope, UserScope, site_name_problem,
+    Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits, Memberships, Protected,
+    Rules, Scope, UserScope, site_name_problem,
 };
 
 use super::lines::Lines;
@@ -97,12 +97,18 @@ impl Reader<'_> {
         }
         let admin_email = EmailAddress::parse(&s.site.admin_email).ok();
         if admin_email.is_none() {
-            self.found("site.admin_email", "is not an e-mail address", "write the address of the technical account");
+            self.found(
+                "site.admin_email",
+                "is not an e-mail address",
+                "write the address of the technical account",
+            );
         }
         self.schedule(&s.schedule);
         let timeout = self.span("network.timeout", s.network.timeout.as_deref(), Duration::from_secs(1));
         if let Some(proxy) = &s.network.proxy {
-            let url = url::Url::parse(proxy).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+            let url = url::Url::parse(proxy)
+                .ok()
+                .filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
             match url {
                 None => self.found("network.proxy", "is not an address", "write it as http://host:port"),
                 Some(url) if !url.username().is_empty() || url.password().is_some() => self.found(
@@ -131,8 +137,13 @@ impl Reader<'_> {
             Err(error) => {
                 // The reason only: the address itself may carry a password
                 let message = error.to_string();
-                let why = message.rsplit_once("cannot be used: ").map_or("it is not an address", |(_, why)| why);
-                self.found(key, format!("cannot be used: {why}"), "write it as https://host (http only for this machine)");
+                let why =
+                    message.rsplit_once("cannot be used: ").map_or("it is not an address", |(_, why)| why);
+                self.found(
+                    key,
+                    format!("cannot be used: {why}"),
+                    "write it as https://host (http only for this machine)",
+                );
                 None
             }
         }
@@ -188,7 +199,11 @@ impl Reader<'_> {
                      managed_identity = true";
         let only = match given.len() {
             0 => {
-                self.found("directory.client_secret", "is missing, and no other credential is given", format!("add one of {kinds}"));
+                self.found(
+                    "directory.client_secret",
+                    "is missing, and no other credential is given",
+                    format!("add one of {kinds}"),
+                );
                 return None;
             }
             1 => given.remove(0).1,
@@ -237,10 +252,18 @@ impl Reader<'_> {
         }
         match (&s.time_zone, &s.cron) {
             (Some(_), None) => {
-                self.found("schedule.time_zone", "means nothing without cron", "add cron, or take time_zone out");
+                self.found(
+                    "schedule.time_zone",
+                    "means nothing without cron",
+                    "add cron, or take time_zone out",
+                );
             }
             (Some(zone), Some(_)) if jiff::tz::TimeZone::get(zone).is_err() => {
-                self.found("schedule.time_zone", "is not a time zone", "write an IANA name such as \"Europe/Berlin\"");
+                self.found(
+                    "schedule.time_zone",
+                    "is not a time zone",
+                    "write an IANA name such as \"Europe/Berlin\"",
+                );
             }
             _ => {}
         }
@@ -252,7 +275,11 @@ impl Reader<'_> {
             match GroupSelector::parse(text) {
                 Ok(selector) => selectors.push(selector),
                 Err(e) => {
-                    self.found(&format!("{key}[{at}]"), format!("cannot be used: {e}"), "write an id, a name or a pattern with *");
+                    self.found(
+                        &format!("{key}[{at}]"),
+                        format!("cannot be used: {e}"),
+                        "write an id, a name or a pattern with *",
+                    );
                 }
             }
         }
@@ -263,7 +290,11 @@ impl Reader<'_> {
         let groups = self.selectors("scope.groups", &s.scope.groups);
         let exclude_groups = self.selectors("scope.exclude_groups", &s.scope.exclude_groups);
         if s.scope.groups.is_empty() && s.scope.users == Users::InGroups {
-            self.found("scope.groups", "names no group, so nobody would take part", "write groups = [\"…\"], or users = \"all\"");
+            self.found(
+                "scope.groups",
+                "names no group, so nobody would take part",
+                "write groups = [\"…\"], or users = \"all\"",
+            );
         }
         let users = match s.scope.users {
             Users::InGroups => UserScope::InGroups,
@@ -272,7 +303,11 @@ impl Reader<'_> {
         let names = match GroupNames::parse(&s.groups.name) {
             Ok(names) => Some(names),
             Err(e) => {
-                self.found("groups.name", format!("cannot be used: {e}"), "write a template such as \"entra-{name}\"");
+                self.found(
+                    "groups.name",
+                    format!("cannot be used: {e}"),
+                    "write a template such as \"entra-{name}\"",
+                );
                 None
             }
         };
@@ -314,10 +349,16 @@ impl Reader<'_> {
                     self.found(&key, "is a pattern", "bind one directory group by its id or exact name");
                 }
                 Ok(_) if site_name_problem(site).is_some() => {
-                    self.found(&key, "binds to a name that no Jira group can bear", "write the Jira group's name");
+                    self.found(
+                        &key,
+                        "binds to a name that no Jira group can bear",
+                        "write the Jira group's name",
+                    );
                 }
                 Ok(directory) => bindings.push(Binding { directory, site: site.trim().to_owned() }),
-                Err(e) => self.found(&key, format!("cannot be used: {e}"), "write a directory group's id or name"),
+                Err(e) => {
+                    self.found(&key, format!("cannot be used: {e}"), "write a directory group's id or name")
+                }
             }
         }
         bindings
@@ -335,7 +376,11 @@ impl Reader<'_> {
             } else {
                 match AccountId::parse(text) {
                     Ok(id) => drop(protected.accounts.insert(id)),
-                    Err(e) => self.found(&key, format!("cannot be used: {e}"), "write an account id or an e-mail address"),
+                    Err(e) => self.found(
+                        &key,
+                        format!("cannot be used: {e}"),
+                        "write an account id or an e-mail address",
+                    ),
                 }
             }
         }
