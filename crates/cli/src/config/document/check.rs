@@ -58,9 +58,7 @@ fn without_null(schema: &mut Value) {
                     map.insert("type".into(), first);
                 }
             }
-            if map.get("default") == Some(&Value::Null) {
-                map.remove("default");
-            }
+            map.retain(|_, value| !value.is_null());
             map.values_mut().for_each(without_null);
         }
         Value::Array(list) => list.iter_mut().for_each(without_null),
