@@ -1,5 +1,7 @@
 //! The pages of the reference are as the program prints them; `ENTRAIN_BLESS=1` rewrites them.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::path::Path;

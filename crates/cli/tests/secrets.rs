@@ -1,5 +1,7 @@
 //! S-01: a canary in every secret of a document is found nowhere.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 mod support;
 
 use std::path::Path;

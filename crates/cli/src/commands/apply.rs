@@ -30,7 +30,7 @@ pub(super) async fn run(cx: &Context<'_>, args: ApplyArgs) -> Result<Exit, Failu
         Some(file) => Target { name: None, connection_file: Some(file) },
         None => Target { name: Some(saved.connection.clone()), connection_file: None },
     };
-    let connected = wire::connect(cx, &target).await?;
+    let connected = Box::pin(wire::connect(cx, &target)).await?;
     if connected.name != saved.connection {
         return Err(Failure::new(
             entrain_domain::FailureCode::PlanStale,

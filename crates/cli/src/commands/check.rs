@@ -17,8 +17,8 @@ pub(crate) struct CheckArgs {
 }
 
 pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failure> {
-    let connected = wire::connect(cx, &args.target).await?;
-    let checks = findings(&connected).await;
+    let connected = Box::pin(wire::connect(cx, &args.target)).await?;
+    let checks = Box::pin(findings(&connected)).await;
     let result = serde_json::json!({ "connection": connected.name, "checks": checks });
     cx.printer.result(&result, || page(&connected.name, &checks));
     let bad = checks.iter().any(|c| c.verdict == Verdict::Bad);

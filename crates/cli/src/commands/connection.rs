@@ -58,7 +58,7 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
             let store = wire::open_store(&cx.settings).await?;
             let kept = wire::stored(&store, document.name()).await?.document.secrets;
             document.resolve(cx.environment(), &kept)?;
-            store.set(&to_store(&document, kept), &wire::person(cx)).await.map_err(|e| e.failure())?;
+            store.set(&to_store(&document, &kept), &wire::person(cx)).await.map_err(|e| e.failure())?;
             said(cx, &document, "set");
         }
         ConnectionCommand::Export { name } => {
@@ -89,12 +89,12 @@ pub(crate) fn read(file: &Path) -> Result<Document, Failure> {
 
 /// Stores a new connection.
 pub(super) async fn add(store: &Store, document: &Document, author: &str) -> Result<(), Failure> {
-    let new = to_store(document, Secrets::new());
+    let new = to_store(document, &Secrets::new());
     store.add(&new, author).await.map_err(|e| e.failure())
 }
 
 /// What is stored: the text without secrets, and every secret that the document does not refer to.
-fn to_store(document: &Document, kept: Secrets) -> ConnectionDocument {
+fn to_store(document: &Document, kept: &Secrets) -> ConnectionDocument {
     let mut secrets = document.plain_secrets();
     for (key, secret) in document.secrets() {
         if let (Secret::Sealed, Some(kept)) = (secret, kept.get(key)) {

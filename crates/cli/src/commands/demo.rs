@@ -43,8 +43,8 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     tour.stored(&document).await;
 
     let target = super::Target { name: Some(NAME.into()), connection_file: None };
-    let connected = wire::connect(&cx, &target).await?;
-    tour.run(&connected, &emulator).await?;
+    let connected = Box::pin(wire::connect(&cx, &target)).await?;
+    Box::pin(tour.run(&connected, &emulator)).await?;
     next(&cx, &folder, &emulator, &args);
     if args.keep_running {
         wire::told_to_end().await;

@@ -54,7 +54,7 @@ impl<'a> Tour<'a> {
     pub(super) async fn run(&self, connected: &Connected, emulator: &Emulator) -> Result<(), Failure> {
         let cx = self.cx;
         chapter(cx, 2, "entrain check: are both sides ready?");
-        let checks = check::findings(connected).await;
+        let checks = Box::pin(check::findings(connected)).await;
         cx.printer.page(&check::page(&connected.name, &checks));
         breath(cx).await;
 
@@ -104,7 +104,7 @@ impl<'a> Tour<'a> {
 
     async fn plan(&self, connected: &Connected) -> Result<(), Failure> {
         let progress = self.cx.progress();
-        let preview = connected.engine.preview(Approval::None, &progress).await;
+        let preview = Box::pin(connected.engine.preview(Approval::None, &progress)).await;
         progress.finish();
         let mut page = ui::letter(&PlanView::of(&preview?.document), 8);
         page.line("");

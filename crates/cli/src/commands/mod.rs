@@ -170,7 +170,7 @@ pub(crate) struct PlanArgs {
     /// Also write the plan to a file, for `entrain apply`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Read everything afresh
+    /// Read everything afresh, as this version always does
     #[arg(long)]
     full: bool,
     /// How the plan is printed
@@ -218,12 +218,12 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let cx = Context { settings: cli.settings, printer, terminal, environment };
     match cli.command {
-        Command::Demo(args) => demo::run(&cx, args).await,
-        Command::Check(args) => check::run(&cx, args).await,
-        Command::Plan(args) => plan::run(&cx, args).await,
-        Command::Apply(args) => apply::run(&cx, args).await,
-        Command::Sync(args) => sync::run(&cx, args).await,
-        Command::Connection { command } => connection::run(&cx, command).await,
+        Command::Demo(args) => Box::pin(demo::run(&cx, args)).await,
+        Command::Check(args) => Box::pin(check::run(&cx, args)).await,
+        Command::Plan(args) => Box::pin(plan::run(&cx, args)).await,
+        Command::Apply(args) => Box::pin(apply::run(&cx, args)).await,
+        Command::Sync(args) => Box::pin(sync::run(&cx, args)).await,
+        Command::Connection { command } => Box::pin(connection::run(&cx, command)).await,
         Command::Runs { command } => runs::run(&cx, command.unwrap_or_default()).await,
         Command::Audit { command } => audit::run(&cx, command.unwrap_or_default()).await,
         Command::Emulate(args) => emulate::run(&cx, args).await,

@@ -10,9 +10,9 @@ use crate::ui::{self, PlanView};
 use crate::wire;
 
 pub(super) async fn run(cx: &Context<'_>, args: PlanArgs) -> Result<Exit, Failure> {
-    let connected = wire::connect(cx, &args.target).await?;
+    let connected = Box::pin(wire::connect(cx, &args.target)).await?;
     let progress = cx.progress();
-    let preview = connected.engine.preview(Approval::None, &progress).await;
+    let preview = Box::pin(connected.engine.preview(Approval::None, &progress)).await;
     progress.finish();
     let preview = preview?;
     if let Some(path) = &args.out {

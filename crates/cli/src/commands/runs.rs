@@ -67,7 +67,7 @@ fn summary(run: &RunSummary) -> Value {
         "trigger": run.trigger,
         "status": run.status,
         "started_at": run.started_at,
-        "steps": run.report.as_ref().map(|r| json!(r.steps)).unwrap_or_else(|| json!({})),
+        "steps": run.report.as_ref().map_or_else(|| json!({}), |r| json!(r.steps)),
     })
 }
 

@@ -14,7 +14,7 @@ use crate::ui;
 use crate::wire;
 
 /// Longest wait for another run: beyond that, something hangs.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {
@@ -22,7 +22,7 @@ pub(crate) struct SyncArgs {
     target: Target,
     #[command(flatten)]
     approval: ApprovalArgs,
-    /// Read everything afresh
+    /// Read everything afresh, as this version always does
     #[arg(long)]
     full: bool,
     /// Wait for another run of this connection to end
@@ -52,7 +52,7 @@ impl ApprovalArgs {
 }
 
 pub(super) async fn run(cx: &Context<'_>, args: SyncArgs) -> Result<Exit, Failure> {
-    let connected = wire::connect(cx, &args.target).await?;
+    let connected = Box::pin(wire::connect(cx, &args.target)).await?;
     let mut options = RunOptions::new(Trigger::Manual);
     options.approval = args.approval.approval();
     options.wait = if args.wait { Wait::For(LONGEST_WAIT) } else { Wait::No };
@@ -75,7 +75,7 @@ pub(super) async fn run_to_end(
         stop.cancel();
     });
     let progress = cx.progress();
-    let report = connected.engine.run(options, &progress).await;
+    let report = Box::pin(connected.engine.run(options, &progress)).await;
     progress.finish();
     signals.abort();
     report

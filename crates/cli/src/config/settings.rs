@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,7 +65,7 @@ impl Settings {
 
     /// Address of the database, if one was given; holds a password where the operator wrote one into it.
     pub(crate) fn database_url(&self) -> Option<SecretString> {
-        self.database_url.as_ref().map(|url| url.0.clone())
+        self.database_url.as_ref().map(|url| url.0.clone()).filter(|url| !url.expose_secret().is_empty())
     }
 
     /// The same settings with everything in another folder.

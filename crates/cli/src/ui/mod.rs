@@ -146,9 +146,9 @@ impl Printer {
 fn write(stream: &Mutex<Box<dyn Write + Send>>, text: &str) {
     let mut stream = stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let written = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
-    if let Err(error) = written {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            tracing::warn!(%error, "output could not be written");
-        }
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        tracing::warn!(%error, "output could not be written");
     }
 }

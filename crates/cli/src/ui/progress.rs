@@ -119,7 +119,7 @@ impl Progress for ProgressBars {
         match event {
             Event::Phase(Phase::Reading) => self.begin(state, "reading both sides"),
             Event::Phase(Phase::Verifying) => self.begin(state, "reading back what was written"),
-            Event::Phase(Phase::Ended) => Self::end_bar(state),
+            Event::Phase(Phase::Ended) | Event::Planned { steps: 0, .. } => Self::end_bar(state),
             Event::Phase(Phase::Planned | Phase::Applying) => {}
             Event::DirectoryRead { users, groups } => {
                 self.begin(state, &format!("directory read: {users} users, {groups} groups"));
@@ -127,13 +127,12 @@ impl Progress for ProgressBars {
             Event::SiteRead { accounts, groups } => {
                 self.begin(state, &format!("site read: {accounts} accounts, {groups} groups"));
             }
-            Event::Planned { steps, held } if steps > 0 => {
+            Event::Planned { steps, held } => {
                 if held > 0 && self.shown == Shown::Lines {
                     Self::line(&format!("{held} steps are held"));
                 }
                 self.begin_steps(state, steps);
             }
-            Event::Planned { .. } => Self::end_bar(state),
             Event::Step { done, .. } => self.step(state, done),
             Event::Waiting { what } => match (self.shown, &state.bar) {
                 (Shown::Bars, Some(bar)) => bar.set_message(clean(&what)),

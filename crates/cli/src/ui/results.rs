@@ -1,5 +1,7 @@
 //! Results of commands as pages: the report of a run, histories, lists, failures.
 
+use std::fmt::Write as _;
+
 use entrain_domain::Failure;
 use entrain_domain::run::{JournalEntry, RunReport, RunStatus};
 
@@ -68,10 +70,10 @@ pub(crate) fn report(report: &RunReport) -> Page {
     let r = report.requests;
     let mut requests = format!("  requests: {} directory, {} site", r.directory, r.site);
     if r.organization > 0 {
-        requests.push_str(&format!(", {} organization", r.organization));
+        let _ = write!(requests, ", {} organization", r.organization);
     }
     if r.throttled > 0 {
-        requests.push_str(&format!("; {} throttled", r.throttled));
+        let _ = write!(requests, "; {} throttled", r.throttled);
     }
     page.toned(Tone::Faint, format!("{requests}; {}; run {}", duration(report.duration_ms), report.run_id));
     page

@@ -53,7 +53,8 @@ impl Site for SitePort {
         self.jira.standing().await.map_err(|e| e.failure())
     }
     fn protect(&self, protected: &Protected, standing: &SiteStanding, groups: &[SiteGroup]) {
-        let bound = |g: &&SiteGroup| self.bindings.iter().any(|b| b.site.eq_ignore_ascii_case(g.name.trim()));
+        let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
+        let bound = |g: &&SiteGroup| self.bindings.iter().any(|b| same(&b.site, &g.name));
         let released: BTreeSet<SiteGroupId> = groups.iter().filter(bound).map(|g| g.id.clone()).collect();
         self.jira.protect(protected, standing, groups, &released);
     }

@@ -72,30 +72,27 @@ pub(crate) fn person(cx: &Context<'_>) -> String {
 
 /// Finds the connection a command is about and builds everything it needs; no request is made.
 pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connected, Failure> {
-    let (document, kept) = match &target.connection_file {
-        Some(file) => {
-            // A document that is wrong, or lacks a secret, is refused before a database is made for it
-            let document = crate::commands::read_document(file)?;
-            let sealed = document.secrets().iter().any(|(_, s)| matches!(s, document::Secret::Sealed));
-            let kept = if sealed {
-                let store = open_store(&cx.settings).await?;
-                stored(&store, document.name()).await?.document.secrets
-            } else {
-                document.resolve(cx.environment(), &Secrets::new())?;
-                Secrets::new()
-            };
-            (document, kept)
-        }
-        None => {
+    let (document, kept) = if let Some(file) = &target.connection_file {
+        // A document that is wrong, or lacks a secret, is refused before a database is made for it
+        let document = crate::commands::read_document(file)?;
+        let sealed = document.secrets().iter().any(|(_, s)| matches!(s, document::Secret::Sealed));
+        let kept = if sealed {
             let store = open_store(&cx.settings).await?;
-            let name = match &target.name {
-                Some(name) => name.clone(),
-                None => only_connection(&store).await?,
-            };
-            let stored = stored(&store, &name).await?.document;
-            let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
-            return build(cx, store, &document, &stored.secrets);
-        }
+            stored(&store, document.name()).await?.document.secrets
+        } else {
+            document.resolve(cx.environment(), &Secrets::new())?;
+            Secrets::new()
+        };
+        (document, kept)
+    } else {
+        let store = open_store(&cx.settings).await?;
+        let name = match &target.name {
+            Some(name) => name.clone(),
+            None => only_connection(&store).await?,
+        };
+        let stored = stored(&store, &name).await?.document;
+        let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
+        return build(cx, store, &document, &stored.secrets);
     };
     let store = open_store(&cx.settings).await?;
     build(cx, store, &document, &kept)
@@ -191,10 +188,10 @@ fn entra_options(document: &Document, secrets: &Secrets) -> Result<EntraOptions,
     let mut options = EntraOptions::in_cloud(cloud, &directory.tenant_id, client_id, credential);
     let meaning = document.meaning();
     if let Some(url) = &meaning.authority_url {
-        options.authority_url = url.as_str().to_owned();
+        url.as_str().clone_into(&mut options.authority_url);
     }
     if let Some(url) = &meaning.graph_url {
-        options.graph_url = url.as_str().to_owned();
+        url.as_str().clone_into(&mut options.graph_url);
     }
     if let Some(scope) = &directory.scope {
         options.scope.clone_from(scope);

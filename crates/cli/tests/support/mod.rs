@@ -1,6 +1,7 @@
 //! The real binary against the emulator in this process.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "test code")]
 #![allow(unreachable_pub, reason = "a module of each test file")]
 #![allow(clippy::allow_attributes, reason = "expect would be unfulfilled where a file uses everything")]
 

@@ -53,10 +53,10 @@ fn without_null(schema: &mut Value) {
                     }
                 }
             }
-            if let Some(Value::Array(types)) = map.get("type") {
-                if let Some(first) = types.iter().find(|t| *t != "null").cloned() {
-                    map.insert("type".into(), first);
-                }
+            if let Some(Value::Array(types)) = map.get("type")
+                && let Some(first) = types.iter().find(|t| *t != "null").cloned()
+            {
+                map.insert("type".into(), first);
             }
             map.retain(|_, value| !value.is_null());
             map.values_mut().for_each(without_null);

@@ -12,7 +12,7 @@ pub(crate) struct Lines {
 
 /// The line of a byte, counted from 1.
 pub(super) fn line_at(text: &str, byte: usize) -> usize {
-    1 + text.as_bytes()[..byte.min(text.len())].iter().filter(|b| **b == b'\n').count()
+    text.as_bytes()[..byte.min(text.len())].split(|b| *b == b'\n').count()
 }
 
 impl Lines {

@@ -159,14 +159,14 @@ impl Reader<'_> {
                 "write the Directory (tenant) ID that the app registration's overview shows",
             );
         }
-        if let Some(id) = &d.client_id {
-            if !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-                self.found(
-                    "directory.client_id",
-                    "is not an application id",
-                    "write the Application (client) ID that the app registration's overview shows",
-                );
-            }
+        if let Some(id) = &d.client_id
+            && !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        {
+            self.found(
+                "directory.client_id",
+                "is not an application id",
+                "write the Application (client) ID that the app registration's overview shows",
+            );
         }
         let file = |path: &Option<String>| path.as_ref().map(PathBuf::from);
         let mut given = Vec::new();
@@ -235,20 +235,20 @@ impl Reader<'_> {
     }
 
     fn schedule(&mut self, s: &ScheduleSection) {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         self.span("schedule.every", s.every.as_deref(), minute);
         self.span("schedule.full_every", s.full_every.as_deref(), minute);
         if s.every.is_some() && s.cron.is_some() {
             self.found("schedule.cron", "is given beside every", "keep one of the two");
         }
-        if let Some(cron) = &s.cron {
-            if cron.split_whitespace().count() != 5 || cron.parse::<croner::Cron>().is_err() {
-                self.found(
-                    "schedule.cron",
-                    "is not a cron expression of five fields",
-                    "write minute, hour, day of month, month, day of week, such as \"*/15 6-20 * * 1-5\"",
-                );
-            }
+        if let Some(cron) = &s.cron
+            && (cron.split_whitespace().count() != 5 || cron.parse::<croner::Cron>().is_err())
+        {
+            self.found(
+                "schedule.cron",
+                "is not a cron expression of five fields",
+                "write minute, hour, day of month, month, day of week, such as \"*/15 6-20 * * 1-5\"",
+            );
         }
         match (&s.time_zone, &s.cron) {
             (Some(_), None) => {
@@ -357,7 +357,7 @@ impl Reader<'_> {
                 }
                 Ok(directory) => bindings.push(Binding { directory, site: site.trim().to_owned() }),
                 Err(e) => {
-                    self.found(&key, format!("cannot be used: {e}"), "write a directory group's id or name")
+                    self.found(&key, format!("cannot be used: {e}"), "write a directory group's id or name");
                 }
             }
         }
