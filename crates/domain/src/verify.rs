@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use crate::memory::Memory;
 use crate::model::{
-    AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, GroupStanding, SiteGroup,
-    SiteGroupId, SiteMembers,
+    AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, GroupStanding,
+    SiteGroup, SiteGroupId,
 };
-use crate::plan::{Action, Guard, Plan, PlanInput, Step};
+use crate::plan::{Action, Guard, Plan, PlanInput, Step, StepKind};
 use crate::policy::GroupMode;
 
 /// A breach of an invariant.
@@ -31,7 +31,14 @@ pub fn verify(input: &PlanInput<'_>, plan: &Plan) -> Vec<Finding> {
             _ => None,
         })
         .collect();
-    let mut check = Check { input, adopted, reachable: HashMap::new(), findings: Vec::new() };
+    let mut check = Check {
+        input,
+        adopted,
+        named: HashMap::new(),
+        below: HashMap::new(),
+        claims: HashMap::new(),
+        findings: Vec::new(),
+    };
     check.shape(plan);
     for step in &plan.steps {
         check.step(step);
@@ -44,12 +51,27 @@ struct Check<'a> {
     input: &'a PlanInput<'a>,
     /// Groups that the plan itself adopts.
     adopted: HashSet<SiteGroupId>,
+    /// Whether the scope names a group.
+    named: HashMap<DirectoryGroupId, bool>,
     /// Everybody below a group, or nothing when something below was not read.
-    reachable: HashMap<DirectoryGroupId, Option<Rc<HashSet<DirectoryUserId>>>>,
+    below: HashMap<DirectoryGroupId, Option<Below<'a>>>,
+    /// Which accounts those below a group may call their own.
+    claims: HashMap<DirectoryGroupId, Rc<Claims<'a>>>,
     findings: Vec<Finding>,
 }
 
-impl Check<'_> {
+type Below<'a> = Rc<HashSet<&'a DirectoryUserId>>;
+
+/// The accounts of people who are entitled to a group.
+struct Claims<'a> {
+    users: HashSet<&'a DirectoryUserId>,
+    /// Accounts linked to them.
+    linked: HashSet<&'a AccountId>,
+    /// Addresses of those who are not linked.
+    addresses: HashSet<String>,
+}
+
+impl<'a> Check<'a> {
     fn find(&mut self, step: Option<&Step>, what: impl Into<String>) {
         self.findings.push(Finding { step: step.map(|s| s.id().to_string()), what: what.into() });
     }
@@ -58,7 +80,7 @@ impl Check<'_> {
     fn shape(&mut self, plan: &Plan) {
         let mut names = HashSet::new();
         for (at, step) in plan.steps.iter().enumerate() {
-            if !names.insert(step.id()) {
+            if !names.insert(name_of(step)) {
                 self.find(Some(step), "the step is in the plan twice");
             }
             for before in &step.after {
@@ -110,7 +132,7 @@ impl Check<'_> {
                 }
             }
             Action::CreateGroup { group } => {
-                let exists = self.input.site.groups().iter().any(|g| g.name == group.name);
+                let exists = self.input.site.groups_by_name(&group.name).any(|g| g.name == group.name);
                 if exists {
                     self.find(Some(step), "creates a group of a name that the site has");
                 }
@@ -153,7 +175,7 @@ impl Check<'_> {
         says_owned: bool,
     ) {
         let (memory, site, rules) = (self.input.memory, self.input.site, self.input.rules);
-        let in_ledger = memory.memberships(site_group).any(|(a, _)| a == account);
+        let in_ledger = memory.membership(site_group, account).is_some();
         if in_ledger != says_owned {
             self.find(Some(step), "the step and the ledger disagree about who owns the membership");
         }
@@ -172,9 +194,8 @@ impl Check<'_> {
         if rules.protected.accounts.contains(account) {
             self.find(Some(step), "takes a protected account out of a group");
         }
-        match site.members(site_group) {
-            Some(SiteMembers::Complete(members)) if members.iter().any(|m| m == account) => {}
-            _ => self.find(Some(step), "takes out somebody who was not read as a member"),
+        if site.members(site_group).and_then(|members| members.contains(account)) != Some(true) {
+            self.find(Some(step), "takes out somebody who was not read as a member");
         }
         if memory.group(group).is_none_or(|link| link.group != *site_group)
             && !self.adopted.contains(site_group)
@@ -188,31 +209,43 @@ impl Check<'_> {
         {
             self.find(Some(step), "takes away although the directory was not read completely");
         }
-        let owner = memory.user_of(account).cloned();
-        match self.below(group) {
+        match self.claims(group) {
             None => self.find(Some(step), "takes away in a group whose members are not completely known"),
-            Some(members) => {
-                let entitled: Vec<DirectoryUserId> = members
-                    .iter()
-                    .filter(|id| directory.gone(id).is_none())
-                    .filter(|id| directory.user(id).is_none_or(|u| u.account != AccountState::Disabled))
-                    .cloned()
-                    .collect();
-                let claims = |id: &DirectoryUserId| {
-                    owner.as_ref() == Some(id)
-                        || memory.user(id).is_some_and(|link| link.account == *account)
-                        || directory.user(id).and_then(crate::model::DirectoryUser::address).is_some_and(
-                            |address| {
-                                memory.user(id).is_none()
-                                    && site.account(account).and_then(|a| a.email.as_ref()) == Some(&address)
-                            },
-                        )
-                };
-                if entitled.iter().any(claims) {
+            Some(claims) => {
+                let shown = site.account(account).and_then(|a| a.email.as_ref());
+                if memory.user_of(account).is_some_and(|owner| claims.users.contains(owner))
+                    || claims.linked.contains(account)
+                    || shown.is_some_and(|email| claims.addresses.contains(&email.key()))
+                {
                     self.find(Some(step), "takes out somebody whom the directory has in the group");
                 }
             }
         }
+    }
+
+    /// Gathered once per group: removals may be as many as members.
+    fn claims(&mut self, group: &DirectoryGroupId) -> Option<Rc<Claims<'a>>> {
+        if let Some(known) = self.claims.get(group) {
+            return Some(known.clone());
+        }
+        let PlanInput { directory, memory, .. } = *self.input;
+        let users: HashSet<&DirectoryUserId> = self
+            .below(group)?
+            .iter()
+            .copied()
+            .filter(|id| directory.gone(id).is_none())
+            .filter(|id| directory.user(id).is_none_or(|u| u.account != AccountState::Disabled))
+            .collect();
+        let linked = users.iter().filter_map(|id| memory.user(id)).map(|link| &link.account).collect();
+        let addresses = users
+            .iter()
+            .filter(|id| memory.user(id).is_none())
+            .filter_map(|id| directory.user(id)?.address())
+            .map(|address| address.key())
+            .collect();
+        let claims = Rc::new(Claims { users, linked, addresses });
+        self.claims.insert(group.clone(), claims.clone());
+        Some(claims)
     }
 
     fn name_of(&self, group: &DirectoryGroupId) -> Option<String> {
@@ -220,10 +253,13 @@ impl Check<'_> {
     }
 
     fn in_scope(&mut self, step: &Step, group: &DirectoryGroupId) {
-        let named =
-            self.input.directory.group(group).is_some_and(|g| {
-                self.input.rules.scope.groups.iter().any(|s| s.selects(group, &g.display_name))
-            });
+        let PlanInput { directory, rules, .. } = *self.input;
+        let named = self.named.get(group).copied().unwrap_or_else(|| {
+            directory
+                .group(group)
+                .is_some_and(|g| rules.scope.groups.iter().any(|s| s.selects(group, &g.display_name)))
+        });
+        self.named.entry(group.clone()).or_insert(named);
         if !named {
             self.find(Some(step), "concerns a directory group that the scope does not name");
         }
@@ -269,14 +305,24 @@ impl Check<'_> {
         }
     }
 
-    fn below(&mut self, group: &DirectoryGroupId) -> Option<Rc<HashSet<DirectoryUserId>>> {
-        if let Some(known) = self.reachable.get(group) {
+    fn below(&mut self, group: &DirectoryGroupId) -> Option<Below<'a>> {
+        if let Some(known) = self.below.get(group) {
             return known.clone();
         }
         let reached = everybody_below(self.input.directory, group).map(Rc::new);
-        self.reachable.insert(group.clone(), reached.clone());
+        self.below.insert(group.clone(), reached.clone());
         reached
     }
+}
+
+/// What a step is called, without its text: texts of all steps would be as large as the plan.
+fn name_of(step: &Step) -> (StepKind, Option<&str>, Option<&str>) {
+    let group = step.action.group().map(|group| group.directory_id.as_str());
+    let person = step.action.person().and_then(|person| match (&person.directory_id, &person.site_id) {
+        (Some(user), _) => Some(user.as_str()),
+        (None, account) => account.as_ref().map(AccountId::as_str),
+    });
+    (step.action.kind(), group, person)
 }
 
 fn ledger_size(memory: &Memory) -> usize {
@@ -284,10 +330,10 @@ fn ledger_size(memory: &Memory) -> usize {
 }
 
 /// Flattens by growing a set of group ids until it stays the same; unlike the planner's walk, without indexes.
-fn everybody_below(
-    directory: &DirectorySnapshot,
+fn everybody_below<'a>(
+    directory: &'a DirectorySnapshot,
     root: &DirectoryGroupId,
-) -> Option<HashSet<DirectoryUserId>> {
+) -> Option<HashSet<&'a DirectoryUserId>> {
     directory.group(root)?;
     let mut groups: BTreeSet<DirectoryGroupId> = BTreeSet::from([root.clone()]);
     let mut open = vec![root.clone()];
@@ -301,7 +347,7 @@ fn everybody_below(
             return None;
         };
         let (direct, nested) = group.direct()?;
-        users.extend(direct.iter().map(|ix| directory.user_id_at(*ix).clone()));
+        users.extend(direct.iter().map(|ix| directory.user_id_at(*ix)));
         for ix in nested {
             let id = directory.group_at(*ix).id.clone();
             if groups.insert(id.clone()) {

@@ -119,6 +119,7 @@ CREATE TABLE journal (
 );
 CREATE UNIQUE INDEX journal_in_order ON journal (run, seq);
 CREATE INDEX journal_by_kind ON journal (kind, outcome, at);
+CREATE INDEX journal_by_outcome ON journal (outcome, run);
 
 -- Append-only; each hash covers the one before it.
 CREATE TABLE audit (

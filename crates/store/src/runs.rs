@@ -76,6 +76,9 @@ const STEP: &str = "SELECT run, step, kind, outcome, attempts, answer, at, inten
     WHERE run = $1 AND step = $2";
 const STEPS: &str = "SELECT run, step, kind, outcome, attempts, answer, at, intent, sum FROM journal \
     WHERE run = $1 ORDER BY seq";
+const OPEN: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
+    FROM journal j JOIN runs r ON r.id = j.run \
+    WHERE j.outcome = 'intent' AND r.connection = $1 ORDER BY r.started_at, j.run, j.seq";
 const SETTLE: &str = "UPDATE journal SET outcome = $1, attempts = $2, answer = $3, at = $4, sum = $5 \
     WHERE run = $6 AND step = $7";
 const CONVERGED: &str = "SELECT count(*) FROM runs WHERE connection = $1 AND status = 'converged'";
@@ -363,6 +366,20 @@ impl Store {
             sqlx::query_as(STEPS).bind(run.as_str()).fetch_all(db).await)
         .map_err(Error::database("reading the journal"))?;
         rows.into_iter().map(StepRow::entry).collect()
+    }
+
+    /// Every entry of the connection that still says `Intent`, of whichever run, oldest first: calls that may have
+    /// happened.
+    pub async fn open_intents(&self, connection: &str) -> Result<Vec<(RunId, JournalEntry)>> {
+        let rows: Vec<StepRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(OPEN).bind(connection).fetch_all(db).await)
+        .map_err(Error::database("reading the journal"))?;
+        rows.into_iter()
+            .map(|row| {
+                let run = RunId::parse(&row.run).map_err(|_| Error::row("journal", &row.run))?;
+                Ok((run, row.entry()?))
+            })
+            .collect()
     }
 
     /// What guards look at.

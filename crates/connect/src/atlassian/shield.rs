@@ -21,6 +21,13 @@ pub(super) struct Shield {
     addresses: RwLock<HashMap<AccountId, EmailAddress>>,
 }
 
+/// Which way a membership is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Membership {
+    Add,
+    Remove,
+}
+
 #[derive(Debug)]
 struct Rules {
     protected: Protected,
@@ -32,8 +39,8 @@ struct Rules {
 impl Jira {
     /// From now on every write is checked against this before a request is made: the technical account, protected
     /// accounts (by id and by the address that the site showed), protected groups (by id and by name), and groups
-    /// that grant administration, hold apps, or receive new people. A group in `released` (bound on purpose in the
-    /// rules) may receive new people all the same; nothing releases the others. Without *Administer Jira* and
+    /// that grant administration, hold apps, or receive new people. `released` holds the groups that the rules bind on
+    /// purpose: it opens groups that grant administration or receive new people; nothing opens the others. Without *Administer Jira* and
     /// *Browse users and groups* the privileged groups cannot be told, and every group is left alone.
     pub fn protect(
         &self,
@@ -74,10 +81,20 @@ impl Shield {
         }
     }
 
-    /// Refuses a write to the members of a group, or of an account.
-    pub(super) fn membership(&self, group: &SiteGroup, account: &AccountId) -> Result<(), Error> {
+    /// Refuses a write to the members of a group, or of an account. The technical account may be added like
+    /// everybody else; nothing is ever taken from it.
+    pub(super) fn membership(
+        &self,
+        group: &SiteGroup,
+        account: &AccountId,
+        write: Membership,
+    ) -> Result<(), Error> {
         self.with(|rules| {
             rules.group(group)?;
+            if write == Membership::Remove && *account == rules.standing.own_account {
+                let why = "This is the technical account that Entrain works with";
+                return Err(refusal(why, account.as_str()));
+            }
             let addresses = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
             rules.account(account, addresses.get(account))
         })
@@ -143,14 +160,19 @@ impl Rules {
         for named in std::iter::once(group).chain(self.groups.get(&group.id)) {
             self.group_name(&named.name)?;
             let why = match self.standing.group_standing(named) {
+                GroupStanding::Administrative | GroupStanding::DefaultAccess
+                    if self.released.contains(&group.id) =>
+                {
+                    continue;
+                }
                 GroupStanding::Administrative => "The group grants administration of the site or of Jira",
                 GroupStanding::Apps => "The group holds the accounts of apps",
                 GroupStanding::External => "The group is owned by an identity provider",
                 GroupStanding::Listed => "The group is on the list of protected groups",
-                GroupStanding::DefaultAccess if !self.released.contains(&group.id) => {
+                GroupStanding::DefaultAccess => {
                     "New people land in this group by themselves, and it is not bound on purpose"
                 }
-                GroupStanding::DefaultAccess | GroupStanding::Ordinary => continue,
+                GroupStanding::Ordinary => continue,
             };
             return Err(refusal(why, &group.name));
         }
@@ -165,9 +187,6 @@ impl Rules {
     }
 
     fn account(&self, account: &AccountId, email: Option<&EmailAddress>) -> Result<(), Error> {
-        if *account == self.standing.own_account {
-            return Err(refusal("This is the technical account that Entrain works with", account.as_str()));
-        }
         if self.protected.accounts.contains(account) {
             return Err(refusal("The account is on the list of protected accounts", account.as_str()));
         }

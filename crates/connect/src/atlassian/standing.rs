@@ -61,7 +61,11 @@ impl Jira {
         if roles.is_none() {
             administer = Some(false);
         }
-        let site_admin = site_admins.as_ref().map(|list| list.iter().any(|group| own_groups.holds(group)));
+        // Every site has such a group; a list without any is no answer.
+        let site_admin = site_admins
+            .as_ref()
+            .filter(|list| !list.is_empty())
+            .map(|list| list.iter().any(|group| own_groups.holds(group)));
         let administrative_groups =
             site_admins.iter().chain(&admins).flatten().map(|g| g.id.clone()).collect();
         let products = self.products(roles.unwrap_or_default()).await?;

@@ -5,6 +5,7 @@ use entrain_domain::{Failure, FailureClass, FailureCode};
 use serde_json::json;
 
 use super::answers::{self, about, said, words};
+use super::shield::Membership;
 use super::wire::{GroupName, User};
 use super::{Added, Jira, Removed};
 use crate::Error;
@@ -130,7 +131,7 @@ impl Jira {
     /// `SiteSeatsExhausted` with the product, which need not be one of Jira's; `SiteObjectUnknown`,
     /// `SiteRightMissing`, `SiteProtected`, `SiteRefused`; `WriteUnclear` when Jira failed in the middle of it.
     pub async fn add_member(&self, group: &SiteGroup, account: &AccountId) -> Result<Added, Error> {
-        self.shield.membership(group, account)?;
+        self.shield.membership(group, account, Membership::Add)?;
         let target = Target::new(GROUP_USER).query("groupId", group.id.as_str());
         let body = json!({"accountId": account.as_str()});
         let call = Call::post(GROUP_USER, target, body, Repeat::Safe).about(pair(group, account));
@@ -157,7 +158,7 @@ impl Jira {
     /// `SiteObjectUnknown`, `SiteRightMissing`, `SiteProtected`, `SiteRefused`; `WriteUnclear` when Jira failed in the
     /// middle of it.
     pub async fn remove_member(&self, group: &SiteGroup, account: &AccountId) -> Result<Removed, Error> {
-        self.shield.membership(group, account)?;
+        self.shield.membership(group, account, Membership::Remove)?;
         let target =
             Target::new(GROUP_USER).query("groupId", group.id.as_str()).query("accountId", account.as_str());
         let answer = self.ask(Call::delete(GROUP_USER, target).about(pair(group, account))).await?;

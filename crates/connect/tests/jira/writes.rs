@@ -249,10 +249,9 @@ async fn d_06_what_is_protected_is_refused_before_a_request() {
         group_names: ["board".to_owned()].into(),
     };
     let known = [group("g-renamed", "jira-administrators"), group("g-1", "Team")];
-    let released = [SiteGroupId::parse("g-bound").unwrap(), SiteGroupId::parse("g-admins").unwrap()].into();
+    let released = [SiteGroupId::parse("g-bound").unwrap(), SiteGroupId::parse("g-3").unwrap()].into();
     site.jira.protect(&protected, &standing, &known, &released);
     for (group, account) in [
-        (team.clone(), account(OWN)),
         (team.clone(), account("712020:listed")),
         (team.clone(), account("712020:000001")),
         (group("g-admins", "whatever"), person.clone()),
@@ -269,12 +268,18 @@ async fn d_06_what_is_protected_is_refused_before_a_request() {
         assert_fails(site.jira.remove_member(&group, &account).await, code, class);
     }
     let (code, class) = (FailureCode::SiteProtected, FailureClass::Object);
+    assert_fails(site.jira.remove_member(&team, &account(OWN)).await, code, class);
     assert_fails(site.jira.invite(&email("P1@EXAMPLE.com"), &[]).await, code, class);
     assert_fails(site.jira.create_group("Administrators").await, code, class);
     assert_fails(site.jira.create_group("Board").await, code, class);
     assert_eq!(site.lines().len(), reads);
     assert_eq!(site.jira.add_member(&group("g-bound", "jira-users"), &person).await.unwrap(), Added::Now);
     assert_eq!(site.jira.add_member(&team, &person).await.unwrap(), Added::Now);
+    assert_eq!(
+        site.jira.add_member(&team, &account(OWN)).await.unwrap(),
+        Added::Now,
+        "joining takes nothing away"
+    );
 }
 
 #[tokio::test]

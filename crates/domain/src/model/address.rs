@@ -21,18 +21,18 @@ impl EmailAddress {
     /// The check is deliberately small (one `@` with something on both sides, no blanks or control characters, at
     /// most 254 bytes): the clouds decide what they accept, this only keeps nonsense out of requests.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
-        let text = text.trim();
-        let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
-        let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"');
-        if local.is_empty()
-            || domain.is_empty()
-            || text.len() > 254
-            || text.chars().any(bad)
-            || local.contains('@')
-        {
-            return Err(InvalidEmail);
-        }
-        Ok(Self(Arc::from(text)))
+        checked(text).map(|text| Self(Arc::from(text)))
+    }
+
+    /// The same for a text that is kept anyway: a hundred thousand addresses need not be in memory twice.
+    pub(crate) fn parse_shared(text: &Arc<str>) -> Result<Self, InvalidEmail> {
+        let address = checked(text)?;
+        Ok(Self(if address.len() == text.len() { text.clone() } else { Arc::from(address) }))
+    }
+
+    /// The address as it was written, without a copy.
+    pub(crate) fn into_text(self) -> Arc<str> {
+        self.0
     }
 
     /// The address as it was written.
@@ -44,6 +44,21 @@ impl EmailAddress {
     pub fn key(&self) -> String {
         self.0.to_ascii_lowercase()
     }
+}
+
+fn checked(text: &str) -> Result<&str, InvalidEmail> {
+    let text = text.trim();
+    let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
+    let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"');
+    if local.is_empty()
+        || domain.is_empty()
+        || text.len() > 254
+        || text.chars().any(bad)
+        || local.contains('@')
+    {
+        return Err(InvalidEmail);
+    }
+    Ok(text)
 }
 
 impl PartialEq for EmailAddress {

@@ -49,7 +49,12 @@ pub enum Evidence {
 /// Proof that a person is, by a complete read, not entitled to a group. Cannot be built outside this module, cannot
 /// be read from a file: it lives only as long as the snapshot's run.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct AbsenceProof {
+#[serde(transparent)]
+pub struct AbsenceProof(Box<Absence>);
+
+/// Behind a pointer: all steps of a plan are as large as the largest, and most are no removals.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+struct Absence {
     group: DirectoryGroupId,
     user: Option<DirectoryUserId>,
     evidence: Evidence,
@@ -58,15 +63,15 @@ pub struct AbsenceProof {
 impl AbsenceProof {
     /// The directory group that was read completely.
     pub fn group(&self) -> &DirectoryGroupId {
-        &self.group
+        &self.0.group
     }
     /// The directory user who is not entitled; `None` when the account is linked to nobody.
     pub fn user(&self) -> Option<&DirectoryUserId> {
-        self.user.as_ref()
+        self.0.user.as_ref()
     }
     /// How the absence shows.
     pub fn evidence(&self) -> Evidence {
-        self.evidence
+        self.0.evidence
     }
 }
 
@@ -176,7 +181,9 @@ impl CompleteClosure {
     /// The proof that this user is not entitled to the group, if there is one: not reached, or reached but disabled or
     /// deleted. An enabled member gives none, nor does one whose state is unknown or who was never listed.
     pub fn absence(&self, snapshot: &DirectorySnapshot, user: &DirectoryUserId) -> Option<AbsenceProof> {
-        let proof = |evidence| AbsenceProof { group: self.group.clone(), user: Some(user.clone()), evidence };
+        let proof = |evidence| {
+            AbsenceProof(Box::new(Absence { group: self.group.clone(), user: Some(user.clone()), evidence }))
+        };
         match snapshot.user_ix(user).filter(|ix| self.contains(*ix)) {
             None => Some(proof(Evidence::NotAMember)),
             Some(ix) => match &snapshot.users[ix.0 as usize] {
@@ -192,7 +199,11 @@ impl CompleteClosure {
     /// The proof for an account that no directory user is linked to. The caller vouches that everybody in the closure
     /// is matched, so that none of them can be the account's owner.
     pub fn absence_of_nobody(&self) -> AbsenceProof {
-        AbsenceProof { group: self.group.clone(), user: None, evidence: Evidence::NobodyLinked }
+        AbsenceProof(Box::new(Absence {
+            group: self.group.clone(),
+            user: None,
+            evidence: Evidence::NobodyLinked,
+        }))
     }
 }
 

@@ -54,7 +54,7 @@ impl DirectoryUser {
     /// The address under which the person is looked for and invited: `mail`; without it the UPN of a member, the first
     /// of a guest's `otherMails` (microsoft-graph.md 3.3).
     pub fn address(&self) -> Option<EmailAddress> {
-        let parse = |text: &Option<Arc<str>>| text.as_deref().and_then(|t| EmailAddress::parse(t).ok());
+        let parse = |text: &Option<Arc<str>>| text.as_ref().and_then(|t| EmailAddress::parse_shared(t).ok());
         parse(&self.mail).or_else(|| match self.kind {
             UserKind::Member => parse(&self.user_principal_name),
             UserKind::Guest => parse(&self.other_mail),
@@ -63,16 +63,17 @@ impl DirectoryUser {
 
     /// The name a person reads: display name, else address, else id.
     pub fn label(&self) -> &str {
-        let filled = |text: &'_ Option<Arc<str>>| text.as_ref().is_some_and(|t| !t.trim().is_empty());
-        if filled(&self.display_name) {
-            self.display_name.as_deref().unwrap_or_default()
-        } else if filled(&self.mail) {
-            self.mail.as_deref().unwrap_or_default()
-        } else if filled(&self.user_principal_name) {
-            self.user_principal_name.as_deref().unwrap_or_default()
-        } else {
-            self.id.as_str()
-        }
+        self.named().map_or_else(|| self.id.as_str(), |text| &**text)
+    }
+
+    /// The same, without a copy where there is none to make.
+    pub(crate) fn shared_label(&self) -> Arc<str> {
+        self.named().map_or_else(|| Arc::from(self.id.as_str()), Arc::clone)
+    }
+
+    fn named(&self) -> Option<&Arc<str>> {
+        let texts = [&self.display_name, &self.mail, &self.user_principal_name];
+        texts.into_iter().flatten().find(|text| !text.trim().is_empty())
     }
 }
 

@@ -130,14 +130,27 @@ pub struct SiteStanding {
 pub type Finding = Option<bool>;
 
 impl SiteStanding {
+    /// The same standing without a list of administrative groups that names every group of the site. The filter
+    /// `accessType` of `group/bulk` is marked experimental; where it is ignored, the answer lists all groups and says
+    /// nothing. Groups are then told by their customary names alone.
+    #[must_use]
+    pub fn distrusting_unfiltered_lists(mut self, groups: &[SiteGroup]) -> Self {
+        let everything = groups.iter().all(|g| self.administrative_groups.contains(&g.id));
+        if everything && groups.iter().any(|g| !is_administrative_name(&g.name)) {
+            self.administrative_groups.clear();
+            self.site_admin = None;
+        }
+        self
+    }
+
     /// Whether, and why, a group is to be left alone: found by role first, by customary name second
     /// (atlassian-cloud.md 4.2, groups never to touch).
     pub fn group_standing(&self, group: &SiteGroup) -> GroupStanding {
         let name = group.name.trim().to_lowercase();
-        if self.administrative_groups.contains(&group.id) || is_administrative_name(&name) {
-            GroupStanding::Administrative
-        } else if name.starts_with("atlassian-addons") {
+        if name.starts_with("atlassian-addons") {
             GroupStanding::Apps
+        } else if self.administrative_groups.contains(&group.id) || is_administrative_name(&name) {
+            GroupStanding::Administrative
         } else if self.products.iter().any(|p| p.default_groups.contains(&group.id)) {
             GroupStanding::DefaultAccess
         } else {
@@ -305,4 +318,32 @@ impl SiteMembers {
 /// Group names are compared without regard to case and to blanks around them (atlassian-cloud.md 4.2, names).
 pub(crate) fn name_key(name: &str) -> String {
     name.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(administrative: &[&str]) -> SiteStanding {
+        SiteStanding {
+            own_account: AccountId::parse("me").unwrap(),
+            products: Vec::new(),
+            administrative_groups: administrative.iter().map(|id| SiteGroupId::parse(id).unwrap()).collect(),
+            site_admin: Some(true),
+            administer: Some(true),
+            browse_users: Some(true),
+        }
+    }
+
+    #[test]
+    fn a_list_of_administrators_groups_that_names_every_group_says_nothing() {
+        let group = |id: &str| SiteGroup { id: SiteGroupId::parse(id).unwrap(), name: Arc::from(id) };
+        let all = [group("site-admins"), group("staff")];
+        let seen = standing(&["site-admins", "staff"]).distrusting_unfiltered_lists(&all);
+        assert_eq!(seen.group_standing(&all[0]), GroupStanding::Administrative, "by its name");
+        assert_eq!(seen.group_standing(&all[1]), GroupStanding::Ordinary);
+        assert_eq!(seen.site_admin, None);
+        let seen = standing(&["staff"]).distrusting_unfiltered_lists(&all);
+        assert_eq!(seen.group_standing(&all[1]), GroupStanding::Administrative, "a real list is believed");
+    }
 }

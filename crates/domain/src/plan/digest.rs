@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 use super::step::{Action, Step};
 use crate::policy::Rules;
 
-/// SHA-256 over the steps in canonical order and over the rules, as lower-case hex.
+/// SHA-256 over the rules and over the hashes of all steps in ascending order, as lower-case hex. Hashes, because the
+/// texts of all steps of a first plan take more memory than the plan.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
@@ -15,7 +16,7 @@ pub struct Digest(String);
 impl Digest {
     /// The digest of these steps under these rules.
     pub fn of(steps: &[Step], rules: &Rules) -> Self {
-        let mut lines: Vec<String> = steps
+        let mut lines: Vec<[u8; 32]> = steps
             .iter()
             .map(|step| {
                 let target = match &step.action {
@@ -29,7 +30,7 @@ impl Digest {
                         format!("{site_group} {account} {:?}", proof.evidence())
                     }
                 };
-                format!("{}\t{target}", step.id())
+                Sha256::digest(format!("{}\t{target}", step.id())).into()
             })
             .collect();
         lines.sort_unstable();
@@ -37,7 +38,6 @@ impl Digest {
         hash.update(format!("{rules:?}\n"));
         for line in &lines {
             hash.update(line);
-            hash.update("\n");
         }
         Self(hex::encode(hash.finalize()))
     }

@@ -274,22 +274,23 @@ fn emptied_groups(
     input: &PlanInput<'_>,
     targets: &[(Target, CompleteClosure)],
 ) -> Vec<(SiteGroupId, String, usize)> {
+    let mut lost: HashMap<&SiteGroupId, usize> = HashMap::new();
+    for step in steps {
+        if let Action::RemoveMember { site_group, .. } = &step.action {
+            *lost.entry(site_group).or_default() += 1;
+        }
+    }
     targets
         .iter()
         .filter_map(|(target, closure)| {
             let group = target.group.site_id.clone()?;
+            let lost = lost.get(&group).copied()?;
             let known = input.memory.memberships(&group).count();
             let anybody = closure
                 .members()
                 .filter_map(|ix| input.directory.user_at(ix))
                 .any(|user| user.account != crate::model::AccountState::Disabled);
-            let lost = steps
-                .iter()
-                .filter(
-                    |s| matches!(&s.action, Action::RemoveMember { site_group, .. } if *site_group == group),
-                )
-                .count();
-            (known >= 5 && !anybody && lost > 0).then(|| (group, target.group.name.to_string(), lost))
+            (known >= 5 && !anybody).then(|| (group, target.group.name.to_string(), lost))
         })
         .collect()
 }

@@ -38,6 +38,16 @@ pub(super) enum Match {
     Parked,
 }
 
+impl Match {
+    /// The account, when there is one.
+    pub(super) fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::Account(account) => Some(account),
+            Self::Invite(_) | Self::Parked => None,
+        }
+    }
+}
+
 /// Everybody in scope, matched.
 #[derive(Debug, Default)]
 pub(super) struct Matches {
@@ -217,7 +227,7 @@ fn remember(
     linked: Option<&UserLink>,
     records: &mut Vec<MemoryChange>,
 ) {
-    let address: Option<Arc<str>> = user.address().map(|a| Arc::from(a.as_str()));
+    let address: Option<Arc<str>> = user.address().map(EmailAddress::into_text);
     let link = match linked {
         Some(link) if link.account == *account => {
             if link.address == address {

@@ -75,7 +75,7 @@ pub(super) fn people_in_scope<'a>(directory: &'a DirectorySnapshot, rules: &Rule
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let PlanInput { directory, site, rules, memory, lookups, .. } = *input;
     let resolved = targets::resolve(directory, site, rules, memory);
-    let matches = matching::match_people(directory, site, rules, memory, lookups);
+    let mut matches = matching::match_people(directory, site, rules, memory, lookups);
     let mut draft = Draft {
         input,
         persons: HashMap::new(),
@@ -84,8 +84,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         set_aside: resolved.set_aside,
         notes: resolved.notes,
     };
-    draft.records.extend(matches.records.iter().cloned());
-    draft.set_aside.extend(matches.set_aside.iter().cloned());
+    draft.records.append(&mut matches.records);
+    draft.set_aside.append(&mut matches.set_aside);
     draft.unmatched_selectors();
     let scoped = targets::in_scope(directory, rules).len();
 
@@ -173,7 +173,7 @@ impl Draft<'_> {
             .entry(user.id.clone())
             .or_insert_with(|| {
                 Arc::new(Person {
-                    name: Arc::from(user.label()),
+                    name: user.shared_label(),
                     directory_id: Some(user.id.clone()),
                     site_id: account.cloned(),
                     mail: user.address(),
@@ -323,6 +323,11 @@ impl Draft<'_> {
         if rules.memberships == Memberships::Leave || rules.mode == GroupMode::Additive {
             return;
         }
+        let owners: HashMap<&AccountId, &DirectoryUserId> = if rules.mode == GroupMode::Authoritative {
+            matches.people.iter().filter_map(|(user, m)| Some((m.account()?, user))).collect()
+        } else {
+            HashMap::new()
+        };
         for (target, closure) in open.iter().filter(|(t, _)| t.state != TargetState::Create) {
             let Some(group) = &target.group.site_id else { continue };
             let Some(SiteMembers::Complete(current)) = site.members(group) else { continue };
@@ -346,7 +351,7 @@ impl Draft<'_> {
                 }
             }
             if rules.mode == GroupMode::Authoritative {
-                self.strangers(target, closure, group, &current, matches);
+                self.strangers(target, closure, group, &current, matches, &owners);
             }
         }
     }
@@ -359,16 +364,9 @@ impl Draft<'_> {
         group: &SiteGroupId,
         current: &HashSet<&AccountId>,
         matches: &Matches,
+        owners: &HashMap<&AccountId, &DirectoryUserId>,
     ) {
         let PlanInput { directory, site, memory, .. } = *self.input;
-        let matched: HashMap<&AccountId, &DirectoryUserId> = matches
-            .people
-            .iter()
-            .filter_map(|(user, m)| match m {
-                Match::Account(account) => Some((account, user)),
-                _ => None,
-            })
-            .collect();
         // Somebody in the group whose account is not known might be the stranger.
         let everybody_matched = closure.members().filter_map(|ix| directory.user_at(ix)).all(|user| {
             user.account == AccountState::Disabled
@@ -382,7 +380,7 @@ impl Draft<'_> {
             let nobodys = site.account(account).is_some_and(|a| {
                 a.kind == crate::model::AccountKind::Person && (a.email.is_some() || everybody_matched)
             });
-            let owner = memory.user_of(account).or_else(|| matched.get(account).copied());
+            let owner = memory.user_of(account).or_else(|| owners.get(account).copied());
             let proof = match owner {
                 Some(user) => closure.absence(directory, user),
                 None if nobodys => Some(closure.absence_of_nobody()),
@@ -407,7 +405,7 @@ impl Draft<'_> {
         let shown = site.account(account);
         let address = user.and_then(DirectoryUser::address).or_else(|| shown.and_then(|a| a.email.clone()));
         let name: Arc<str> = match (user, shown) {
-            (Some(user), _) => Arc::from(user.label()),
+            (Some(user), _) => user.shared_label(),
             (None, Some(account)) => account.display_name.clone(),
             (None, None) => Arc::from(account.as_str()),
         };

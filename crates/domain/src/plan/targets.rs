@@ -129,9 +129,7 @@ fn keep_linked<'a>(
             remedy: "run a full sync".into(),
         });
     };
-    if link.origin != Origin::Adopted || rules.binding(&group.id, &group.display_name).is_none() {
-        privileged(group, found, site, rules)?;
-    }
+    privileged(group, found, site, rules)?;
     if found.name != link.name {
         targets.records.push(MemoryChange::LinkGroup(GroupLink { name: found.name.clone(), ..link.clone() }));
     }
@@ -180,10 +178,13 @@ fn find_unlinked<'a>(
                 "rename the group in Entra ID",
             );
         }
-        if !bound && is_administrative_name(name) {
+        if is_administrative_name(name) {
             return aside(
-                format!("“{name}” is a name that administrators' groups bear on Jira sites"),
-                "if you mean it, bind the group on purpose under [groups.map]",
+                format!(
+                    "“{name}” is a name that administrators' groups bear on Jira sites; Entrain creates none"
+                ),
+                "rename the directory group; or, if you mean it, create the group on the site by hand and bind it on \
+                 purpose under [groups.map]",
             );
         }
         if listed(name, rules) {
@@ -203,13 +204,8 @@ fn find_unlinked<'a>(
             "rename one of the two in Entra ID, or take one out of the scope",
         );
     }
+    privileged(group, found, site, rules)?;
     if bound {
-        if listed(&found.name, rules) || rules.protected.groups.contains(&found.id) {
-            return aside(
-                format!("the site group “{}” is on the protected list", found.name),
-                "take it off [protected]",
-            );
-        }
         targets.records.push(MemoryChange::LinkGroup(GroupLink {
             directory: group.id.clone(),
             group: found.id.clone(),
@@ -218,7 +214,6 @@ fn find_unlinked<'a>(
         }));
         return Ok((TargetState::Managed, Some(found), found.name.clone()));
     }
-    privileged(group, found, site, rules)?;
     match rules.existing {
         Existing::Ask | Existing::Adopt => Ok((TargetState::Adopt, Some(found), found.name.clone())),
         Existing::Skip => aside(
@@ -228,7 +223,8 @@ fn find_unlinked<'a>(
     }
 }
 
-/// Groups that Entrain does not touch, whatever the directory says of their names.
+/// Groups that Entrain does not touch for bearing a name. A binding in the rules is an explicit act: it opens groups
+/// that grant administration and default access groups, and no others.
 fn privileged(
     group: &DirectoryGroup,
     found: &SiteGroup,
@@ -240,8 +236,10 @@ fn privileged(
     } else {
         site.standing().group_standing(found)
     };
+    let bound = rules.binding(&group.id, &group.display_name).is_some();
     let why = match standing {
         GroupStanding::Ordinary => return Ok(()),
+        GroupStanding::Administrative | GroupStanding::DefaultAccess if bound => return Ok(()),
         GroupStanding::Administrative => "grants administration",
         GroupStanding::Apps => "holds the accounts of apps",
         GroupStanding::DefaultAccess => "is a default access group, in which every new person lands",
@@ -261,7 +259,10 @@ fn privileged(
     };
     Err(SetAside {
         object: group_label(group),
-        reason: format!("the site group “{}” {why}; bearing its name is not enough to manage it", found.name),
+        reason: format!(
+            "the site group “{}” {why}; Entrain does not manage it for bearing its name",
+            found.name
+        ),
         remedy,
     })
 }

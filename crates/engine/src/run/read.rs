@@ -112,6 +112,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Ok::<_, Failure>((accounts, groups))
         };
         let (directory, (accounts, groups)) = tokio::try_join!(directory, rolls)?;
+        let standing = standing.distrusting_unfiltered_lists(&groups);
         self.ports.site.protect(&self.rules.protected, &standing, &groups);
         let site = SiteSnapshot::new(standing, accounts, groups);
         Ok(World { directory, site, memory, lookups: Lookups::new(), history })

@@ -99,9 +99,13 @@ on_both!(an_unfinished_run_is_found_with_its_journal_after_a_restart, |world| {
     assert_eq!(run.journal[1].intent, intent(2));
     assert_eq!(store.plan(&id).await.unwrap().as_deref(), Some("{\"steps\":[]}"));
     assert!(store.unfinished("Other").await.unwrap().is_none());
+    assert!(store.open_intents("Other").await.unwrap().is_empty());
 
     store.end(&report(&id, RunStatus::Partial, world.now()), note(0)).await.unwrap();
     assert!(store.unfinished("Azure AD").await.unwrap().is_none());
+    let open = store.open_intents("Azure AD").await.unwrap();
+    assert_eq!(open.len(), 1, "an intent without an answer outlives its run");
+    assert_eq!((&open[0].0, &open[0].1.step), (&id, &step(2)));
     let listed = store.runs(Some("Azure AD"), 10).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].status, RunStatus::Partial);
