@@ -17,6 +17,7 @@ use crate::faults::apply::{self, Applied};
 use crate::limits::Verdict;
 use crate::log::{LogEntry, credential, template};
 use crate::state::{Shared, Surface};
+use crate::tape::Exchange;
 
 /// The largest request body that is taken.
 const BODY_CAP: usize = 4 << 20;
@@ -74,6 +75,8 @@ async fn log(
         body: None,
         fault: None,
     };
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let mut sent = Bytes::new();
     let mut request = Request::from_parts(parts, body);
     if method != Method::GET && method != Method::HEAD {
         let (parts, body) = request.into_parts();
@@ -87,6 +90,7 @@ async fn log(
         if surface != Surface::Authority {
             entry.body = Some(start_of(&bytes, state.log.body_cap()));
         }
+        sent = bytes.clone();
         request = Request::from_parts(parts, Body::from(bytes));
     }
     let response = next.run(request).await;
@@ -94,8 +98,25 @@ async fn log(
     entry.fault = applied.map(|applied| applied.label.clone());
     entry.status = (!applied.is_some_and(|applied| applied.broken)).then(|| response.status().as_u16());
     entry.duration_ms = (started.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0;
+    if !state.tape.is_on() || surface == Surface::Authority || entry.status.is_none() {
+        state.log.push(entry);
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let answer = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    state.tape.push(Exchange {
+        surface,
+        method: entry.method.clone(),
+        path: entry.path.clone(),
+        query,
+        headers: entry.headers.clone(),
+        body: sent,
+        status: parts.status.as_u16(),
+        content_type: parts.headers.get("content-type").and_then(|v| v.to_str().ok()).map(str::to_owned),
+        answer: answer.clone(),
+    });
     state.log.push(entry);
-    response
+    Response::from_parts(parts, Body::from(answer))
 }
 
 fn start_of(bytes: &Bytes, cap: usize) -> String {

@@ -15,6 +15,7 @@ pub mod log;
 pub mod serve;
 pub mod settings;
 pub mod state;
+pub mod tape;
 pub mod world;
 
 pub use serve::{Description, Emulator, Error, Options, WorldSource, start};

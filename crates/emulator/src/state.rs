@@ -23,6 +23,7 @@ use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::log::RequestLog;
 use crate::settings::Settings;
+use crate::tape::Tape;
 use crate::world::World;
 
 /// The state as handlers hold it.
@@ -120,6 +121,8 @@ pub struct State {
     urls: OnceLock<Urls>,
     /// What was asked and answered.
     pub log: RequestLog,
+    /// Whole exchanges, when a test wants them.
+    pub tape: Tape,
     /// What shall go wrong.
     pub faults: Faults,
     /// The throttling quotas.
@@ -134,6 +137,7 @@ impl State {
             clock,
             rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             log: RequestLog::new(settings.log_entries, settings.log_body_bytes),
+            tape: Tape::default(),
             faults: Faults::new(seed),
             limits: Limits::default(),
             settings: RwLock::new(Arc::new(settings)),
