@@ -145,9 +145,13 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             );
         }
     }
-    for (guard, what) in [
-        (Guard::Adoption, "existing groups would be adopted"),
-        (Guard::Authoritative, "members that Entrain did not add would be removed"),
+    for (guard, one, many) in [
+        (Guard::Adoption, "existing group would be adopted", "existing groups would be adopted"),
+        (
+            Guard::Authoritative,
+            "member that Entrain did not add would be removed",
+            "members that Entrain did not add would be removed",
+        ),
     ] {
         let kinds = |step: &&Step| match guard {
             Guard::Adoption => matches!(step.action, Action::AdoptGroup { .. }),
@@ -160,6 +164,7 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             .filter_map(|s| s.action.group().map(|g| &*g.name))
             .collect();
         if !names.is_empty() {
+            let what = if names.len() == 1 { one } else { many };
             raise(guard, format!("{} {what}: {}", names.len(), abridged(&names)));
         }
     }
