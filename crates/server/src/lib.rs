@@ -1,8 +1,8 @@
 //! What Entrain answers over HTTP. At this stage the health addresses that an operator's probes ask; console, API and
 //! sign-in doors are added to this router by the service, and `entrain serve` with them.
 
-mod health;
 mod headers;
+mod health;
 
 use std::sync::Arc;
 

@@ -111,7 +111,8 @@ impl Town {
         let at = self.bench.emulator.state().now();
         let wanted = wanted(&world);
         let (group, account) = {
-            let group = world.atlassian.groups.values().filter(|g| !self.before.contains_key(&lower(&g.name)));
+            let group =
+                world.atlassian.groups.values().filter(|g| !self.before.contains_key(&lower(&g.name)));
             let group = group.min_by_key(|g| g.members.len()).unwrap();
             let stranger = world.atlassian.accounts.values().find(|a| {
                 let email = a.email.as_deref().map(lower).unwrap_or_default();
@@ -122,7 +123,7 @@ impl Town {
             });
             (group.clone(), stranger.unwrap().clone())
         };
-        world.atlassian.add_member(&group.group_id, &account.account_id, at).unwrap();
+        world.atlassian.set_member(&group.group_id, &account.account_id, at).unwrap();
         self.by_hand.insert((lower(&group.name), lower(account.email.as_deref().unwrap())));
     }
 
@@ -139,17 +140,18 @@ impl Town {
             Member::User(id) => tenant.users.get(id).is_some_and(|u| u.account_enabled == Some(true)),
             _ => false,
         };
-        let pick = |tenant: &entrain_emulator::world::tenant::Tenant, nth: usize, besides: Option<&Member>| {
-            let mut found = Vec::new();
-            for group in &groups {
-                for member in &tenant.groups[group].members {
-                    if enabled(tenant, member) && Some(member) != besides {
-                        found.push((group.clone(), member.clone()));
+        let pick =
+            |tenant: &entrain_emulator::world::tenant::Tenant, nth: usize, besides: Option<&Member>| {
+                let mut found = Vec::new();
+                for group in &groups {
+                    for member in &tenant.groups[group].members {
+                        if enabled(tenant, member) && Some(member) != besides {
+                            found.push((group.clone(), member.clone()));
+                        }
                     }
                 }
-            }
-            found[nth % found.len()].clone()
-        };
+                found[nth % found.len()].clone()
+            };
 
         let id = format!("00000000-0000-4000-8000-{day:012x}");
         let address = format!("joiner{day}@{}", tenant.domain);
@@ -223,7 +225,8 @@ impl Town {
         let company = self.bench.company();
         let said = ran.out() + &ran.err();
         // "eyJ" begins every access token and every signed assertion
-        for secret in [company.client_secret.as_str(), company.api_token.as_str(), "eyJ", "Basic ", "Bearer "] {
+        for secret in [company.client_secret.as_str(), company.api_token.as_str(), "eyJ", "Basic ", "Bearer "]
+        {
             assert!(!said.contains(secret), "entrain {} shows a secret: {secret}", ran.args);
         }
         self.decoy.assert_heard_nothing();
@@ -342,7 +345,12 @@ fn site_groups(world: &World) -> BTreeMap<String, BTreeSet<String>> {
         let account = &world.atlassian.accounts[id];
         account.email.as_deref().map_or_else(|| account.account_id.clone(), lower)
     };
-    world.atlassian.groups.values().map(|g| (lower(&g.name), g.members.iter().map(address).collect())).collect()
+    world
+        .atlassian
+        .groups
+        .values()
+        .map(|g| (lower(&g.name), g.members.iter().map(address).collect()))
+        .collect()
 }
 
 /// What the directory asks for: each group with the enabled people in it and in the groups in it.
@@ -390,9 +398,10 @@ pub(crate) fn status(status: u16, headers: &[(&str, &str)]) -> FaultKind {
 
 /// Runs cases side by side, some on each town: pauses between attempts are real.
 pub(crate) fn side_by_side<C: Send + Sync>(cases: &[C], each: usize, run: impl Fn(&mut Town, &C) + Sync) {
+    let run = &run;
     std::thread::scope(|scope| {
         for some in cases.chunks(each) {
-            scope.spawn(|| {
+            scope.spawn(move || {
                 let mut town = Town::settled();
                 for case in some {
                     run(&mut town, case);

@@ -81,7 +81,8 @@ impl<'a> Context<'a> {
             ["servicePrincipals", rest @ ..] => self.service_principals(call, rest),
             ["directoryObjects", "getByIds"] => self.by_ids(call),
             ["directory", "deletedItems", kind] => self.deleted(call, kind),
-            ["organization"] => self.organization(call),
+            ["organization"] => self.organization(call, None),
+            ["organization", id] => self.organization(call, Some(id)),
             ["auditLogs", "signIns"] => {
                 self.caller.rights.need(&["AuditLog.Read.All"])?;
                 Err(Failure::new(
@@ -441,10 +442,13 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn organization(&self, call: &Call) -> Outcome<Answer> {
+    fn organization(&self, call: &Call, id: Option<&str>) -> Outcome<Answer> {
         self.caller.rights.need(&["User.Read.All", "Organization.Read.All"])?;
         let tenant = self.tenant;
-        let row = json!({
+        if let Some(other) = id.filter(|id| !id.eq_ignore_ascii_case(&tenant.id)) {
+            return Err(Failure::not_found(other));
+        }
+        let mut row = json!({
             "id": tenant.id,
             "deletedDateTime": null,
             "businessPhones": [],
@@ -458,7 +462,11 @@ impl<'a> Context<'a> {
                 "type": "Managed",
             }],
         });
-        self.values(call, "organization", vec![row])
+        if id.is_none() {
+            return self.values(call, "organization", vec![row]);
+        }
+        row["@odata.context"] = format!("{}/$metadata#organization/$entity", self.root).into();
+        Ok(Answer::ok(row))
     }
 
     fn strings(&self, ids: &[String]) -> Answer {

@@ -118,11 +118,7 @@ const GROUPS: [(&str, &str, &[Who]); 12] = [
     (
         "Project Barometer",
         "The new station",
-        &[
-            Group("Jira Engineering"),
-            Person("Tessa van Dijk"),
-            Group("Jira Release Managers"),
-        ],
+        &[Group("Jira Engineering"), Person("Tessa van Dijk"), Group("Jira Release Managers")],
     ),
     (
         "On Call",
