@@ -120,7 +120,7 @@ async fn read(
     options.graph_url.clone_from(&emulator.graph_url);
     let start = Instant::now();
     let entra = Entra::new(options, &http(&emulator.graph_url, Plane::Directory)?)?;
-    let directory = entra.read(&rules.scope).await?.snapshot;
+    let directory = entra.read(&rules.demand()).await?.snapshot;
     measured.directory_ms = milliseconds(start);
 
     let token = SecretString::from(emulator.api_token.clone());

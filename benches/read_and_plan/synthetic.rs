@@ -89,6 +89,7 @@ fn directory(people: usize, groups: usize, change: Change) -> Fallible<Directory
             other_mail: None,
             account: if leaver { AccountState::Disabled } else { AccountState::Enabled },
             kind: UserKind::Member,
+            attributes: entrain_domain::model::Attributes::NONE,
         });
     }
     for n in 0..groups {

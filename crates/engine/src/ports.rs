@@ -11,7 +11,7 @@ use entrain_domain::model::{
 };
 use entrain_domain::plan::History;
 use entrain_domain::plan::{StepId, StepKind};
-use entrain_domain::policy::{Protected, Scope};
+use entrain_domain::policy::{Demand, Protected};
 use entrain_domain::run::{
     AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
 };
@@ -110,9 +110,9 @@ pub struct DirectoryRead {
 
 /// The directory, read only.
 pub trait Directory: Send + Sync {
-    /// Reads everything that the scope needs, completely or with the gaps marked; fails when a listing cannot be read
+    /// Reads everything that the rules ask for, completely or with the gaps marked; fails when a listing cannot be read
     /// to its end.
-    fn read(&self, scope: &Scope) -> impl Future<Output = Result<DirectoryRead, Failure>> + Send;
+    fn read(&self, demand: &Demand) -> impl Future<Output = Result<DirectoryRead, Failure>> + Send;
     /// Requests made so far by this side.
     fn requests(&self) -> RequestCounts;
 }

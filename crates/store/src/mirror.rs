@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
-    Account, AccountActivity, AccountId, AccountKind, AccountState, Coverage, DirectoryGroupId,
+    Account, AccountActivity, AccountId, AccountKind, AccountState, Attributes, Coverage, DirectoryGroupId,
     DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress, Gone, MemberRef,
     SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, UserKind,
 };
@@ -395,6 +395,7 @@ impl Store {
                             other_mail: other,
                             account,
                             kind,
+                            attributes: Attributes::NONE,
                         });
                     }
                 }

@@ -9,7 +9,7 @@ use entrain_domain::Failure;
 use entrain_domain::memory::{Memory, MemoryChange};
 use entrain_domain::model::{Account, AccountId, EmailAddress, RunId, SiteGroup, SiteGroupId, SiteStanding};
 use entrain_domain::plan::{History, StepId, StepKind};
-use entrain_domain::policy::{Binding, Protected, Scope};
+use entrain_domain::policy::{Binding, Demand, Protected};
 use entrain_domain::run::{AuditNote, Intent, Phase, RequestCounts, RunReport, StepEnd, Trigger};
 use entrain_engine::ports::{
     Added, Busy, ClaimError, Directory, DirectoryRead, OpenIntent, Removed, Site, Store, UnfinishedRun,
@@ -22,8 +22,8 @@ use jiff::Timestamp;
 pub(crate) struct DirectoryPort(pub(super) Arc<Entra>);
 
 impl Directory for DirectoryPort {
-    async fn read(&self, scope: &Scope) -> Result<DirectoryRead, Failure> {
-        let read = self.0.read(scope).await.map_err(|e| e.failure())?;
+    async fn read(&self, demand: &Demand) -> Result<DirectoryRead, Failure> {
+        let read = self.0.read(demand).await.map_err(|e| e.failure())?;
         let watermark =
             Watermark { users: read.users_link, groups: read.groups_link, issued_at: read.issued_at };
         Ok(DirectoryRead { snapshot: read.snapshot, watermark })

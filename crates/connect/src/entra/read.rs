@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use entrain_domain::model::{
     AccountState, Coverage, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUserId, Gone,
 };
-use entrain_domain::policy::Scope;
+use entrain_domain::policy::Demand;
 use entrain_domain::run::RequestCounts;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
@@ -80,22 +80,22 @@ impl Entra {
         self.graph.http.requests()
     }
 
-    /// Reads everything that the scope needs. Users and groups are listed to the end or the read fails; a group whose
+    /// Reads everything that the rules ask for. Users and groups are listed to the end or the read fails; a group whose
     /// members cannot be read is marked as such and leaves the rest alone.
     ///
     /// # Errors
     /// Anything that keeps the listings from being complete, and answers that contradict each other: members of whom
     /// no list knows, users without properties.
-    pub async fn read(&self, scope: &Scope) -> Result<DirectoryRead, Error> {
+    pub async fn read(&self, demand: &Demand) -> Result<DirectoryRead, Error> {
         let links = catch_up::watermarks(&self.graph).await?;
         let reading = Mutex::new(DirectoryReading::new());
         let users = self.list_users(&reading);
         let groups = async {
             self.list_groups(&reading).await?;
-            self.read_groups_in(scope, &reading).await
+            self.read_groups_in(demand, &reading).await
         };
         tokio::try_join!(users, groups)?;
-        self.go_on(reading, &links, scope).await
+        self.go_on(reading, &links, demand).await
     }
 
     /// Goes on from an earlier reading by what changed since: two requests when nothing did.
@@ -106,20 +106,20 @@ impl Entra {
         &self,
         reading: DirectoryReading,
         links: &Links,
-        scope: &Scope,
+        demand: &Demand,
     ) -> Result<DirectoryRead, Error> {
-        self.go_on(Mutex::new(reading), links, scope).await
+        self.go_on(Mutex::new(reading), links, demand).await
     }
 
     async fn go_on(
         &self,
         reading: Mutex<DirectoryReading>,
         links: &Links,
-        scope: &Scope,
+        demand: &Demand,
     ) -> Result<DirectoryRead, Error> {
         let links = catch_up::apply(&self.graph, &reading, links).await?;
         // Groups that came into scope, or into a group in scope, since the lists were read.
-        self.read_groups_in(scope, &reading).await?;
+        self.read_groups_in(demand, &reading).await?;
         self.settle_unseen(&reading).await?;
         let reading = reading.into_inner().expect("nothing panics while it holds the lock");
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
@@ -171,11 +171,15 @@ impl Entra {
     }
 
     /// Reads the members of the groups that the scope selects, then of those they nest, and so on; each once.
-    async fn read_groups_in(&self, scope: &Scope, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
+    async fn read_groups_in(&self, demand: &Demand, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
         let mut asked = HashSet::new();
         let mut level: Vec<DirectoryGroupId> = {
             let reading = lock(reading);
-            reading.groups().filter(|(id, name)| scope.selects(id, name)).map(|(id, _)| id.clone()).collect()
+            reading
+                .groups()
+                .filter(|(id, name)| demand.scope.selects(id, name))
+                .map(|(id, _)| id.clone())
+                .collect()
         };
         while !level.is_empty() {
             asked.extend(level.iter().cloned());

@@ -93,6 +93,7 @@ impl UserWire {
                 Some(Some(kind)) if kind.eq_ignore_ascii_case("guest") => UserKind::Guest,
                 Some(_) => UserKind::Member,
             },
+            attributes: known.map(|k| k.attributes.clone()).unwrap_or_default(),
             id: self.id,
         }
     }

@@ -1,11 +1,12 @@
 //! A small Graph and sign-in endpoint with switches for what goes wrong.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use entrain_connect::entra::{Credential, Entra, EntraOptions};
 use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane, SteppedEnvironment};
-use entrain_domain::policy::{GroupSelector, Scope, UserScope};
+use entrain_domain::policy::{Demand, GroupSelector, Scope, UserScope};
 use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -48,9 +49,10 @@ pub(crate) fn nested(id: &str) -> Value {
     json!({"@odata.type": "#microsoft.graph.group", "id": id})
 }
 
-pub(crate) fn scope(groups: &[&str]) -> Scope {
+pub(crate) fn demand(groups: &[&str]) -> Demand {
     let groups = groups.iter().map(|text| GroupSelector::parse(text).unwrap()).collect();
-    Scope { groups, exclude_groups: Vec::new(), users: UserScope::InGroups }
+    let scope = Scope { groups, exclude_groups: Vec::new(), users: UserScope::InGroups };
+    Demand { scope, attributes: BTreeSet::new() }
 }
 
 /// A tenant with so many users and groups of so many members.

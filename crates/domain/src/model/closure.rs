@@ -227,6 +227,7 @@ mod tests {
             other_mail: None,
             account,
             kind: UserKind::Member,
+            attributes: crate::model::Attributes::NONE,
         }
     }
     /// g1 › g2 › g3 › g1, with u1 in g1, u2 in g2, u3 in g3.

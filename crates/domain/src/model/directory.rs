@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::address::EmailAddress;
+use super::attributes::Attributes;
 use super::closure::{self, Closure};
 use super::ids::{DirectoryGroupId, DirectoryUserId};
 
@@ -48,6 +49,8 @@ pub struct DirectoryUser {
     pub account: AccountState,
     /// `userType`
     pub kind: UserKind,
+    /// What else the rules ask for.
+    pub attributes: Attributes,
 }
 
 impl DirectoryUser {

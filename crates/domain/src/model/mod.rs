@@ -1,6 +1,7 @@
 //! The things that are kept in step: ids, addresses, and the snapshots of the directory and of the site.
 
 mod address;
+mod attributes;
 mod closure;
 mod directory;
 mod ids;
@@ -8,6 +9,7 @@ mod site;
 
 pub(crate) use address::folded_name;
 pub use address::{EmailAddress, InvalidEmail, same_name};
+pub use attributes::{AttributeValue, Attributes};
 pub use closure::{AbsenceProof, Closure, CompleteClosure, Evidence};
 pub use directory::{
     AccountState, Coverage, DirectoryGroup, DirectoryReading, DirectorySnapshot, DirectoryUser, Gone,

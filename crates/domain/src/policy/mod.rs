@@ -1,11 +1,13 @@
 //! The rules of a connection, parsed: who and what takes part, how people are matched and groups named, what happens
 //! to what exists already, and the limits that hold a plan.
 
+pub mod demand;
 pub mod naming;
 pub mod scope;
 
 use std::collections::BTreeSet;
 
+pub use demand::Demand;
 pub use naming::{GroupNames, NameProblem, site_name_problem};
 pub use scope::{GroupSelector, InvalidSelector, Scope, UserScope};
 

@@ -232,7 +232,7 @@ proptest! {
             for name in people {
                 reading.put_user(DirectoryUser {
                     id: uid(name), display_name: Some((*name).into()), mail: Some(mail(name).into()),
-                    user_principal_name: None, other_mail: None, account: AccountState::Enabled, kind: UserKind::Member,
+                    user_principal_name: None, other_mail: None, account: AccountState::Enabled, kind: UserKind::Member, attributes: Attributes::NONE,
                 });
             }
             for g in groups {

@@ -128,6 +128,7 @@ impl World {
                 other_mail: None,
                 account: *state,
                 kind: UserKind::Member,
+                attributes: Attributes::NONE,
             });
         }
         for (key, group) in &self.groups {

@@ -99,7 +99,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Err(EngineError::RightMissing("Browse users and groups").into());
         }
         let directory = async {
-            let read = self.ports.directory.read(&self.rules.scope).await?;
+            let read = self.ports.directory.read(&self.rules.demand()).await?;
             progress.report(Event::DirectoryRead {
                 users: read.snapshot.users().count(),
                 groups: read.snapshot.groups().count(),

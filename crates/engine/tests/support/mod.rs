@@ -12,7 +12,7 @@ use std::time::Duration;
 use entrain_domain::memory::{Memory, MemoryChange};
 use entrain_domain::model::*;
 use entrain_domain::plan::{Before, History, StepId, StepKind};
-use entrain_domain::policy::{GroupSelector, Protected, Rules, Scope, UserScope};
+use entrain_domain::policy::{Demand, GroupSelector, Protected, Rules, Scope, UserScope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::*;
@@ -115,6 +115,7 @@ impl FakeDirectory {
             other_mail: None,
             account,
             kind: UserKind::Member,
+            attributes: Attributes::NONE,
         });
     }
     pub(crate) fn group(&self, name: &str, people: &[u32]) {
@@ -135,7 +136,7 @@ impl FakeDirectory {
 }
 
 impl Directory for FakeDirectory {
-    async fn read(&self, _scope: &Scope) -> Result<DirectoryRead, Failure> {
+    async fn read(&self, _demand: &Demand) -> Result<DirectoryRead, Failure> {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let requests = {
             let mut state = self.state();

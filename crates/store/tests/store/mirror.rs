@@ -1,7 +1,7 @@
 //! Both sides come back as they were read.
 
 use entrain_domain::model::{
-    Account, AccountActivity, AccountId, AccountKind, AccountState, Coverage, DirectoryGroupId,
+    Account, AccountActivity, AccountId, AccountKind, AccountState, Attributes, Coverage, DirectoryGroupId,
     DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress, Gone, MemberRef,
     SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, UserKind,
 };
@@ -19,6 +19,7 @@ fn user(id: &str, name: &str) -> DirectoryUser {
         other_mail: None,
         account: AccountState::Disabled,
         kind: UserKind::Guest,
+        attributes: Attributes::NONE,
     }
 }
 

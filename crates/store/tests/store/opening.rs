@@ -33,6 +33,7 @@ async fn fill(world: &World) {
             other_mail: None,
             account: entrain_domain::model::AccountState::Enabled,
             kind: entrain_domain::model::UserKind::Member,
+            attributes: entrain_domain::model::Attributes::NONE,
         });
     }
     let own = |n| MemoryChange::OwnMembership {
