@@ -33,7 +33,8 @@ impl Jira {
     ///
     /// # Errors
     /// `SiteCredentialRefused`, `SiteTokenScoped`, `SiteNotCloud`, and whatever keeps one of the answers from being
-    /// read. `group/bulk?accessType=site-admin` is known to fail with 500; then `site_admin` is not known.
+    /// read. `group/bulk?accessType=…` is known to fail with 500 where all else works, and a site may refuse the
+    /// parameter; then it is not known which groups these are, and names and products have to tell.
     pub async fn standing(&self) -> Result<SiteStanding, Error> {
         let (own_account, own_groups) = self.myself().await?;
         let (server, permissions, site_admins, admins, roles) = tokio::join!(
@@ -48,15 +49,11 @@ impl Jira {
         let held = |key: &str| permissions.get(key).copied();
         let mut administer = held("ADMINISTER");
         let mut browse_users = held("USER_PICKER");
-        let site_admins = match site_admins {
-            Ok(list) => list,
-            Err(error) if error.failure().code == FailureCode::SiteUnavailable => None,
-            Err(error) => return Err(error),
-        };
-        let admins = admins?;
-        if admins.is_none() {
+        let (site_admins, admins) = (site_admins?, admins?);
+        if matches!(admins, Privileged::Denied) {
             browse_users = Some(false);
         }
+        let (site_admins, admins) = (site_admins.shown(), admins.shown());
         let roles = roles?;
         if roles.is_none() {
             administer = Some(false);
@@ -157,13 +154,18 @@ impl Jira {
         Ok(permissions.into_iter().map(|(key, permission)| (key, permission.have_permission)).collect())
     }
 
-    /// Groups of an access type; `None` when we may not see them.
-    async fn privileged(&self, access: &str) -> Result<Option<Vec<SiteGroup>>, Error> {
+    /// Groups of an access type.
+    async fn privileged(&self, access: &str) -> Result<Privileged, Error> {
         let object = format!("the groups with {access} access");
         match self.group_list(Target::new(GROUP_BULK).query("accessType", access), &object).await {
-            Ok(groups) => Ok(Some(groups)),
-            Err(error) if error.failure().code == FailureCode::SiteRightMissing => Ok(None),
-            Err(error) => Err(error),
+            Ok(groups) => Ok(Privileged::Shown(groups)),
+            Err(error) => match error.failure().code {
+                FailureCode::SiteRightMissing => Ok(Privileged::Denied),
+                FailureCode::SiteUnavailable | FailureCode::SiteRefused | FailureCode::SiteObjectUnknown => {
+                    Ok(Privileged::NotKnown)
+                }
+                _ => Err(error),
+            },
         }
     }
 
@@ -208,6 +210,23 @@ impl Jira {
             key: ProductKey(Arc::from(role.key)),
         };
         Ok(roles.into_iter().map(product).collect())
+    }
+}
+
+/// Groups of one access type, as far as the site tells.
+enum Privileged {
+    Shown(Vec<SiteGroup>),
+    /// We may not see groups at all.
+    Denied,
+    NotKnown,
+}
+
+impl Privileged {
+    fn shown(self) -> Option<Vec<SiteGroup>> {
+        match self {
+            Self::Shown(groups) => Some(groups),
+            Self::Denied | Self::NotKnown => None,
+        }
     }
 }
 

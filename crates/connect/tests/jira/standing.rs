@@ -92,6 +92,21 @@ async fn the_500_of_the_site_admin_probe_leaves_it_not_known() {
 }
 
 #[tokio::test]
+async fn a_site_that_refuses_the_access_types_leaves_them_not_known() {
+    for status in [400, 404, 500, 503] {
+        let site = Site::start(move |asked| match asked.query.get("accessType") {
+            Some(_) => says(status, "no such access type"),
+            None => good(asked),
+        })
+        .await;
+        let standing = site.jira.standing().await.unwrap();
+        assert_eq!((standing.site_admin, standing.browse_users), (None, Some(true)), "{status}");
+        assert!(standing.administrative_groups.is_empty());
+        assert_eq!(standing.products.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn missing_rights_are_findings_with_a_remedy_each() {
     let site = Site::start(|asked| match asked.path.as_str() {
         "/rest/api/3/mypermissions" => ok(&json!({"permissions": {
