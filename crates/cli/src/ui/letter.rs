@@ -236,7 +236,11 @@ fn cost(page: &mut Page, plan: &PlanView) {
 pub(super) fn seat_line(product: &str, seats: &SeatsView) -> String {
     let limit = seats.limit.map_or_else(|| "unlimited".to_owned(), |l| format!("of {l}"));
     if seats.before == seats.after {
-        format!("{product}: {} seats stay taken ({limit})", seats.before)
+        match seats.before {
+            0 => format!("{product}: no seat is taken ({limit})"),
+            1 => format!("{product}: 1 seat stays taken ({limit})"),
+            taken => format!("{product}: {taken} seats stay taken ({limit})"),
+        }
     } else {
         format!("{product}: {} → {} seats taken ({limit})", seats.before, seats.after)
     }
