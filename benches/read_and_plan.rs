@@ -1,11 +1,15 @@
 //! What reading a company and planning its site costs: requests, time, peak memory, and how they grow with size.
 //!
-//! `cargo bench -p entrain --bench read_and_plan [-- [--latency MS] S L XL planner]`; `docs/benchmarks.md` says what each
+//! `cargo bench -p entrain --bench read_and_plan [-- [--latency MS] [beside|runs] S L XL planner]`; `docs/benchmarks.md` says what each
 //! row means. The emulator runs in a process of its own and each size is measured in a fresh one, so that a peak is one
 //! reader's own. Nothing is written: the plan is made and checked, not applied.
 
+#[path = "read_and_plan/beside.rs"]
+mod beside;
 #[path = "read_and_plan/measure.rs"]
 mod measure;
+#[path = "read_and_plan/runs.rs"]
+mod runs;
 #[path = "read_and_plan/synthetic.rs"]
 mod synthetic;
 #[path = "read_and_plan/table.rs"]
@@ -22,6 +26,8 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Set for the processes that measure; carries what they are to do.
 const JOB: &str = "ENTRAIN_BENCH_JOB";
+/// Other tables instead: the directory beside a reader that others wrote, and whole runs of the real program.
+const OTHERS: [&str; 2] = ["beside", "runs"];
 
 /// A company: name, people, groups; the generator gives groups 60 members on average.
 const SIZES: [(&str, usize, usize); 3] = [("S", 1_000, 50), ("L", 10_000, 500), ("XL", 100_000, 5_000)];
@@ -36,8 +42,15 @@ fn main() -> Fallible<()> {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&measured)?)?;
         return Ok(());
     }
-    let (latency, wanted) = arguments()?;
+    let (latency, mut wanted) = arguments()?;
+    let other = wanted.iter().position(|name| OTHERS.contains(&&**name)).map(|at| wanted.remove(at));
     let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(name));
+    if let Some(other) = other {
+        let table =
+            if other == "beside" { beside::run(latency, chosen)? } else { runs::run(latency, chosen)? };
+        write!(std::io::stdout(), "{table}")?;
+        return Ok(());
+    }
     let mut sizes = Vec::new();
     for (name, people, groups) in SIZES.into_iter().filter(|(name, ..)| chosen(name)) {
         let emulator = Emulator::start(people, groups, latency)?;
@@ -64,10 +77,17 @@ fn arguments() -> Fallible<(u64, Vec<String>)> {
             // Cargo's own
             "--bench" => {}
             "--latency" => latency = arguments.next().ok_or("--latency needs milliseconds")?.parse()?,
-            name if name == "planner" || SIZES.iter().any(|(size, ..)| size.eq_ignore_ascii_case(name)) => {
+            name if name == "planner"
+                || OTHERS.contains(&name)
+                || SIZES.iter().any(|(size, ..)| size.eq_ignore_ascii_case(name)) =>
+            {
                 wanted.push(name.to_owned());
             }
-            other => return Err(format!("“{other}” is none of: --latency MS, S, L, XL, planner").into()),
+            other => {
+                return Err(
+                    format!("“{other}” is none of: --latency MS, S, L, XL, planner, beside, runs").into()
+                );
+            }
         }
     }
     Ok((latency, wanted))
@@ -109,8 +129,12 @@ impl Emulator {
             "atlassian": {"throttle": false},
             "latency": {"authority_ms": latency, "graph_ms": latency, "site_ms": latency},
         });
-        put(emulator.description["control_url"].as_str().unwrap_or_default(), "/settings", &settings)?;
+        put(emulator.control(), "/settings", &settings)?;
         Ok(emulator)
+    }
+
+    fn control(&self) -> &str {
+        self.description["control_url"].as_str().unwrap_or_default()
     }
 }
 
@@ -121,22 +145,30 @@ impl Drop for Emulator {
     }
 }
 
-/// One request to the emulator's control interface.
 fn put(root: &str, path: &str, body: &Value) -> Fallible<()> {
+    control(root, "PUT", path, &body.to_string()).map(drop)
+}
+
+fn get(root: &str, path: &str) -> Fallible<Value> {
+    Ok(serde_json::from_str(&control(root, "GET", path, "")?)?)
+}
+
+/// One request to the emulator's control interface, and the body of its answer.
+fn control(root: &str, method: &str, path: &str, body: &str) -> Fallible<String> {
     let host = root.strip_prefix("http://").ok_or("the emulator tells no control address")?;
-    let body = body.to_string();
     let mut stream = TcpStream::connect(host)?;
     write!(
         stream,
-        "PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+        "{method} {path} HTTP/1.0\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    if answer.starts_with("HTTP/1.1 200") {
-        Ok(())
-    } else {
-        Err(format!("the emulator refuses: {answer}").into())
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.") && head[8..].starts_with(" 200") => {
+            Ok(body.to_owned())
+        }
+        _ => Err(format!("the emulator refuses: {answer}").into()),
     }
 }

@@ -25,6 +25,8 @@ use super::synthetic::{self, Change};
 pub(crate) enum Job {
     /// Reading both clouds, then planning.
     Clouds { size: String, emulator: Emulator },
+    /// Reading the directory alone.
+    Directory { size: String, emulator: Emulator },
     /// Planning alone.
     Planner { size: String, people: usize, groups: usize, change: Change },
 }
@@ -77,6 +79,12 @@ pub(crate) fn run(job: &Job) -> Fallible<Measured> {
             measured.read_kib = peak_kib();
             look(&directory, &site, &rules, &Memory::new(), &mut measured)?;
         }
+        Job::Directory { size, emulator } => {
+            measured.size.clone_from(size);
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(Clouds::of(emulator).directory(&rules, &mut measured))?;
+            measured.read_kib = peak_kib();
+        }
         Job::Planner { size, people, groups, change } => {
             measured.size.clone_from(size);
             let world = synthetic::world(*people, *groups, *change)?;
@@ -95,52 +103,81 @@ fn everything() -> Fallible<Scope> {
     })
 }
 
-/// Reads as a first run does: the directory, then the site's rolls and the members of the groups that the plan concerns.
-/// One after the other, so that the times can be told apart; a run reads both sides at once.
+/// The clients of both clouds, with one meter.
+struct Clouds<'a> {
+    emulator: &'a Emulator,
+    meter: Arc<Meter>,
+    host: Arc<Host>,
+}
+
+impl<'a> Clouds<'a> {
+    fn of(emulator: &'a Emulator) -> Self {
+        let host = Arc::new(Host { start: Instant::now(), drawn: AtomicU64::new(0) });
+        Self { emulator, meter: Arc::new(Meter::new()), host }
+    }
+
+    fn http(&self, url: &str, plane: Plane) -> Fallible<HttpOptions> {
+        Ok(HttpOptions::new(BaseUrl::parse(url)?, plane, self.meter.clone(), self.host.clone()))
+    }
+
+    async fn directory(&self, rules: &Rules, measured: &mut Measured) -> Fallible<DirectorySnapshot> {
+        let emulator = self.emulator;
+        let credential = Credential::Secret(SecretString::from(emulator.client_secret.clone()));
+        let mut options =
+            EntraOptions::in_cloud(Cloud::Global, &emulator.tenant_id, &emulator.client_id, credential);
+        options.authority_url.clone_from(&emulator.authority_url);
+        options.graph_url.clone_from(&emulator.graph_url);
+        let start = Instant::now();
+        let entra = Entra::new(options, &self.http(&emulator.graph_url, Plane::Directory)?)?;
+        let directory = entra.read(&rules.demand()).await?.snapshot;
+        measured.directory_ms = milliseconds(start);
+        measured.users = directory.users().count();
+        measured.groups = directory.groups().count();
+        self.count(measured);
+        Ok(directory)
+    }
+
+    /// The site's rolls, and the members of the groups that the plan concerns.
+    async fn site(
+        &self,
+        directory: &DirectorySnapshot,
+        rules: &Rules,
+        measured: &mut Measured,
+    ) -> Fallible<SiteSnapshot> {
+        let token = SecretString::from(self.emulator.api_token.clone());
+        let start = Instant::now();
+        let http = self.http(&self.emulator.site_url, Plane::Site)?;
+        let jira = Jira::new(JiraOptions::new(http, &*self.emulator.admin_email, token))?;
+        let standing = jira.standing().await?;
+        let (accounts, groups) = tokio::try_join!(jira.accounts(), jira.groups())?;
+        let mut site = SiteSnapshot::new(standing, accounts, groups);
+        for group in group_targets(directory, &site, rules, &Memory::new()) {
+            let members = jira.members(&group).await?;
+            site.put_members(group, SiteMembers::Complete(members));
+        }
+        measured.site_ms = milliseconds(start);
+        self.count(measured);
+        Ok(site)
+    }
+
+    fn count(&self, measured: &mut Measured) {
+        let counts = self.meter.counts();
+        measured.kinds = self.meter.kinds();
+        measured.directory_requests = counts.directory;
+        measured.site_requests = counts.site;
+        measured.throttled = counts.throttled;
+    }
+}
+
+/// Reads as a first run does. One side after the other, so that the times can be told apart; a run reads both at once.
 async fn read(
     emulator: &Emulator,
     rules: &Rules,
     measured: &mut Measured,
 ) -> Fallible<(DirectorySnapshot, SiteSnapshot)> {
-    let meter = Arc::new(Meter::new());
-    let host = Arc::new(Host { start: Instant::now(), drawn: AtomicU64::new(0) });
-    let http = |url: &str, plane| {
-        Ok::<_, Box<dyn std::error::Error>>(HttpOptions::new(
-            BaseUrl::parse(url)?,
-            plane,
-            meter.clone(),
-            host.clone(),
-        ))
-    };
-
-    let credential = Credential::Secret(SecretString::from(emulator.client_secret.clone()));
-    let mut options =
-        EntraOptions::in_cloud(Cloud::Global, &emulator.tenant_id, &emulator.client_id, credential);
-    options.authority_url.clone_from(&emulator.authority_url);
-    options.graph_url.clone_from(&emulator.graph_url);
-    let start = Instant::now();
-    let entra = Entra::new(options, &http(&emulator.graph_url, Plane::Directory)?)?;
-    let directory = entra.read(&rules.demand()).await?.snapshot;
-    measured.directory_ms = milliseconds(start);
-
-    let token = SecretString::from(emulator.api_token.clone());
-    let start = Instant::now();
-    let jira =
-        Jira::new(JiraOptions::new(http(&emulator.site_url, Plane::Site)?, &*emulator.admin_email, token))?;
-    let standing = jira.standing().await?;
-    let (accounts, groups) = tokio::try_join!(jira.accounts(), jira.groups())?;
-    let mut site = SiteSnapshot::new(standing, accounts, groups);
-    for group in group_targets(&directory, &site, rules, &Memory::new()) {
-        let members = jira.members(&group).await?;
-        site.put_members(group, SiteMembers::Complete(members));
-    }
-    measured.site_ms = milliseconds(start);
-
-    let counts = meter.counts();
-    measured.kinds = meter.kinds();
-    measured.directory_requests = counts.directory;
-    measured.site_requests = counts.site;
-    measured.throttled = counts.throttled;
+    let clouds = Clouds::of(emulator);
+    let directory = clouds.directory(rules, measured).await?;
+    let site = clouds.site(&directory, rules, measured).await?;
     Ok((directory, site))
 }
 
