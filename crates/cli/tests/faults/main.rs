@@ -2,6 +2,8 @@
 //! the directory still has is taken away, nothing that Entrain does not own is touched, no request goes to another
 //! host, no secret shows, and a run without faults afterwards ends in exactly the state that the directory asks for.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

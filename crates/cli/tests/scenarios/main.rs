@@ -2,6 +2,8 @@
 //! and that is played as it stands; `tests/scenarios/README.md` says what the blocks mean. With `ENTRAIN_BLESS=1` what is
 //! shown is written anew, to be read before it is committed.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -45,7 +45,7 @@ pub(crate) fn difference(page: &str, played: &str) -> String {
     let tail = old[same..].iter().rev().zip(new[same..].iter().rev()).take_while(|(a, b)| a == b).count();
     let show = |sign: char, lines: &[&str]| {
         let lines = lines[same..lines.len() - tail].iter().enumerate();
-        lines.map(|(at, line)| format!("{:4} {sign} {line}\n", same + at + 1)).collect::<String>()
+        lines.fold(String::new(), |all, (at, line)| all + &format!("{:4} {sign} {line}\n", same + at + 1))
     };
     show('-', &old) + &show('+', &new)
 }
