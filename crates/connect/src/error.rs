@@ -164,24 +164,40 @@ impl Error {
         if let Self::Reported(failure) = self {
             return (**failure).clone();
         }
-        let directory = self.context().is_some_and(|c| c.plane == Plane::Directory);
-        let pick = |there, here| if directory { there } else { here };
+        let plane = self.context().map(|c| c.plane);
+        let pick = |directory, site, organization| match plane {
+            Some(Plane::Directory) => directory,
+            Some(Plane::Organization) => organization,
+            Some(Plane::Site) | None => site,
+        };
         let (code, class, remedy) = match self {
             Self::Configuration { remedy, .. } => {
                 (FailureCode::DocumentInvalid, FailureClass::Local, remedy.clone())
             }
             Self::Unreachable { .. } => (
-                pick(FailureCode::DirectoryUnavailable, FailureCode::SiteUnavailable),
+                pick(
+                    FailureCode::DirectoryUnavailable,
+                    FailureCode::SiteUnavailable,
+                    FailureCode::OrganizationUnavailable,
+                ),
                 FailureClass::Transient,
                 "Run it again later; if it stays, check name resolution, firewall and proxy of this host".to_owned(),
             ),
             Self::Status { status, .. } if *status >= 500 || *status == 408 => (
-                pick(FailureCode::DirectoryUnavailable, FailureCode::SiteUnavailable),
+                pick(
+                    FailureCode::DirectoryUnavailable,
+                    FailureCode::SiteUnavailable,
+                    FailureCode::OrganizationUnavailable,
+                ),
                 FailureClass::Transient,
                 "Run it again later; nothing has to be mended here".to_owned(),
             ),
             Self::Status { status, .. } => (
-                pick(FailureCode::DirectoryRequestInvalid, FailureCode::SiteRefused),
+                pick(
+                    FailureCode::DirectoryRequestInvalid,
+                    FailureCode::SiteRefused,
+                    FailureCode::OrganizationRefused,
+                ),
                 FailureClass::Connection,
                 format!("Look at the address and the rights of the connection; status {status} is not expected here"),
             ),
@@ -191,7 +207,11 @@ impl Error {
                 "Nothing has to be done: the next run looks it up before anything is repeated".to_owned(),
             ),
             Self::Throttled { resume_at, .. } => (
-                pick(FailureCode::DirectoryThrottled, FailureCode::SiteThrottled),
+                pick(
+                    FailureCode::DirectoryThrottled,
+                    FailureCode::SiteThrottled,
+                    FailureCode::OrganizationThrottled,
+                ),
                 FailureClass::Transient,
                 format!("Run it again after {resume_at}"),
             ),
@@ -216,7 +236,11 @@ impl Error {
                 "Check the address, the clock of this host, and the extra CA file if a proxy opens TLS".to_owned(),
             ),
             Self::Invalid { .. } => (
-                pick(FailureCode::DirectoryAnswerInvalid, FailureCode::SiteAnswerInvalid),
+                pick(
+                    FailureCode::DirectoryAnswerInvalid,
+                    FailureCode::SiteAnswerInvalid,
+                    FailureCode::OrganizationAnswerInvalid,
+                ),
                 FailureClass::Transient,
                 "Run it again; if it stays, check whether a proxy or a login page answers in place of the service"
                     .to_owned(),

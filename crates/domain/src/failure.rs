@@ -70,6 +70,12 @@ codes! {
     SiteRefused = "site_refused", "Jira refused the write for a reason of its own.";
     SiteProtected = "site_protected", "The object is protected: Entrain does not touch it.";
     OrganizationCredentialRefused = "organization_credential_refused", "The organization API refuses the key.";
+    OrganizationRightMissing = "organization_right_missing", "The organization key may not do this: it has scopes, or belongs to somebody who is no organization administrator.";
+    OrganizationUnknown = "organization_unknown", "The organization, or its directory, is not known to the key.";
+    OrganizationRefused = "organization_refused", "The organization API refused the request for a reason of its own.";
+    OrganizationThrottled = "organization_throttled", "The organization API asks for a pause longer than a run may wait.";
+    OrganizationUnavailable = "organization_unavailable", "The organization API did not answer, or answered with a server error, until the retries were used up.";
+    OrganizationAnswerInvalid = "organization_answer_invalid", "An answer of the organization API is not what it documents. It is never read as nobody.";
     WriteUnclear = "write_unclear", "A write was sent and its answer was lost; it is looked up before anything is repeated.";
     ForeignLink = "foreign_link", "An answer points to another host. Entrain follows no such link and sends no credential there.";
     RedirectRefused = "redirect_refused", "The server answered with a redirect. Entrain follows none.";

@@ -189,6 +189,17 @@ pub enum Intent {
         /// Name.
         name: String,
     },
+    /// Give a linked group another name.
+    RenameGroup {
+        /// Directory group.
+        group: crate::model::DirectoryGroupId,
+        /// Site group.
+        site_group: crate::model::SiteGroupId,
+        /// The name so far, for taking it back.
+        before: String,
+        /// The new name.
+        name: String,
+    },
     /// Take an existing group under management.
     AdoptGroup {
         /// Directory group.

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use crate::memory::Memory;
 use crate::model::{
     AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, GroupStanding,
-    SiteGroup, SiteGroupId,
+    RenameBy, SiteGroup, SiteGroupId,
 };
-use crate::plan::{Action, Guard, Plan, PlanInput, Step, StepKind};
+use crate::plan::{Action, GroupRef, Guard, Lookup, Plan, PlanInput, Step, StepKind};
 use crate::policy::GroupMode;
 
 /// A breach of an invariant.
@@ -126,6 +126,10 @@ impl<'a> Check<'a> {
                 {
                     self.find(Some(step), "invites an address that an account on the site shows");
                 }
+                let found = person.directory_id.as_ref().and_then(|id| self.input.lookups.get(id));
+                if found.is_some_and(|found| *found != Lookup::Nobody) {
+                    self.find(Some(step), "invites somebody for whom a search found an account, or failed");
+                }
                 let linked = person.directory_id.as_ref().and_then(|id| self.input.memory.user(id));
                 if linked.is_some_and(|link| self.input.site.account(&link.account).is_some()) {
                     self.find(Some(step), "invites somebody who is linked to an account on the site");
@@ -138,6 +142,7 @@ impl<'a> Check<'a> {
                 }
                 self.in_scope(step, &group.directory_id);
             }
+            Action::RenameGroup { group, site_id, name } => self.renaming(step, group, site_id, name),
             Action::AdoptGroup { group, site_id } => {
                 self.in_scope(step, &group.directory_id);
                 if self.input.memory.group_of(site_id).is_some_and(|other| *other != group.directory_id) {
@@ -163,6 +168,35 @@ impl<'a> Check<'a> {
                 self.removal(step, &group.directory_id, site_group, account, owned.is_some());
             }
         }
+    }
+
+    /// Only a linked, ordinary group gets a new name, only the directory's, and never one that is taken or privileged.
+    fn renaming(&mut self, step: &Step, group: &GroupRef, site_id: &SiteGroupId, name: &str) {
+        let PlanInput { directory, site, rules, memory, .. } = *self.input;
+        let key = |text: &str| text.trim().to_lowercase();
+        if memory.group(&group.directory_id).is_none_or(|link| link.group != *site_id) {
+            self.find(Some(step), "renames a group that is not linked");
+        }
+        let theirs = directory.group(&group.directory_id).map(|g| rules.names.name(&g.display_name));
+        if theirs.as_deref() != Some(name) {
+            self.find(Some(step), "gives a group a name that is not the directory's");
+        }
+        if site.groups().iter().any(|other| other.id != *site_id && key(&other.name) == key(name)) {
+            self.find(Some(step), "gives a group a name that another one bears");
+        }
+        let stranger = SiteGroup { id: site_id.clone(), name: name.into() };
+        if rules.protected.group_names.contains(&key(name))
+            || site.standing().group_standing(&stranger) != GroupStanding::Ordinary
+        {
+            self.find(
+                Some(step),
+                "gives a group a privileged or protected name, or renames a privileged group",
+            );
+        }
+        if site.rename_by(site_id) != Some(&RenameBy::Organization) {
+            self.find(Some(step), "renames a group that nobody can rename");
+        }
+        self.in_scope(step, &group.directory_id);
     }
 
     /// The heart: nothing is taken away without a complete read and ownership.

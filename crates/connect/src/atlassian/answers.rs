@@ -21,7 +21,7 @@ impl Redaction {
 
     /// A text of the other side, fit for a message: without our secrets, without anything that looks like a
     /// credential, on one line, and short.
-    fn clean(&self, text: &str) -> String {
+    pub(super) fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {
             text = text.replace(secret.expose_secret(), "[redacted]");

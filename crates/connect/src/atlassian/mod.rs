@@ -9,14 +9,18 @@
 //! | `roll` | accounts, groups, members, and look-ups of one of them |
 //! | `writes` | invitations, groups, memberships |
 //! | `shield` | what must never be written to, refused before a request is made |
+//! | `properties` | user properties |
 //! | `findings` | what `entrain check` says about the technical account |
+//! | `organization` | the organization plane: exact look-ups, renaming groups, profiles of managed accounts |
 //!
 //! Jira's texts are localized and change, so a status is read first and a short fragment second; where neither is
 //! enough, the state is looked up (atlassian-cloud.md 5).
 
 mod answers;
 mod findings;
+pub mod organization;
 mod pages;
+mod properties;
 mod roll;
 mod shield;
 mod standing;
@@ -24,6 +28,7 @@ mod wire;
 mod writes;
 
 use std::fmt;
+use std::sync::Arc;
 
 use entrain_domain::run::RequestCounts;
 use secrecy::{ExposeSecret, SecretString};
@@ -35,6 +40,7 @@ use answers::Redaction;
 use shield::Shield;
 
 pub use findings::{CheckState, SiteCheck};
+pub use organization::{Organization, OrganizationOptions};
 
 /// What a site client is built from.
 #[derive(Clone)]
@@ -98,7 +104,7 @@ pub struct Jira {
     gateway: Option<Http>,
     authorization: Authorization,
     redaction: Redaction,
-    shield: Shield,
+    shield: Arc<Shield>,
 }
 
 impl Jira {
@@ -114,7 +120,7 @@ impl Jira {
             SecretString::from(api_token.expose_secret()),
             SecretString::from(authorization.value().unwrap_or_default().trim_start_matches("Basic ")),
         ]);
-        Ok(Self { http: Http::new(http)?, gateway, authorization, redaction, shield: Shield::default() })
+        Ok(Self { http: Http::new(http)?, gateway, authorization, redaction, shield: Arc::default() })
     }
 
     /// Requests made so far, over everything that shares the meter.

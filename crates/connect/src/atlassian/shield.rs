@@ -73,6 +73,14 @@ impl Shield {
         }
     }
 
+    /// Remembers the address that the organization shows for an account.
+    pub(super) fn remember_address(&self, account: &AccountId, email: Option<&EmailAddress>) {
+        if let Some(email) = email {
+            let mut addresses = self.addresses.write().unwrap_or_else(PoisonError::into_inner);
+            addresses.insert(account.clone(), email.clone());
+        }
+    }
+
     /// Remembers the address by which accounts that hide theirs were found.
     pub(super) fn remember_found(&self, email: &EmailAddress, accounts: &[Account]) {
         let mut addresses = self.addresses.write().unwrap_or_else(PoisonError::into_inner);
@@ -115,6 +123,33 @@ impl Shield {
                 ));
             }
             rules.group_name(name)
+        })
+    }
+
+    /// Refuses another name for a group that is protected or privileged, and a privileged or protected name for any.
+    /// Not even a binding on purpose opens a privileged group to this.
+    pub(super) fn renaming(&self, group: &SiteGroup, name: &str) -> Result<(), Error> {
+        self.with(|rules| {
+            rules.group(group)?;
+            for named in std::iter::once(group).chain(rules.groups.get(&group.id)) {
+                if rules.standing.group_standing(named) != GroupStanding::Ordinary {
+                    return Err(refusal("Privileged groups keep their names", &group.name));
+                }
+            }
+            Ok(())
+        })?;
+        self.new_group(name)
+    }
+
+    /// Refuses a write to an account: the technical account and protected ones.
+    pub(super) fn account(&self, account: &AccountId) -> Result<(), Error> {
+        self.with(|rules| {
+            if *account == rules.standing.own_account {
+                let why = "This is the technical account that Entrain works with";
+                return Err(refusal(why, account.as_str()));
+            }
+            let addresses = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
+            rules.account(account, addresses.get(account))
         })
     }
 

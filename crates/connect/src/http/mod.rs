@@ -98,6 +98,11 @@ impl Call {
         Self { body: Some(body), ..Self::new(Method::PUT, endpoint, target, Repeat::Safe) }
     }
 
+    /// A `PATCH` with a JSON body that sets fields; ends in the same state however often it is made.
+    pub fn patch(endpoint: &'static str, target: impl Into<String>, body: serde_json::Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PATCH, endpoint, target, Repeat::Safe) }
+    }
+
     /// A `DELETE`; ends in the same state however often it is made.
     pub fn delete(endpoint: &'static str, target: impl Into<String>) -> Self {
         Self::new(Method::DELETE, endpoint, target, Repeat::Safe)

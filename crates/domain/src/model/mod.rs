@@ -5,6 +5,7 @@ mod attributes;
 mod closure;
 mod directory;
 mod ids;
+mod profile;
 mod site;
 
 pub(crate) use address::folded_name;
@@ -16,8 +17,9 @@ pub use directory::{
     GroupIx, MemberRef, Unread, UserIx, UserKind,
 };
 pub use ids::{AccountId, DirectoryGroupId, DirectoryUserId, InvalidId, RunId, SiteGroupId};
+pub use profile::{Profile, ProfileField, ProfileStanding};
 pub(crate) use site::name_key;
 pub use site::{
-    Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, Seats, SiteGroup,
-    SiteMembers, SiteSnapshot, SiteStanding, is_administrative_name,
+    Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, RenameBy, Seats,
+    SiteGroup, SiteMembers, SiteSnapshot, SiteStanding, is_administrative_name,
 };

@@ -176,6 +176,15 @@ pub fn is_administrative_name(name: &str) -> bool {
         || name.starts_with("atlassian-addons")
 }
 
+/// Who can give a group of the site another name. Jira's own REST cannot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RenameBy {
+    /// The organization plane.
+    Organization,
+    /// Nobody; why, and what to do about it.
+    Nobody(Unread),
+}
+
 /// Members of one group, completely read or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SiteMembers {
@@ -196,6 +205,7 @@ pub struct SiteSnapshot {
     group_by_id: HashMap<SiteGroupId, u32>,
     group_by_name: HashMap<String, Vec<u32>>,
     members: HashMap<SiteGroupId, SiteMembers>,
+    renaming: HashMap<SiteGroupId, RenameBy>,
 }
 
 impl SiteSnapshot {
@@ -211,6 +221,7 @@ impl SiteSnapshot {
             group_by_id: HashMap::with_capacity(groups.len()),
             group_by_name: HashMap::with_capacity(groups.len()),
             members: HashMap::new(),
+            renaming: HashMap::new(),
         };
         for account in accounts {
             snapshot.put_account(account);
@@ -243,9 +254,17 @@ impl SiteSnapshot {
         self.accounts.push(account);
     }
 
-    /// A group that was found or made after the roll was read. A known id is left as it is.
+    /// A group that was found, made or renamed after the roll was read. A known id gets the new name.
     pub fn put_group(&mut self, group: SiteGroup) {
-        if self.group_by_id.contains_key(&group.id) {
+        if let Some(ix) = self.group_by_id.get(&group.id).copied() {
+            let known = &mut self.groups[ix as usize];
+            if known.name != group.name {
+                if let Some(list) = self.group_by_name.get_mut(&name_key(&known.name)) {
+                    list.retain(|other| *other != ix);
+                }
+                self.group_by_name.entry(name_key(&group.name)).or_default().push(ix);
+                known.name = group.name;
+            }
             return;
         }
         let ix = self.groups.len() as u32;
@@ -265,6 +284,11 @@ impl SiteSnapshot {
             unread @ SiteMembers::Unread(_) => unread,
         };
         self.members.insert(group, members);
+    }
+
+    /// Who can rename a group; asked only of groups that are to be renamed.
+    pub fn put_renaming(&mut self, group: SiteGroupId, by: RenameBy) {
+        self.renaming.insert(group, by);
     }
 
     /// What the start-up checks found.
@@ -298,6 +322,10 @@ impl SiteSnapshot {
     /// The members of a group, if they were asked for.
     pub fn members(&self, group: &SiteGroupId) -> Option<&SiteMembers> {
         self.members.get(group)
+    }
+    /// Who can rename a group, if it was asked.
+    pub fn rename_by(&self, group: &SiteGroupId) -> Option<&RenameBy> {
+        self.renaming.get(group)
     }
     /// The groups whose members were asked for.
     pub fn groups_read(&self) -> impl Iterator<Item = (&SiteGroupId, &SiteMembers)> {

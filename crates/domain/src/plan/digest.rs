@@ -22,6 +22,7 @@ impl Digest {
                 let target = match &step.action {
                     Action::CreateUser { address, .. } => address.key(),
                     Action::CreateGroup { group } => group.name.to_string(),
+                    Action::RenameGroup { site_id, name, .. } => format!("{site_id} {name}"),
                     Action::AdoptGroup { site_id, .. } => site_id.to_string(),
                     Action::AddMember { group, person } => {
                         format!("{:?} {:?}", group.site_id, person.site_id)

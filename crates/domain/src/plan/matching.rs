@@ -9,11 +9,11 @@ use super::step::SetAside;
 use crate::memory::{Memory, MemoryChange, Origin, UserLink};
 use crate::model::{
     Account, AccountActivity, AccountId, AccountKind, DirectorySnapshot, DirectoryUser, DirectoryUserId,
-    EmailAddress, SiteSnapshot, folded_name,
+    EmailAddress, SiteSnapshot, Unread, folded_name,
 };
 use crate::policy::Rules;
 
-/// What the site's exact search said about an address that no visible account shows.
+/// What a search said about an address that no visible account shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
     /// No account, as far as the search sees.
@@ -22,6 +22,17 @@ pub enum Lookup {
     One(AccountId),
     /// Something was found that must not be taken; the sentence says why.
     Unsure(String),
+    /// The search could not be made; why, and what to do about it.
+    Failed(Unread),
+}
+
+/// Who is asked for the account behind an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookupBy {
+    /// The site's search: one request for each address, active accounts only, and a hidden address needs the name.
+    Site,
+    /// The organization: exact, many addresses in one request, and hidden addresses show.
+    Organization,
 }
 
 /// Look-ups by directory user.
@@ -58,23 +69,26 @@ pub(super) struct Matches {
 }
 
 /// The people whose account may hide behind a hidden address: in scope, not linked, no account shows their address,
-/// and an active account with a hidden address bears their name. Everybody else needs no look-up
-/// (atlassian-cloud.md 2, matching order).
+/// and there is an account with a hidden address that nobody is linked to. For the site's search it has to be active
+/// and bear their name; the organization needs neither. Everybody else needs no look-up (atlassian-cloud.md 2,
+/// matching order).
 pub fn accounts_to_look_up(
     directory: &DirectorySnapshot,
     site: &SiteSnapshot,
     rules: &Rules,
     memory: &Memory,
+    by: LookupBy,
 ) -> Vec<(DirectoryUserId, EmailAddress)> {
     let hidden: HashSet<String> = site
         .accounts()
         .iter()
         .filter(|a| {
-            a.kind == AccountKind::Person && a.email.is_none() && a.activity == AccountActivity::Active
+            let found = by == LookupBy::Organization || a.activity == AccountActivity::Active;
+            a.kind == AccountKind::Person && a.email.is_none() && found
         })
         .filter(|a| memory.user_of(&a.id).is_none())
         .map(|a| folded_name(&a.display_name))
-        .filter(|name| !name.is_empty())
+        .filter(|name| by == LookupBy::Organization || !name.is_empty())
         .collect();
     if hidden.is_empty() {
         return Vec::new();
@@ -82,7 +96,10 @@ pub fn accounts_to_look_up(
     let mut people: Vec<_> = people_in_scope(directory, rules)
         .into_iter()
         .filter(|user| known_account(user, site, memory).is_none())
-        .filter(|user| user.display_name.as_ref().is_some_and(|name| hidden.contains(&folded_name(name))))
+        .filter(|user| {
+            by == LookupBy::Organization
+                || user.display_name.as_ref().is_some_and(|name| hidden.contains(&folded_name(name)))
+        })
         .filter_map(|user| Some((user.id.clone(), user.address()?)))
         .filter(|(_, address)| visible(site, address).is_empty())
         .collect();
@@ -190,6 +207,9 @@ fn match_by_address(
                     why.clone(),
                     "compare the two accounts on the site and remove or rename the wrong one",
                 ));
+            }
+            Some(Lookup::Failed(why)) => {
+                return Err(aside(user, why.reason.to_string(), &why.remedy));
             }
             Some(Lookup::Nobody) | None => None,
         },

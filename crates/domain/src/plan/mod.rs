@@ -15,8 +15,8 @@ mod targets;
 
 pub use digest::Digest;
 pub use guard::{Approval, Before, Guard, Held, History};
-pub use matching::{Lookup, Lookups, accounts_to_look_up};
-pub use planner::{PlanInput, group_targets, plan};
+pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
+pub use planner::{PlanInput, group_targets, groups_to_rename, plan};
 pub use reason::Reason;
 pub use seats::SeatForecast;
 pub use step::{Action, GroupRef, Hold, Person, SetAside, Step, StepId, StepKind, Undo};

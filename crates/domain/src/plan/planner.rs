@@ -12,7 +12,7 @@ use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Memory, MemoryChange, Origin};
 use crate::model::{
     AccountId, AccountState, Closure, CompleteClosure, DirectorySnapshot, DirectoryUser, DirectoryUserId,
-    GroupIx, SiteGroupId, SiteMembers, SiteSnapshot, UserIx,
+    GroupIx, RenameBy, SiteGroupId, SiteMembers, SiteSnapshot, UserIx,
 };
 use crate::policy::{Existing, GroupMode, Memberships, Rules, UserScope};
 
@@ -48,6 +48,18 @@ pub fn group_targets(
     }
     let targets = targets::resolve(directory, site, rules, memory);
     targets.list.iter().filter_map(|target| target.group.site_id.clone()).collect()
+}
+
+/// The linked site groups that should bear another name and could: whoever plans asks first who can rename them.
+pub fn groups_to_rename(
+    directory: &DirectorySnapshot,
+    site: &SiteSnapshot,
+    rules: &Rules,
+    memory: &Memory,
+) -> Vec<SiteGroupId> {
+    let targets = targets::resolve(directory, site, rules, memory);
+    let wished = targets.list.into_iter().filter(|target| target.new_name.is_some());
+    wished.filter_map(|target| target.group.site_id.clone()).collect()
 }
 
 /// The enabled users who take part, in the order of ids. A group whose closure is not known brings nobody.
@@ -204,6 +216,9 @@ impl Draft<'_> {
     fn groups_and_adoptions(&mut self, open: &[(Target, CompleteClosure)]) {
         for (target, _) in open {
             let (directory_name, selector) = (target.directory_name.clone(), target.selector.clone());
+            if let (Some(name), Some(site_id)) = (&target.new_name, &target.group.site_id) {
+                self.rename(target, site_id, name);
+            }
             let at = match (&target.state, &target.group.site_id) {
                 (TargetState::Create, _) => self.steps.push(
                     Action::CreateGroup { group: target.group.clone() },
@@ -224,6 +239,37 @@ impl Draft<'_> {
                 _ => continue,
             };
             self.steps.group_step.insert(target.group.directory_id.clone(), at);
+        }
+    }
+
+    fn rename(&mut self, target: &Target, site_id: &SiteGroupId, name: &Arc<str>) {
+        let aside = |why: Option<&crate::model::Unread>| SetAside {
+            object: format!("group “{}” ({})", target.directory_name.trim(), target.group.directory_id),
+            reason: format!(
+                "the directory calls it “{name}”, the site keeps the name “{}”: {}",
+                target.group.name,
+                why.map_or("Jira cannot rename groups, and no organization key is configured", |u| &u.reason)
+            ),
+            remedy: match why {
+                Some(why) => format!("{}; {}", why.remedy, swap(&target.group.name, name)),
+                None => format!("configure [site.organization]; {}", swap(&target.group.name, name)),
+            },
+        };
+        match self.input.site.rename_by(site_id) {
+            Some(RenameBy::Organization) => {
+                let reason = Reason::Renamed {
+                    directory_name: target.directory_name.clone(),
+                    before: target.group.name.clone(),
+                };
+                let action = Action::RenameGroup {
+                    group: target.group.clone(),
+                    site_id: site_id.clone(),
+                    name: name.clone(),
+                };
+                self.steps.push(action, reason, Vec::new(), None);
+            }
+            Some(RenameBy::Nobody(why)) => self.notes.push(aside(Some(why))),
+            None => self.notes.push(aside(None)),
         }
     }
 
@@ -453,6 +499,15 @@ impl Draft<'_> {
             hold,
         );
     }
+}
+
+/// How a person changes a group for one of another name, where nobody can rename it.
+pub(super) fn swap(old: &str, new: &str) -> String {
+    format!(
+        "nothing is lost meanwhile, membership follows the link. By hand: rename “{old}” at admin.atlassian.com \
+         (Directory, Groups), the next run follows; or swap: create “{new}” there, grant it what “{old}” grants, delete \
+         “{old}” and name “{new}” as the group that takes over, then run a sync, which asks to adopt “{new}” and fills it"
+    )
 }
 
 /// One path text per holding group of a closure, shared by everybody it holds.

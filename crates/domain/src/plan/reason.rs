@@ -29,6 +29,13 @@ pub enum Reason {
         /// The selector that names it.
         selector: Arc<str>,
     },
+    /// The directory has another name for the group than the site.
+    Renamed {
+        /// The directory group's own name.
+        directory_name: Arc<str>,
+        /// The name on the site so far.
+        before: Arc<str>,
+    },
     /// The person is a member in the directory and not on the site.
     Member {
         /// From the group in scope down to the one that holds the person.
@@ -71,6 +78,11 @@ impl Reason {
                 ("source", format!("directory group “{directory_name}”")),
                 ("rule", format!("named by scope “{selector}”")),
                 ("site", "a group of this name exists and is not linked".into()),
+            ],
+            Self::Renamed { directory_name, before } => vec![
+                ("source", format!("directory group “{directory_name}”")),
+                ("link", "linked to this site group for good".into()),
+                ("site", format!("still called “{before}”")),
             ],
             Self::Member { path } => vec![
                 ("source", format!("member through {}", joined(path))),

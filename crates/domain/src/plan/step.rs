@@ -16,6 +16,8 @@ pub enum StepKind {
     CreateUser,
     /// Create a group.
     CreateGroup,
+    /// Give a linked group the name that the directory has for it now.
+    RenameGroup,
     /// Take an existing group of the wanted name under management.
     AdoptGroup,
     /// Put an account into a group.
@@ -26,14 +28,21 @@ pub enum StepKind {
 
 impl StepKind {
     /// All kinds.
-    pub const ALL: [Self; 5] =
-        [Self::CreateUser, Self::CreateGroup, Self::AdoptGroup, Self::AddMember, Self::RemoveMember];
+    pub const ALL: [Self; 6] = [
+        Self::CreateUser,
+        Self::CreateGroup,
+        Self::RenameGroup,
+        Self::AdoptGroup,
+        Self::AddMember,
+        Self::RemoveMember,
+    ];
 
     /// The word of the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CreateUser => "create_user",
             Self::CreateGroup => "create_group",
+            Self::RenameGroup => "rename_group",
             Self::AdoptGroup => "adopt_group",
             Self::AddMember => "add_member",
             Self::RemoveMember => "remove_member",
@@ -91,6 +100,15 @@ pub enum Action {
         /// The group; has no site id.
         group: Arc<GroupRef>,
     },
+    /// `PATCH …/groups/{groupId}` of the organization.
+    RenameGroup {
+        /// The group, under the name that it bears so far.
+        group: Arc<GroupRef>,
+        /// The site group.
+        site_id: SiteGroupId,
+        /// The new name.
+        name: Arc<str>,
+    },
     /// No request: the link and the ledger learn of the group.
     AdoptGroup {
         /// The directory group, with the site id of the group to adopt.
@@ -128,6 +146,7 @@ impl Action {
         match self {
             Self::CreateUser { .. } => StepKind::CreateUser,
             Self::CreateGroup { .. } => StepKind::CreateGroup,
+            Self::RenameGroup { .. } => StepKind::RenameGroup,
             Self::AdoptGroup { .. } => StepKind::AdoptGroup,
             Self::AddMember { .. } => StepKind::AddMember,
             Self::RemoveMember { .. } => StepKind::RemoveMember,
@@ -140,7 +159,7 @@ impl Action {
             Self::CreateUser { person, .. }
             | Self::AddMember { person, .. }
             | Self::RemoveMember { person, .. } => Some(person),
-            Self::CreateGroup { .. } | Self::AdoptGroup { .. } => None,
+            Self::CreateGroup { .. } | Self::RenameGroup { .. } | Self::AdoptGroup { .. } => None,
         }
     }
 
@@ -148,6 +167,7 @@ impl Action {
     pub fn group(&self) -> Option<&Arc<GroupRef>> {
         match self {
             Self::CreateGroup { group }
+            | Self::RenameGroup { group, .. }
             | Self::AdoptGroup { group, .. }
             | Self::AddMember { group, .. }
             | Self::RemoveMember { group, .. } => Some(group),
@@ -223,7 +243,9 @@ impl Step {
         let kind = self.action.kind();
         StepId(Arc::from(match &self.action {
             Action::CreateUser { person, .. } => format!("{kind}/{}", user(person, None)),
-            Action::CreateGroup { group } | Action::AdoptGroup { group, .. } => {
+            Action::CreateGroup { group }
+            | Action::RenameGroup { group, .. }
+            | Action::AdoptGroup { group, .. } => {
                 format!("{kind}/{}", group.directory_id)
             }
             Action::AddMember { group, person } => {

@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) directory_name: Arc<str>,
     /// The selector that names it.
     pub(super) selector: Arc<str>,
+    /// The name that a linked group should bear instead of its own, when nothing on either side stands against it.
+    pub(super) new_name: Option<Arc<str>>,
     /// What has to happen to the group itself.
     pub(super) state: TargetState,
 }
@@ -82,10 +84,19 @@ pub(super) fn resolve(
     for (group, _) in groups.iter().filter(|(g, _)| linked(g).is_none()) {
         *claims.entry(name_key(&wanted(group))).or_default() += 1;
     }
+    let mut wishes: HashMap<String, usize> = HashMap::new();
+    for (group, _) in &groups {
+        *wishes.entry(name_key(&wanted(group))).or_default() += 1;
+    }
     for (group, selector) in groups {
         let name = wanted(group);
+        let mut new_name = None;
         let outcome = match linked(group) {
-            Some(link) => keep_linked(group, link, &name, site, rules, &mut targets),
+            Some(link) => {
+                let shared = wishes.get(&name_key(&name)).copied().unwrap_or(0) > 1;
+                let wish = Wish { name: &name, shared, out: &mut new_name };
+                keep_linked(group, link, wish, site, rules, &mut targets)
+            }
             None if claims.get(&name_key(&name)).copied().unwrap_or(0) > 1 => Err(SetAside {
                 object: group_label(group),
                 reason: format!("several directory groups in scope would bear the name “{name}” on the site"),
@@ -104,6 +115,7 @@ pub(super) fn resolve(
                 }),
                 directory_name: group.display_name.clone(),
                 selector: Arc::from(selector),
+                new_name,
                 state,
             }),
             Err(aside) => targets.set_aside.push(aside),
@@ -114,10 +126,18 @@ pub(super) fn resolve(
 
 type Resolved<'a> = Result<(TargetState, Option<&'a SiteGroup>, Arc<str>), SetAside>;
 
+/// The name that the rules have for a linked group, and where it goes when the group should be renamed.
+struct Wish<'a> {
+    name: &'a str,
+    /// Another directory group in scope wants the name too.
+    shared: bool,
+    out: &'a mut Option<Arc<str>>,
+}
+
 fn keep_linked<'a>(
     group: &DirectoryGroup,
     link: &GroupLink,
-    wanted: &str,
+    wanted: Wish<'_>,
     site: &'a SiteSnapshot,
     rules: &Rules,
     targets: &mut Targets,
@@ -133,16 +153,54 @@ fn keep_linked<'a>(
     if found.name != link.name {
         targets.records.push(MemoryChange::LinkGroup(GroupLink { name: found.name.clone(), ..link.clone() }));
     }
-    if name_key(&found.name) != name_key(wanted) {
-        targets.notes.push(SetAside {
-            object: group_label(group),
-            reason: format!("the directory calls it “{wanted}”, the site keeps the name “{}”", found.name),
-            remedy: "nothing is lost: membership follows the link. Jira cannot rename groups through its REST API; \
-                     rename the group in the site's administration if you wish"
-                .into(),
-        });
+    if name_key(&found.name) != name_key(wanted.name) {
+        let why = against_renaming(group, found, &wanted, site, rules);
+        match why {
+            None => *wanted.out = Some(Arc::from(wanted.name)),
+            Some(why) => targets.notes.push(SetAside {
+                object: group_label(group),
+                reason: format!(
+                    "the directory calls it “{}”, the site keeps the name “{}”: {why}",
+                    wanted.name, found.name
+                ),
+                remedy: "nothing is lost, membership follows the link; give the directory group another name, or free \
+                         the name on the site, and the group is renamed by the next run where that is possible"
+                    .into(),
+            }),
+        }
     }
     Ok((TargetState::Managed, Some(found), found.name.clone()))
+}
+
+/// What stands against giving a linked group the name that the directory has for it now.
+fn against_renaming(
+    group: &DirectoryGroup,
+    found: &SiteGroup,
+    wanted: &Wish<'_>,
+    site: &SiteSnapshot,
+    rules: &Rules,
+) -> Option<String> {
+    if rules.binding(&group.id, &group.display_name).is_some() {
+        return Some("the binding under [groups.map] is for groups that exist, it renames none".into());
+    }
+    if let Some(problem) = site_name_problem(wanted.name) {
+        return Some(problem.to_string());
+    }
+    if is_administrative_name(wanted.name) {
+        return Some("groups of administrators and apps bear such names; Entrain gives them to none".into());
+    }
+    if listed(wanted.name, rules) {
+        return Some("the name is on the protected list".into());
+    }
+    if site.standing().group_standing(found) != GroupStanding::Ordinary {
+        return Some("the group grants administration, or new people land in it".into());
+    }
+    if wanted.shared {
+        return Some("several directory groups in scope would bear the name".into());
+    }
+    site.groups_by_name(wanted.name)
+        .any(|other| other.id != found.id)
+        .then(|| "the site has another group of this name".into())
 }
 
 fn find_unlinked<'a>(

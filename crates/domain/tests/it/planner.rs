@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use entrain_domain::memory::{Memory, Origin};
 use entrain_domain::model::*;
-use entrain_domain::plan::{Approval, Before, Guard, Lookup, StepKind};
+use entrain_domain::plan::{Approval, Before, Guard, Lookup, LookupBy, StepKind};
 use entrain_domain::policy::{Binding, Existing, GroupMode, GroupSelector, Import};
 
 #[test]
@@ -191,7 +191,13 @@ fn n_13_a_hidden_address_is_looked_up_only_where_a_name_fits() {
     world.put_account("ana", None, AccountKind::Person);
     let directory = world.directory();
     let site = world.site(&directory);
-    let look_up = entrain_domain::plan::accounts_to_look_up(&directory, &site, &world.rules, &world.memory);
+    let look_up = entrain_domain::plan::accounts_to_look_up(
+        &directory,
+        &site,
+        &world.rules,
+        &world.memory,
+        LookupBy::Site,
+    );
     assert_eq!(look_up.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), [uid("ana")]);
     world.lookups.insert(uid("ana"), Lookup::One(aid("ana")));
     let plan = world.converge();

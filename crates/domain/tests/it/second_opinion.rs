@@ -135,3 +135,33 @@ fn a_group_that_is_out_of_scope_or_exists_is_found() {
     real = World::new(&["*"]).group("x", &["ana"]).site_group("x", &[]);
     assert!(judged(&made, &real, |_| {}).contains("of a name that the site has"));
 }
+
+#[test]
+fn a_new_name_that_nobody_asked_for_is_found() {
+    use entrain_domain::plan::Action;
+    let made = {
+        let mut world = leaver();
+        world.rename_by = Some(RenameBy::Organization);
+        world.groups.get_mut("Jira a").unwrap().name = "Jira z".into();
+        world
+    };
+    let rename = |to: &'static str| {
+        move |plan: &mut Plan| {
+            for step in &mut plan.steps {
+                if let Action::RenameGroup { name, .. } = &mut step.action {
+                    *name = to.into();
+                }
+            }
+        }
+    };
+    assert_eq!(judged(&made, &made, |_| {}), "");
+    assert!(judged(&made, &made, rename("Jira y")).contains("not the directory's"));
+    assert!(judged(&made, &made, rename("jira B")).contains("another one bears"));
+    assert!(judged(&made, &made, rename("site-admins")).contains("privileged or protected"));
+    let mut real = made.clone();
+    real.rename_by = None;
+    assert!(judged(&made, &real, |_| {}).contains("nobody can rename"));
+    let mut real = made.clone();
+    real.memory = entrain_domain::memory::Memory::new();
+    assert!(judged(&made, &real, |_| {}).contains("not linked"));
+}

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use entrain_domain::memory::{GroupLink, Memory, MemoryChange, Origin, UserLink};
 use entrain_domain::model::*;
-use entrain_domain::plan::{Action, Approval, History, Lookups, Plan, PlanInput, Step, group_targets, plan};
+use entrain_domain::plan::{
+    Action, Approval, History, Lookups, Plan, PlanInput, Step, group_targets, groups_to_rename, plan,
+};
 use entrain_domain::policy::{GroupSelector, Rules, Scope, UserScope};
 use entrain_domain::verify::verify;
 
@@ -51,6 +53,8 @@ pub(crate) struct World {
     pub(crate) approval: Approval,
     pub(crate) unread_site_groups: BTreeSet<SiteGroupId>,
     pub(crate) users_coverage: Coverage,
+    /// Who can rename groups, when that is asked.
+    pub(crate) rename_by: Option<RenameBy>,
 }
 
 impl World {
@@ -71,6 +75,7 @@ impl World {
             approval: Approval::None,
             unread_site_groups: BTreeSet::new(),
             users_coverage: Coverage::Complete,
+            rename_by: None,
         }
     }
 
@@ -173,6 +178,11 @@ impl World {
             };
             site.put_members(id, members);
         }
+        if let Some(by) = &self.rename_by {
+            for id in groups_to_rename(directory, &site, &self.rules, &self.memory) {
+                site.put_renaming(id, by.clone());
+            }
+        }
         site
     }
 
@@ -225,6 +235,11 @@ impl World {
                 assert!(!self.site_groups.contains_key(&id), "the site has a group {}", group.name);
                 self.site_groups.insert(id.clone(), (group.name.to_string(), BTreeSet::new()));
                 self.link(&group.directory_id, &id, &group.name, Origin::Created);
+            }
+            Action::RenameGroup { group, site_id, name } => {
+                self.site_groups.get_mut(site_id).unwrap().0 = name.to_string();
+                let origin = self.memory.group(&group.directory_id).unwrap().origin;
+                self.link(&group.directory_id, site_id, name, origin);
             }
             Action::AdoptGroup { group, site_id } => {
                 self.link(&group.directory_id, site_id, &group.name, Origin::Adopted);
