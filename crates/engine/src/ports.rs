@@ -7,10 +7,10 @@ use std::time::Duration;
 use entrain_domain::Failure;
 use entrain_domain::memory::{Memory, MemoryChange};
 use entrain_domain::model::{
-    Account, AccountId, DirectorySnapshot, EmailAddress, RunId, SiteGroup, SiteGroupId, SiteStanding,
+    Account, AccountId, DirectorySnapshot, EmailAddress, RenameBy, RunId, SiteGroup, SiteGroupId,
+    SiteStanding,
 };
-use entrain_domain::plan::History;
-use entrain_domain::plan::{StepId, StepKind};
+use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Demand, Protected};
 use entrain_domain::run::{
     AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
@@ -152,6 +152,36 @@ pub trait Site: Send + Sync {
         &self,
         email: &EmailAddress,
     ) -> impl Future<Output = Result<Vec<Account>, Failure>> + Send;
+    /// Who is asked for the account behind an address: the organization where a key is configured.
+    fn look_up_by(&self) -> LookupBy {
+        LookupBy::Site
+    }
+    /// The accounts of these addresses as the organization knows them, hidden addresses included. Asked only where
+    /// [`Site::look_up_by`] says so.
+    fn find_in_organization(
+        &self,
+        addresses: &[EmailAddress],
+    ) -> impl Future<Output = Result<Vec<(EmailAddress, AccountId)>, Failure>> + Send {
+        let _ = addresses;
+        async { Ok(Vec::new()) }
+    }
+    /// Who can rename these groups; nothing where no organization key is configured.
+    fn renaming(
+        &self,
+        groups: &[SiteGroupId],
+    ) -> impl Future<Output = Result<Vec<(SiteGroupId, RenameBy)>, Failure>> + Send {
+        let _ = groups;
+        async { Ok(Vec::new()) }
+    }
+    /// Gives a group another name; ends in the same state however often it is made.
+    fn rename_group(
+        &self,
+        group: &SiteGroup,
+        name: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = (group, name);
+        async { Err(no_organization()) }
+    }
     /// Groups of exactly this name.
     fn find_groups(&self, name: &str) -> impl Future<Output = Result<Vec<SiteGroup>, Failure>> + Send;
     /// One account by id; `None` when the site does not know it.
@@ -178,6 +208,15 @@ pub trait Site: Send + Sync {
     ) -> impl Future<Output = Result<Removed, Failure>> + Send;
     /// Requests made so far by this side.
     fn requests(&self) -> RequestCounts;
+}
+
+fn no_organization() -> Failure {
+    Failure::new(
+        entrain_domain::FailureCode::OrganizationRefused,
+        entrain_domain::FailureClass::Object,
+        "no organization key is configured",
+        "add [site.organization] to the connection document",
+    )
 }
 
 /// A run that was begun and has no end yet.

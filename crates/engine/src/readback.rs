@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use entrain_domain::Failure;
 use entrain_domain::FailureClass;
-use entrain_domain::model::{AccountId, SiteGroupId};
+use entrain_domain::model::{AccountId, SiteGroup, SiteGroupId};
 use entrain_domain::plan::{Action, Plan, SeatForecast, SetAside, Step, plan};
 
 use crate::apply::Applied;
@@ -27,6 +27,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let mut groups: Vec<SiteGroupId> = applied.groups.iter().cloned().collect();
         let mut pauses = Pauses::within(self.options.patience);
         let mut missing: Vec<AccountId> = Vec::new();
+        let mut renamed = applied.renamed.clone();
         let mut first = true;
         let fresh = loop {
             self.read_members(&mut world.site, groups).await?;
@@ -35,15 +36,16 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 first = false;
             }
             missing = self.accounts_missing(missing).await?;
+            renamed = self.still_called_otherwise(renamed).await?;
             let fresh = plan(&world.input(&self.rules, options.approval));
             groups = lagging(&fresh, applied);
-            if groups.is_empty() && missing.is_empty() {
+            if groups.is_empty() && missing.is_empty() && renamed.is_empty() {
                 break fresh;
             }
             progress.report(Event::Waiting {
                 what: format!(
                     "the site to show what was written to {} objects",
-                    groups.len() + missing.len()
+                    groups.len() + missing.len() + renamed.len()
                 ),
             });
             match pauses.next() {
@@ -64,6 +66,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             );
             draft.set_aside.push(not_shown(object));
         }
+        for group in &renamed {
+            draft.set_aside.push(not_shown(format!("the new name of group “{}”", group.name)));
+        }
         let mut open = 0;
         for step in fresh.open_steps() {
             open += 1;
@@ -71,7 +76,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 draft.set_aside.push(not_shown(object_of(step)));
             }
         }
-        if open > 0 || !missing.is_empty() {
+        if open > 0 || !missing.is_empty() || !renamed.is_empty() {
             draft.incomplete();
         }
         self.count_seats(draft, world, applied).await;
@@ -107,6 +112,24 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
         }
         Ok(missing)
+    }
+
+    /// Renamed groups that the site does not show under their new name.
+    async fn still_called_otherwise(&self, groups: Vec<SiteGroup>) -> Result<Vec<SiteGroup>, Failure> {
+        let answers = side_by_side(self.options.in_flight, groups, |group| async move {
+            let found = self.ports.site.find_groups(&group.name).await;
+            (group, found)
+        })
+        .await;
+        let mut otherwise = Vec::new();
+        for (group, found) in answers {
+            match found {
+                Ok(found) if found.contains(&group) => {}
+                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Ok(_) | Err(_) => otherwise.push(group),
+            }
+        }
+        Ok(otherwise)
     }
 
     /// Seats after a run that touched a group which grants some. The numbers are a service to the reader: when they

@@ -121,6 +121,16 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     world.site.put_group(made);
                     self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
                 }
+                (Intent::RenameGroup { group, site_group, name, .. }, _)
+                    if world.site.group(site_group).is_some_and(|now| *now.name == **name) =>
+                {
+                    let renamed = SiteGroup { id: site_group.clone(), name: name.as_str().into() };
+                    let origin = world.memory.group(group).map_or(Origin::Found, |link| link.origin);
+                    let change = link_group(group, &renamed, origin);
+                    world.memory.apply(&change);
+                    let answer = "found renamed after an interruption".to_owned();
+                    self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                }
                 (Intent::CreateUser { .. }, _) if open.entry.attempts > 0 && self.fresh(&open) => {
                     recovered.parked.insert(step);
                     continue;
@@ -425,6 +435,7 @@ fn object_of(intent: &Intent) -> String {
     match intent {
         Intent::CreateUser { address, name, .. } => format!("{name} <{address}>"),
         Intent::CreateGroup { name, .. } | Intent::AdoptGroup { name, .. } => format!("group “{name}”"),
+        Intent::RenameGroup { before, name, .. } => format!("group “{before}”, now “{name}”"),
         Intent::AddMember { group, account } | Intent::RemoveMember { group, account } => {
             format!("account {account} in group {group}")
         }

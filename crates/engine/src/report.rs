@@ -45,6 +45,9 @@ fn step_document(step: &Step) -> Value {
     if let Some(group) = step.action.group() {
         document.insert("group".into(), json!(**group));
     }
+    if let Action::RenameGroup { name, .. } = &step.action {
+        document.insert("new_name".into(), json!(**name));
+    }
     document.insert("reason".into(), json!(step.reason.to_string()));
     document.insert("undoable".into(), json!(step.undo() == Undo::Possible));
     if let Some(guard) = step.hold {
@@ -70,6 +73,7 @@ pub fn object_of(step: &Step) -> String {
     match &step.action {
         Action::CreateUser { person, .. } => person_label(person),
         Action::CreateGroup { group } | Action::AdoptGroup { group, .. } => format!("group “{}”", group.name),
+        Action::RenameGroup { group, name, .. } => format!("group “{}” to “{name}”", group.name),
         Action::AddMember { group, person } | Action::RemoveMember { group, person, .. } => {
             format!("{} in group “{}”", person_label(person), group.name)
         }

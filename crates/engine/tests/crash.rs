@@ -77,6 +77,31 @@ async fn r_01_a_first_run_killed_at_any_write_point_is_finished_by_the_next_star
     }
 }
 
+/// R-01, N-13: groups are renamed and hidden accounts matched on the way.
+#[tokio::test(start_paused = true)]
+async fn r_01_a_rename_killed_at_any_write_point_is_finished_by_the_next_start() {
+    let mut nth = 0;
+    loop {
+        nth += 1;
+        let fixture = Fixture::company();
+        fixture.site.with_organization();
+        fixture.site.hide(&fixture.site.account(5));
+        assert_eq!(fixture.run().await.status, RunStatus::Converged);
+        fixture.live_on();
+        fixture.directory.rename("Jira A", "Jira Alpha");
+        fixture.directory.rename("Jira C", "Jira Gamma");
+        fixture.kill.arm(nth);
+        if fixture.run_until_killed().await.is_some() {
+            assert!(nth > 30);
+            return;
+        }
+        let report = fixture.run().await;
+        let context = format!("killed at write point {nth}");
+        assert_eq!(report.status, RunStatus::Converged, "{context}: {report:?}");
+        fixture.assert_in_step(&context).await;
+    }
+}
+
 ///
 #[tokio::test(start_paused = true)]
 async fn r_02_a_run_killed_again_while_it_recovers_is_still_finished() {

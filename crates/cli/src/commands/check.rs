@@ -1,7 +1,7 @@
 //! `entrain check`: both sides of a connection tried out.
 
 use clap::Args;
-use entrain_connect::atlassian::CheckState;
+use entrain_connect::atlassian::{CheckState, SiteCheck};
 use entrain_connect::entra::PermissionVerdict;
 use entrain_domain::Failure;
 use entrain_engine::check::{Check, Verdict};
@@ -28,7 +28,12 @@ pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failu
 /// Everything found: permissions of the application, what the scope names, rights of the technical account.
 pub(super) async fn findings(connected: &wire::Connected) -> Vec<Check> {
     let (permissions, site, engine) =
-        tokio::join!(connected.entra.check(), connected.jira.check(), connected.engine.check());
+        tokio::join!(connected.entra.check(), connected.jira.standing(), connected.engine.check());
+    let organization = match (&connected.organization, &site) {
+        (Some(organization), Ok(standing)) => organization.check(&standing.own_account).await,
+        _ => Vec::new(),
+    };
+    let site = site.map(|standing| SiteCheck::of(&standing));
     let mut checks = Vec::new();
     // A permission that cannot be asked for is told by the reading itself
     for finding in permissions.into_iter().flatten() {
@@ -41,20 +46,23 @@ pub(super) async fn findings(connected: &wire::Connected) -> Vec<Check> {
         checks.push(Check { what, verdict, detail: finding.what, remedy: remedy(finding.remedy) });
     }
     let told_by_site = site.is_ok();
-    for finding in site.into_iter().flatten() {
-        let (verdict, detail) = match finding.state {
-            CheckState::Good => (Verdict::Good, "as it should be"),
-            CheckState::Missing => (Verdict::Bad, "missing"),
-            CheckState::Notice => (Verdict::Warning, "to be known"),
-            CheckState::NotKnown => (Verdict::Warning, "cannot be asked"),
-        };
-        let what = format!("Jira, {}", finding.what);
-        checks.push(Check { what, verdict, detail: detail.into(), remedy: remedy(finding.remedy) });
-    }
+    checks.extend(site.into_iter().flatten().map(|finding| told("Jira", finding)));
+    checks.extend(organization.into_iter().map(|finding| told("Organization", finding)));
     // The engine says the rights again, in fewer words
     let again = |c: &Check| told_by_site && (c.what == "site" || c.what.starts_with("right:"));
     checks.extend(engine.into_iter().filter(|c| !again(c)));
     checks
+}
+
+fn told(plane: &str, finding: SiteCheck) -> Check {
+    let (verdict, detail) = match finding.state {
+        CheckState::Good => (Verdict::Good, "as it should be"),
+        CheckState::Missing => (Verdict::Bad, "missing"),
+        CheckState::Notice => (Verdict::Warning, "to be known"),
+        CheckState::NotKnown => (Verdict::Warning, "cannot be asked"),
+    };
+    let what = format!("{plane}, {}", finding.what);
+    Check { what, verdict, detail: detail.into(), remedy: remedy(finding.remedy) }
 }
 
 fn remedy(text: String) -> Option<String> {

@@ -46,6 +46,10 @@ fn summary(plan: &PlanView, lives: &[Life<'_>]) -> String {
             count(adopted, "existing group is", "existing groups are")
         ));
     }
+    let renamed = plan.of_kind("rename_group").count();
+    if renamed > 0 {
+        parts.push(format!("{} renamed", count(renamed, "group is", "groups are")));
+    }
     for (n, one, many) in [
         (joining, "person joins", "people join"),
         (moving, "person moves", "people move"),
@@ -59,17 +63,21 @@ fn summary(plan: &PlanView, lives: &[Life<'_>]) -> String {
 }
 
 fn new_groups(page: &mut Page, plan: &PlanView, shown: usize) {
-    let steps: Vec<&StepView> = plan.of_kind("create_group").chain(plan.of_kind("adopt_group")).collect();
+    let steps: Vec<&StepView> = plan
+        .of_kind("create_group")
+        .chain(plan.of_kind("rename_group"))
+        .chain(plan.of_kind("adopt_group"))
+        .collect();
     if steps.is_empty() {
         return;
     }
     page.heading("Groups");
     for step in steps.iter().take(shown) {
         let name = step.group.as_ref().map_or("", |g| g.name.as_str());
-        let (sign, does) = if step.kind == "create_group" {
-            ("  + ", "is created")
-        } else {
-            ("  ~ ", "is adopted as it is")
+        let (sign, does) = match (step.kind.as_str(), &step.new_name) {
+            ("create_group", _) => ("  + ", "is created".to_owned()),
+            (_, Some(name)) => ("  ~ ", format!("is called “{name}” from now on")),
+            _ => ("  ~ ", "is adopted as it is".to_owned()),
         };
         let tone = if step.held_by.is_some() { Tone::Warn } else { Tone::Good };
         page.parts(&[

@@ -29,7 +29,10 @@ fn what(step: &StepView) -> String {
         Some(mail) => format!("{} ({})", cell(&u.name), cell(mail)),
         None => cell(&u.name),
     });
-    let group = step.group.as_ref().map(|g| cell(&g.name));
+    let group = step.group.as_ref().map(|g| match &step.new_name {
+        Some(name) => format!("{} → {}", cell(&g.name), cell(name)),
+        None => cell(&g.name),
+    });
     match (user, group) {
         (Some(user), Some(group)) => format!("{user} | {group}"),
         (user, group) => format!("{} | {}", user.unwrap_or_default(), group.unwrap_or_default()),

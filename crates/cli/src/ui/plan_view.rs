@@ -36,6 +36,9 @@ pub(crate) struct StepView {
     /// Group, where it is about one.
     #[serde(default)]
     pub(crate) group: Option<ObjectView>,
+    /// The new name of a group that is renamed.
+    #[serde(default)]
+    pub(crate) new_name: Option<String>,
     /// Why.
     pub(crate) reason: String,
     /// Whether an ordinary step takes it back.

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use entrain_connect::atlassian::{self, Jira};
+use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::Entra;
-use entrain_domain::Failure;
 use entrain_domain::memory::{Memory, MemoryChange};
-use entrain_domain::model::{Account, AccountId, EmailAddress, RunId, SiteGroup, SiteGroupId, SiteStanding};
-use entrain_domain::plan::{History, StepId, StepKind};
+use entrain_domain::model::{
+    Account, AccountId, EmailAddress, RenameBy, RunId, SiteGroup, SiteGroupId, SiteStanding, Unread,
+};
+use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Binding, Demand, Protected};
 use entrain_domain::run::{AuditNote, Intent, Phase, RequestCounts, RunReport, StepEnd, Trigger};
+use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
     Added, Busy, ClaimError, Directory, DirectoryRead, OpenIntent, Removed, Site, Store, UnfinishedRun,
     Watermark,
@@ -35,16 +37,43 @@ impl Directory for DirectoryPort {
     }
 }
 
-/// The site over Jira's REST.
+/// The site over Jira's REST, and over the organization plane where a key is configured.
 #[derive(Debug, Clone)]
 pub(crate) struct SitePort {
     jira: Arc<Jira>,
+    organization: Option<Arc<Organization>>,
+    renames: Renames,
     bindings: Vec<Binding>,
 }
 
+/// Whether groups follow a new name in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renames {
+    /// They do, where the organization can.
+    Follow,
+    /// They keep the name they have.
+    Keep,
+}
+
 impl SitePort {
-    pub(super) fn new(jira: Arc<Jira>, bindings: Vec<Binding>) -> Self {
-        Self { jira, bindings }
+    pub(super) fn new(
+        jira: Arc<Jira>,
+        organization: Option<Arc<Organization>>,
+        renames: Renames,
+        bindings: Vec<Binding>,
+    ) -> Self {
+        Self { jira, organization, renames, bindings }
+    }
+
+    fn organization(&self) -> Result<&Organization, Failure> {
+        self.organization.as_deref().ok_or_else(|| {
+            Failure::new(
+                FailureCode::OrganizationRefused,
+                FailureClass::Object,
+                "no organization key is configured",
+                "add [site.organization] to the connection document",
+            )
+        })
     }
 }
 
@@ -69,6 +98,34 @@ impl Site for SitePort {
     }
     async fn find_accounts(&self, email: &EmailAddress) -> Result<Vec<Account>, Failure> {
         self.jira.find_accounts(email).await.map_err(|e| e.failure())
+    }
+    fn look_up_by(&self) -> LookupBy {
+        if self.organization.is_some() { LookupBy::Organization } else { LookupBy::Site }
+    }
+    async fn find_in_organization(
+        &self,
+        addresses: &[EmailAddress],
+    ) -> Result<Vec<(EmailAddress, AccountId)>, Failure> {
+        let found = self.organization()?.find_by_address(addresses).await.map_err(|e| e.failure())?;
+        Ok(found.into_iter().filter_map(|user| Some((user.address?, user.account))).collect())
+    }
+    async fn renaming(&self, groups: &[SiteGroupId]) -> Result<Vec<(SiteGroupId, RenameBy)>, Failure> {
+        match (&self.organization, self.renames) {
+            (None, _) => Ok(Vec::new()),
+            (Some(_), Renames::Keep) => {
+                let kept = RenameBy::Nobody(Unread {
+                    reason: "rename_groups is off".into(),
+                    remedy: "switch [site.organization] rename_groups on".into(),
+                });
+                Ok(groups.iter().map(|group| (group.clone(), kept.clone())).collect())
+            }
+            (Some(organization), Renames::Follow) => {
+                organization.renaming(groups).await.map_err(|e| e.failure())
+            }
+        }
+    }
+    async fn rename_group(&self, group: &SiteGroup, name: &str) -> Result<(), Failure> {
+        self.organization()?.rename_group(group, name).await.map_err(|e| e.failure())
     }
     async fn find_groups(&self, name: &str) -> Result<Vec<SiteGroup>, Failure> {
         self.jira.find_groups(name).await.map_err(|e| e.failure())

@@ -6,7 +6,7 @@ mod host;
 
 use std::sync::Arc;
 
-use entrain_connect::atlassian::{Jira, JiraOptions};
+use entrain_connect::atlassian::{Jira, JiraOptions, Organization, OrganizationOptions};
 use entrain_connect::entra::{Cloud, Credential, Entra, EntraOptions};
 use entrain_connect::http::{HttpOptions, Meter, Plane};
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -15,10 +15,10 @@ use entrain_store::{OpenOptions, Store, StoredConnection};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::commands::{Context, Target};
-use crate::config::document::{self, DirectoryCredential, Secrets};
+use crate::config::document::{self, DirectoryCredential, OrganizationMeaning, Secrets};
 use crate::config::{Document, Settings};
 
-pub(crate) use adapters::{DirectoryPort, SitePort, StorePort};
+pub(crate) use adapters::{DirectoryPort, Renames, SitePort, StorePort};
 use host::HostEnvironment;
 pub(crate) use host::{RandomIds, SystemClock, host_name, told_to_end};
 
@@ -38,6 +38,8 @@ pub(crate) struct Connected {
     pub(crate) entra: Arc<Entra>,
     /// The site's client, likewise.
     pub(crate) jira: Arc<Jira>,
+    /// The organization's client, where a key is configured.
+    pub(crate) organization: Option<Arc<Organization>>,
 }
 
 /// Opens the database.
@@ -146,9 +148,23 @@ fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) ->
     let jira = JiraOptions::new(site, meaning.admin_email.as_str(), token);
     let jira = Arc::new(Jira::new(jira).map_err(|e| e.failure())?);
 
+    let organization = match &meaning.organization {
+        Some(OrganizationMeaning { url, id, directory_id, .. }) => {
+            let options = OrganizationOptions {
+                http: http(url.clone(), Plane::Organization),
+                id: id.clone(),
+                directory_id: directory_id.clone(),
+                api_key: secrets.get("site.organization.api_key").cloned().unwrap_or_default(),
+            };
+            Some(Arc::new(Organization::new(options, &jira).map_err(|e| e.failure())?))
+        }
+        None => None,
+    };
+    let renames = meaning.organization.as_ref().map_or(Renames::Keep, |o| o.renames);
+
     let ports = Ports {
         directory: DirectoryPort(entra.clone()),
-        site: SitePort::new(jira.clone(), meaning.rules.bindings.clone()),
+        site: SitePort::new(jira.clone(), organization.clone(), renames, meaning.rules.bindings.clone()),
         store: StorePort(store),
         clock: SystemClock,
         ids: RandomIds,
@@ -157,7 +173,7 @@ fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) ->
     let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
     let name = document.name().to_owned();
     let engine = Engine::new(ports, meaning.rules.clone(), name.clone(), holder);
-    Ok(Connected { name, engine, entra, jira })
+    Ok(Connected { name, engine, entra, jira, organization })
 }
 
 fn entra_options(document: &Document, secrets: &Secrets) -> Result<EntraOptions, Failure> {

@@ -94,8 +94,8 @@ pub(super) fn resolve(
         let outcome = match linked(group) {
             Some(link) => {
                 let shared = wishes.get(&name_key(&name)).copied().unwrap_or(0) > 1;
-                let wish = Wish { name: &name, shared, out: &mut new_name };
-                keep_linked(group, link, wish, site, rules, &mut targets)
+                let mut wish = Wish { name: &name, shared, out: &mut new_name };
+                keep_linked(group, link, &mut wish, site, rules, &mut targets)
             }
             None if claims.get(&name_key(&name)).copied().unwrap_or(0) > 1 => Err(SetAside {
                 object: group_label(group),
@@ -137,7 +137,7 @@ struct Wish<'a> {
 fn keep_linked<'a>(
     group: &DirectoryGroup,
     link: &GroupLink,
-    wanted: Wish<'_>,
+    wanted: &mut Wish<'_>,
     site: &'a SiteSnapshot,
     rules: &Rules,
     targets: &mut Targets,
@@ -154,7 +154,7 @@ fn keep_linked<'a>(
         targets.records.push(MemoryChange::LinkGroup(GroupLink { name: found.name.clone(), ..link.clone() }));
     }
     if name_key(&found.name) != name_key(wanted.name) {
-        let why = against_renaming(group, found, &wanted, site, rules);
+        let why = against_renaming(group, found, wanted, site, rules);
         match why {
             None => *wanted.out = Some(Arc::from(wanted.name)),
             Some(why) => targets.notes.push(SetAside {

@@ -38,11 +38,13 @@ pub(crate) struct Applied {
     pub(crate) groups: BTreeSet<SiteGroupId>,
     /// Accounts that were invited.
     pub(crate) accounts: Vec<AccountId>,
+    /// Groups that were renamed, with their new names.
+    pub(crate) renamed: Vec<SiteGroup>,
 }
 
 impl Applied {
     pub(crate) fn touched(&self) -> bool {
-        !self.groups.is_empty() || !self.accounts.is_empty()
+        !self.groups.is_empty() || !self.accounts.is_empty() || !self.renamed.is_empty()
     }
 }
 
@@ -163,6 +165,9 @@ impl<'a> Work<'a> {
         match &self.step(ix).action {
             Action::CreateUser { .. } => Some(Target::Invite),
             Action::CreateGroup { .. } => Some(Target::CreateGroup),
+            Action::RenameGroup { group, site_id, name } => {
+                Some(Target::Rename { group: known(world, site_id, &group.name), name: name.clone() })
+            }
             Action::AdoptGroup { group, site_id, .. } => {
                 Some(Target::Adopt(SiteGroup { id: site_id.clone(), name: group.name.clone() }))
             }
@@ -355,6 +360,9 @@ fn settle(
                 if kind == StepKind::CreateGroup {
                     work.created_groups.insert(made.id.clone());
                     work.applied.groups.insert(made.id.clone());
+                }
+                if kind == StepKind::RenameGroup {
+                    work.applied.renamed.push(made.clone());
                 }
                 work.groups.insert(named.directory_id.clone(), made.clone());
             }

@@ -31,6 +31,10 @@ const LAG: [Duration; 5] = [
 pub(super) enum Target {
     Invite,
     CreateGroup,
+    Rename {
+        group: SiteGroup,
+        name: std::sync::Arc<str>,
+    },
     Adopt(SiteGroup),
     Add {
         group: SiteGroup,
@@ -151,6 +155,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 call.group = Some(group.clone());
                 call
             }
+            (Target::Rename { group, name }, _) => self.rename(&job, group, name, world).await,
             (Target::Add { group, account, fresh }, _) => self.add(&job, group, account, *fresh, stop).await,
             (Target::Remove { group, account }, _) => self.remove(&job, group, account).await,
             (Target::Adopt(_), _) => Call::failed(0, unidentified()),
@@ -175,7 +180,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let group_id = match &job.target {
             Target::Add { group, .. } | Target::Remove { group, .. } => Some(group.id.clone()),
-            Target::Invite | Target::CreateGroup | Target::Adopt(_) => None,
+            Target::Invite | Target::CreateGroup | Target::Rename { .. } | Target::Adopt(_) => None,
         };
         Performed {
             ix: job.ix,
@@ -269,6 +274,42 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 Err(broken) => Call::open(1, broken),
             },
             None => Call::open(1, not_seen(&failure, "the group may have been created")),
+        }
+    }
+
+    async fn rename(
+        &self,
+        job: &Job<'_>,
+        group: &SiteGroup,
+        name: &std::sync::Arc<str>,
+        world: &World,
+    ) -> Call {
+        let Action::RenameGroup { group: wanted, .. } = &job.step.action else {
+            return Call::failed(0, unidentified());
+        };
+        let mut attempts = 0;
+        let failure = loop {
+            attempts += 1;
+            match self.ports.site.rename_group(group, name).await {
+                Ok(()) => {
+                    let origin =
+                        world.memory.group(&wanted.directory_id).map_or(Origin::Found, |link| link.origin);
+                    let renamed = SiteGroup { id: group.id.clone(), name: name.clone() };
+                    let change = link_group(&wanted.directory_id, &renamed, origin);
+                    let answer = format!("renamed: group {}", group.id);
+                    let mut call = Call::done(Outcome::Done, attempts, answer, vec![change]);
+                    call.group = Some(renamed);
+                    return call;
+                }
+                Err(failure) if failure.class == FailureClass::Unclear && attempts == 1 => {}
+                Err(failure) => break failure,
+            }
+        };
+        match failure.class {
+            FailureClass::Unclear => {
+                Call::open(attempts, not_seen(&failure, "the group may have been renamed"))
+            }
+            _ => Call::failed(attempts, beside_the_site(failure)),
         }
     }
 
@@ -369,6 +410,12 @@ fn intent(step: &Step, target: &Target) -> Option<Intent> {
         (Action::CreateGroup { group }, Target::CreateGroup) => {
             Intent::CreateGroup { group: group.directory_id.clone(), name: group.name.to_string() }
         }
+        (Action::RenameGroup { group, .. }, Target::Rename { group: site, name }) => Intent::RenameGroup {
+            group: group.directory_id.clone(),
+            site_group: site.id.clone(),
+            before: site.name.to_string(),
+            name: name.to_string(),
+        },
         (Action::AdoptGroup { group, site_id }, Target::Adopt(_)) => Intent::AdoptGroup {
             group: group.directory_id.clone(),
             site_group: site_id.clone(),
@@ -382,6 +429,14 @@ fn intent(step: &Step, target: &Target) -> Option<Intent> {
         }
         _ => return None,
     })
+}
+
+/// The organization plane is an addition: what it refuses altogether keeps no step of the site's from being done.
+fn beside_the_site(failure: Failure) -> Failure {
+    match failure.class {
+        FailureClass::Connection => Failure { class: FailureClass::Object, ..failure },
+        _ => failure,
+    }
 }
 
 fn unidentified() -> Failure {

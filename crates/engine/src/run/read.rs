@@ -5,10 +5,12 @@ use std::future::Future;
 
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountKind, EmailAddress, SiteGroupId, SiteMembers, SiteSnapshot, Unread, same_name,
+    Account, AccountKind, DirectoryUserId, EmailAddress, RenameBy, SiteGroupId, SiteMembers, SiteSnapshot,
+    Unread, same_name,
 };
 use entrain_domain::plan::{
-    Approval, History, Lookup, Lookups, PlanInput, accounts_to_look_up, group_targets,
+    Approval, History, Lookup, LookupBy, Lookups, PlanInput, accounts_to_look_up, group_targets,
+    groups_to_rename,
 };
 use entrain_domain::policy::Rules;
 use entrain_domain::run::Phase;
@@ -124,7 +126,29 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let targets: Vec<SiteGroupId> =
             targets.into_iter().filter(|group| world.site.members(group).is_none()).collect();
         self.read_members(&mut world.site, targets).await?;
+        self.ask_who_renames(world).await;
         self.look_up(world).await
+    }
+
+    /// Who can rename the groups that should bear another name. Where that cannot be found out, nobody can, for now.
+    async fn ask_who_renames(&self, world: &mut World) {
+        let groups = groups_to_rename(&world.directory.snapshot, &world.site, &self.rules, &world.memory);
+        if groups.is_empty() {
+            return;
+        }
+        match self.ports.site.renaming(&groups).await {
+            Ok(answers) => {
+                for (group, by) in answers {
+                    world.site.put_renaming(group, by);
+                }
+            }
+            Err(failure) => {
+                let why = Unread { reason: failure.message.into(), remedy: failure.remedy.into() };
+                for group in groups {
+                    world.site.put_renaming(group, RenameBy::Nobody(why.clone()));
+                }
+            }
+        }
     }
 
     /// Members of these groups. A group that cannot be read is marked so; a connection that is broken ends the run.
@@ -154,8 +178,54 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         Ok(())
     }
 
+    /// The accounts of people who may hide. The organization is exact, so where a key is configured the site's search
+    /// is not asked at all, and not fallen back to either: what it might find is no answer to what could not be asked.
     async fn look_up(&self, world: &mut World) -> Result<(), Failure> {
-        let people = accounts_to_look_up(&world.directory.snapshot, &world.site, &self.rules, &world.memory);
+        let by = self.ports.site.look_up_by();
+        let people =
+            accounts_to_look_up(&world.directory.snapshot, &world.site, &self.rules, &world.memory, by);
+        match by {
+            LookupBy::Site => self.look_up_on_site(world, people).await,
+            LookupBy::Organization => {
+                self.look_up_in_organization(world, people).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn look_up_in_organization(&self, world: &mut World, people: Vec<(DirectoryUserId, EmailAddress)>) {
+        if people.is_empty() {
+            return;
+        }
+        let addresses: Vec<EmailAddress> = people.iter().map(|(_, address)| address.clone()).collect();
+        match self.ports.site.find_in_organization(&addresses).await {
+            Ok(found) => {
+                for (address, id) in found {
+                    // An account that the site does not list is none of the site's; the invitation brings it there.
+                    if let Some(known) = world.site.account(&id).cloned() {
+                        world.site.put_account(Account { email: Some(address), ..known });
+                    }
+                }
+                world.lookups.extend(people.into_iter().map(|(user, _)| (user, Lookup::Nobody)));
+            }
+            Err(failure) => {
+                for (user, address) in people {
+                    let why = Unread {
+                        reason: format!("the organization was not asked for {address}: {}", failure.message)
+                            .into(),
+                        remedy: failure.remedy.as_str().into(),
+                    };
+                    world.lookups.insert(user, Lookup::Failed(why));
+                }
+            }
+        }
+    }
+
+    async fn look_up_on_site(
+        &self,
+        world: &mut World,
+        people: Vec<(DirectoryUserId, EmailAddress)>,
+    ) -> Result<(), Failure> {
         let answers = side_by_side(self.options.in_flight, people, |(user, address)| async move {
             let hits = self.ports.site.find_accounts(&address).await;
             (user, address, hits)

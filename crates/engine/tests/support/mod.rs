@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use entrain_domain::memory::{Memory, MemoryChange};
 use entrain_domain::model::*;
-use entrain_domain::plan::{Before, History, StepId, StepKind};
+use entrain_domain::plan::{Before, History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Demand, GroupSelector, Protected, Rules, Scope, UserScope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -118,10 +118,20 @@ impl FakeDirectory {
             attributes: Attributes::NONE,
         });
     }
+    pub(crate) fn address(&self, n: u32, address: &str) {
+        let mut state = self.state();
+        let mut user = state.reading.known_user(&user_id(n)).unwrap().clone();
+        user.mail = Some(address.into());
+        state.reading.put_user(user);
+    }
     pub(crate) fn group(&self, name: &str, people: &[u32]) {
         let mut state = self.state();
         state.reading.put_group(&group_id(name), name);
         state.reading.set_members(&group_id(name), people.iter().map(|n| MemberRef::User(user_id(*n))));
+    }
+    /// Another name for a group, which stays the same.
+    pub(crate) fn rename(&self, group: &str, name: &str) {
+        self.state().reading.put_group(&group_id(group), name);
     }
     /// Lists nobody and nothing from now on.
     pub(crate) fn empty(&self) {

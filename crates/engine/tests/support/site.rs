@@ -35,6 +35,18 @@ struct SiteState {
     most_in_flight: usize,
     products: Vec<Product>,
     group_fault: HashMap<String, Failure>,
+    /// The organization plane, where a key is configured.
+    organization: Option<OrganizationState>,
+    /// Accounts whose address the site does not show.
+    hidden: BTreeSet<AccountId>,
+}
+
+#[derive(Debug, Default)]
+struct OrganizationState {
+    requests: u64,
+    addresses: usize,
+    renames: Option<RenameBy>,
+    fails: Option<Failure>,
 }
 
 impl FakeSite {
@@ -54,6 +66,14 @@ impl FakeSite {
             kind: AccountKind::Person,
         };
         self.state().accounts.push((account, None));
+        id
+    }
+    /// A second account of the same address.
+    pub(crate) fn twin(&self, n: u32) -> AccountId {
+        let id = AccountId::parse(format!("twin-{n}")).unwrap();
+        let mut state = self.state();
+        let (account, _) = state.accounts.iter().find(|(a, _)| a.email == Some(address(n))).unwrap().clone();
+        state.accounts.push((Account { id: id.clone(), ..account }, None));
         id
     }
     pub(crate) fn group(&self, name: &str, members: &[&AccountId]) -> SiteGroupId {
@@ -76,6 +96,29 @@ impl FakeSite {
     /// Every addition to the group of this name is refused.
     pub(crate) fn refuse_group(&self, name: &str, failure: Failure) {
         self.state().group_fault.insert(name.into(), failure);
+    }
+    /// A key of the organization is configured from now on.
+    pub(crate) fn with_organization(&self) {
+        self.state().organization = Some(OrganizationState::default());
+    }
+    pub(crate) fn organization_fails(&self, failure: Option<Failure>) {
+        self.state().organization.as_mut().unwrap().fails = failure;
+    }
+    pub(crate) fn renames(&self, by: RenameBy) {
+        self.state().organization.as_mut().unwrap().renames = Some(by);
+    }
+    /// How many addresses the organization was asked for.
+    pub(crate) fn addresses_asked(&self) -> usize {
+        self.state().organization.as_ref().map_or(0, |o| o.addresses)
+    }
+    pub(crate) fn hide(&self, account: &AccountId) {
+        self.state().hidden.insert(account.clone());
+    }
+    pub(crate) fn call_account(&self, id: &AccountId, name: &str, activity: AccountActivity) {
+        let mut state = self.state();
+        let (account, _) = state.accounts.iter_mut().find(|(a, _)| a.id == *id).unwrap();
+        account.display_name = name.into();
+        account.activity = activity;
     }
     pub(crate) fn writes(&self) -> usize {
         self.state().writes.values().sum()
@@ -196,7 +239,12 @@ impl Site for FakeSite {
     fn protect(&self, _protected: &Protected, _standing: &SiteStanding, _groups: &[SiteGroup]) {}
     async fn accounts(&self) -> Result<Vec<Account>, Failure> {
         self.call().await;
-        Ok(self.state().accounts.iter().filter(|(_, at)| visible(*at)).map(|(a, _)| a.clone()).collect())
+        let state = self.state();
+        let shown = |account: &Account| {
+            let hidden = state.hidden.contains(&account.id);
+            Account { email: account.email.clone().filter(|_| !hidden), ..account.clone() }
+        };
+        Ok(state.accounts.iter().filter(|(_, at)| visible(*at)).map(|(a, _)| shown(a)).collect())
     }
     async fn groups(&self) -> Result<Vec<SiteGroup>, Failure> {
         self.call().await;
@@ -213,6 +261,45 @@ impl Site for FakeSite {
         let state = self.state();
         let fits = |a: &Account| a.email.as_ref() == Some(email);
         Ok(state.accounts.iter().filter(|(a, at)| visible(*at) && fits(a)).map(|(a, _)| a.clone()).collect())
+    }
+    fn look_up_by(&self) -> LookupBy {
+        if self.state().organization.is_some() { LookupBy::Organization } else { LookupBy::Site }
+    }
+    async fn find_in_organization(
+        &self,
+        addresses: &[EmailAddress],
+    ) -> Result<Vec<(EmailAddress, AccountId)>, Failure> {
+        let mut state = self.state();
+        let organization = state.organization.as_mut().unwrap();
+        organization.requests += 1;
+        organization.addresses += addresses.len();
+        if let Some(failure) = &organization.fails {
+            return Err(failure.clone());
+        }
+        let known = state.accounts.iter().filter_map(|(a, _)| Some((a.email.clone()?, a.id.clone())));
+        Ok(known.filter(|(email, _)| addresses.contains(email)).collect())
+    }
+    async fn renaming(&self, groups: &[SiteGroupId]) -> Result<Vec<(SiteGroupId, RenameBy)>, Failure> {
+        let mut state = self.state();
+        let Some(organization) = &mut state.organization else { return Ok(Vec::new()) };
+        organization.requests += 1;
+        if let Some(failure) = &organization.fails {
+            return Err(failure.clone());
+        }
+        let by = organization.renames.clone().unwrap_or(RenameBy::Organization);
+        Ok(groups.iter().map(|group| (group.clone(), by.clone())).collect())
+    }
+    async fn rename_group(&self, group: &SiteGroup, name: &str) -> Result<(), Failure> {
+        self.write(StepKind::RenameGroup, |state| {
+            state.organization.as_mut().unwrap().requests += 1;
+            let known = state.groups.iter_mut().find(|g| g.id == group.id).ok_or_else(unknown)?;
+            if *known.name == *name {
+                return Ok(((), Effect::Nothing));
+            }
+            known.name = name.into();
+            Ok(((), Effect::Written))
+        })
+        .await
     }
     async fn find_groups(&self, name: &str) -> Result<Vec<SiteGroup>, Failure> {
         self.call().await;
@@ -283,6 +370,8 @@ impl Site for FakeSite {
         .await
     }
     fn requests(&self) -> RequestCounts {
-        RequestCounts { site: self.state().requests, ..RequestCounts::default() }
+        let state = self.state();
+        let organization = state.organization.as_ref().map_or(0, |o| o.requests);
+        RequestCounts { site: state.requests, organization, ..RequestCounts::default() }
     }
 }

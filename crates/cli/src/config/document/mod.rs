@@ -16,7 +16,7 @@ pub(crate) use check::{schema, words};
 pub(crate) use problem::{DocumentError, Problem, ProblemKind};
 pub(crate) use secret::{Environment, SEALED, Secret};
 pub(crate) use sections::{Cloud, Sections};
-pub(crate) use values::{DirectoryCredential, Meaning};
+pub(crate) use values::{DirectoryCredential, Meaning, OrganizationMeaning};
 
 /// Secrets by the dotted path of their key.
 pub(crate) type Secrets = BTreeMap<String, SecretString>;

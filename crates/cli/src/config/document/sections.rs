@@ -101,7 +101,8 @@ pub(crate) struct SiteSection {
     pub(crate) admin_email: String,
     /// API token of the technical account: `env:NAME`, `file:PATH`, or the token itself, which is sealed when stored.
     pub(crate) api_token: Secret,
-    /// The Atlassian organization. Checked and kept by this version, which makes no request to it yet.
+    /// The Atlassian organization, with a key of its own: exact look-up by e-mail address, groups that follow a new
+    /// name, profiles of managed accounts.
     pub(crate) organization: Option<OrganizationSection>,
 }
 
@@ -111,12 +112,20 @@ pub(crate) struct SiteSection {
 pub(crate) struct OrganizationSection {
     /// Organization id.
     pub(crate) id: String,
-    /// Id of the organization's directory.
+    /// Id of the organization's directory that the site belongs to. Left out: all that the key may manage.
     pub(crate) directory_id: Option<String>,
-    /// Organization API key: `env:NAME`, `file:PATH`, or the key itself, which is sealed when stored.
+    /// Organization API key without scopes: `env:NAME`, `file:PATH`, or the key itself, which is sealed when stored.
     pub(crate) api_key: Secret,
     /// Root of the organization API: overrides `https://api.atlassian.com`.
     pub(crate) url: Option<String>,
+    /// Rename Jira groups when their directory group is renamed, where the organization can. Otherwise they keep the
+    /// name they have, and that is reported.
+    #[serde(default = "on")]
+    pub(crate) rename_groups: bool,
+}
+
+fn on() -> bool {
+    true
 }
 
 /// What Entrain may do on the site.

@@ -10,6 +10,8 @@ use entrain_domain::policy::{
     Rules, Scope, UserScope, site_name_problem,
 };
 
+use crate::wire::Renames;
+
 use super::lines::Lines;
 use super::problem::{Problem, ProblemKind};
 use super::sections::{DirectorySection, ExistingGroups, Mode, ScheduleSection, Sections, Users};
@@ -45,10 +47,25 @@ pub(crate) struct Meaning {
     pub(crate) site_url: BaseUrl,
     /// `site.admin_email`
     pub(crate) admin_email: EmailAddress,
+    /// `site.organization`
+    pub(crate) organization: Option<OrganizationMeaning>,
     /// `network.timeout`
     pub(crate) timeout: Option<Duration>,
     /// The rules.
     pub(crate) rules: Rules,
+}
+
+/// The organization plane.
+#[derive(Debug, Clone)]
+pub(crate) struct OrganizationMeaning {
+    /// `url`, or Atlassian's own.
+    pub(crate) url: BaseUrl,
+    /// `id`
+    pub(crate) id: String,
+    /// `directory_id`
+    pub(crate) directory_id: Option<String>,
+    /// `rename_groups`
+    pub(crate) renames: Renames,
 }
 
 /// Reads the sections; every mistake is reported.
@@ -87,7 +104,9 @@ impl Reader<'_> {
         let graph_url = self.address("directory.graph_url", s.directory.graph_url.as_deref());
         let site_url = self.address("site.url", Some(&s.site.url));
         let organization = s.site.organization.as_ref();
-        self.address("site.organization.url", organization.and_then(|o| o.url.as_deref()));
+        let organization_url = organization
+            .map_or("https://api.atlassian.com", |o| o.url.as_deref().unwrap_or("https://api.atlassian.com"));
+        let organization_url = self.address("site.organization.url", Some(organization_url));
         let ids = organization.map(|o| [("id", Some(&o.id)), ("directory_id", o.directory_id.as_ref())]);
         for (key, id) in ids.into_iter().flatten() {
             if id.is_some_and(|id| !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')) {
@@ -126,6 +145,15 @@ impl Reader<'_> {
             graph_url,
             site_url: site_url?,
             admin_email: admin_email?,
+            organization: match (organization, organization_url) {
+                (Some(section), Some(url)) => Some(OrganizationMeaning {
+                    url,
+                    id: section.id.clone(),
+                    directory_id: section.directory_id.clone(),
+                    renames: if section.rename_groups { Renames::Follow } else { Renames::Keep },
+                }),
+                _ => None,
+            },
             timeout,
             rules: rules?,
         })

@@ -120,17 +120,7 @@ impl Organization {
 
     /// Asks for another name for a group that nobody has.
     pub(super) async fn try_renaming(&self) -> Result<Renaming, Error> {
-        let directory = match &self.directory_id {
-            Some(id) => id.clone(),
-            None => {
-                let homes =
-                    self.homes.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
-                match homes {
-                    Some(home) => home,
-                    None => self.only_directory().await?.unwrap_or_else(|| ALL_DIRECTORIES.to_owned()),
-                }
-            }
-        };
+        let directory = self.a_directory().await?;
         let call = Call::patch(GROUP, self.group_path(&directory, NOBODYS), json!({"name": "entrain"}));
         let answer = match self.ask(call.about("renaming of groups")).await {
             Ok(answer) => answer,
@@ -163,6 +153,15 @@ impl Organization {
             500.. => Err(answer.unexpected()),
             _ => Ok(Renaming::NotKnown),
         }
+    }
+
+    /// A directory to try things out in: the document's, that of a group seen, or the only one.
+    async fn a_directory(&self) -> Result<String, Error> {
+        let seen = || self.homes.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
+        if let Some(known) = self.directory_id.clone().or_else(seen) {
+            return Ok(known);
+        }
+        Ok(self.only_directory().await?.unwrap_or_else(|| ALL_DIRECTORIES.to_owned()))
     }
 
     fn group_path(&self, directory: &str, group: &str) -> Target {

@@ -36,6 +36,7 @@ use crate::Error;
 use crate::http::{Answer, Authorization, Call, Http, HttpOptions, Target};
 
 pub use people::OrganizationUser;
+pub use profile::Manageable;
 
 /// Stands for all directories that the key may manage, on paths that read.
 const ALL_DIRECTORIES: &str = "-";

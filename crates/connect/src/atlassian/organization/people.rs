@@ -87,11 +87,16 @@ impl Organization {
             let answer = self.read(call.about(&object)).await?;
             let page: Page<User> = answer.json()?;
             let next = page.next().map(str::to_owned);
-            for user in page.data {
+            // Apps and portal customers are no people
+            let people =
+                page.data.iter().filter(|u| u.account_type.as_deref().is_none_or(|k| k == "atlassian"));
+            for user in people {
                 let user =
-                    person(&user).ok_or_else(|| answer.invalid("it shows an account without a usable id"))?;
+                    person(user).ok_or_else(|| answer.invalid("it shows an account without a usable id"))?;
                 // One account may live in several directories
-                found.extend(user.filter(|u| seen.insert(u.account.clone())));
+                if seen.insert(user.account.clone()) {
+                    found.push(user);
+                }
             }
             let Some(next) = next else { return Ok(found) };
             if cursors.len() >= PAGES || !cursors.insert(next.clone()) {
@@ -103,11 +108,8 @@ impl Organization {
     }
 }
 
-/// The person, or nothing where it is none; `None` when the record cannot be used at all.
-fn person(user: &User) -> Option<Option<OrganizationUser>> {
-    if user.account_type.as_deref().is_some_and(|kind| kind != "atlassian") {
-        return Some(None);
-    }
+/// The person; `None` when the record cannot be used.
+fn person(user: &User) -> Option<OrganizationUser> {
     let account = AccountId::parse(&user.account_id).ok()?;
     let profile = match (user.claim_status.as_deref(), user.management_source.as_deref()) {
         (Some("managed"), Some("synced")) => ProfileStanding::Synced,
@@ -115,5 +117,5 @@ fn person(user: &User) -> Option<Option<OrganizationUser>> {
         _ => ProfileStanding::Unmanaged,
     };
     let address = user.email.as_deref().and_then(|text| EmailAddress::parse(text).ok());
-    Some(Some(OrganizationUser { account, address, profile }))
+    Some(OrganizationUser { account, address, profile })
 }
