@@ -58,6 +58,9 @@ pub struct SiteAccount {
     pub deactivated_on: Option<Timestamp>,
     /// What the user management API knows beyond the name.
     pub profile: Profile,
+    /// User properties by key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, serde_json::Value>,
 }
 
 /// The extended profile of a managed account.
@@ -114,6 +117,7 @@ impl Default for SiteAccount {
             former: false,
             deactivated_on: None,
             profile: Profile::default(),
+            properties: BTreeMap::new(),
         }
     }
 }

@@ -140,6 +140,7 @@ impl Organization {
             Ok(Renaming::Impossible(Unread { reason: reason.into(), remedy: remedy.into() }))
         };
         match answer.status {
+            404 if body.has("ADMIN-404-1") => Ok(Renaming::NotKnown),
             400 | 404 if body.is_structured() => Ok(Renaming::Possible),
             403 => impossible(
                 format!("the organization key may not rename groups{}", said(&answer, &self.redaction)),
@@ -155,13 +156,14 @@ impl Organization {
         }
     }
 
-    /// A directory to try things out in: the document's, that of a group seen, or the only one.
+    /// A directory to try things out in: the document's, that of a group seen, or the first.
     async fn a_directory(&self) -> Result<String, Error> {
         let seen = || self.homes.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
         if let Some(known) = self.directory_id.clone().or_else(seen) {
             return Ok(known);
         }
-        Ok(self.only_directory().await?.unwrap_or_else(|| ALL_DIRECTORIES.to_owned()))
+        let first = self.directories().await?.into_iter().next();
+        Ok(first.map_or_else(|| ALL_DIRECTORIES.to_owned(), |(id, _)| id))
     }
 
     fn group_path(&self, directory: &str, group: &str) -> Target {
@@ -171,12 +173,6 @@ impl Organization {
             .segment(directory)
             .path("/groups")
             .segment(group)
-    }
-
-    /// The directory that writes go to when the document names none and the organization has exactly one.
-    pub(super) async fn only_directory(&self) -> Result<Option<String>, Error> {
-        let mut directories = self.directories().await?;
-        Ok(if directories.len() == 1 { directories.pop().map(|d| d.0) } else { None })
     }
 
     /// The organization's directories, by id and name.

@@ -123,6 +123,7 @@ pub(super) fn route(call: &Call<'_>, method: &str, rest: &[&str]) -> Answer {
             let row = shown(call, world, group, &["counts.users", "counts.resources"]);
             Ok(Reply::json(200, json!({"data": row})))
         }
+        ("PATCH", [id]) => rename(call, id),
         ("DELETE", [id]) => delete(call, id),
         ("POST", [id, "memberships"]) => add(call, id),
         ("DELETE", [id, "memberships", account]) => {
@@ -173,6 +174,31 @@ fn create(call: &Call<'_>) -> Answer {
     };
     world.add_group_at(group, call.now).map_err(|e| broken(&e))?;
     Ok(Reply::empty(201))
+}
+
+/// New in November 2026; method and path are not in the published document (atlassian-cloud.md 7.4).
+fn rename(call: &Call<'_>, id: &str) -> Answer {
+    let body = call.body()?;
+    let text = |field: &str| body.get(field).and_then(Value::as_str);
+    if body.is_empty() || text("name").is_some_and(|name| name.trim().is_empty()) {
+        return Err(bad("name must not be empty."));
+    }
+    let mut world = call.state.world_mut();
+    let world = &mut world.atlassian;
+    let group = writable(world, id)?;
+    if group.access.contains("admin") || group.access.contains("site-admin") {
+        return Err(error(403, "ADMIN-403-5", "Forbidden", "A group of this kind cannot be renamed."));
+    }
+    if let Some(name) = text("name") {
+        if world.group_by_name(name).is_some_and(|other| other.group_id != *id) {
+            return Err(error(409, "ADMIN-409-28", "Conflict", "A group of this name exists."));
+        }
+        world.rename_group(id, name).map_err(|e| broken(&e))?;
+    }
+    if let Some(description) = text("description") {
+        world.group_mut(id).map_err(|e| broken(&e))?.description = Some(description.to_owned());
+    }
+    Ok(Reply::empty(204))
 }
 
 fn delete(call: &Call<'_>, id: &str) -> Answer {

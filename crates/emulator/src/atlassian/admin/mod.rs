@@ -186,6 +186,7 @@ fn route(call: &Call<'_>, path: &[&str]) -> Answer {
     match (method, path) {
         ("GET", ["admin", "v1", "orgs"]) => Ok(orgs::list(call)),
         ("GET", ["admin", "v1", "orgs", _]) => Ok(orgs::get(call)),
+        ("GET", ["admin", "v1", "orgs", _, "domains"]) => Ok(orgs::domains(call)),
         ("GET", ["admin", "v1", "orgs", _, "users"]) => users::managed(call),
         (
             "POST",

@@ -31,6 +31,25 @@ pub(super) fn get(call: &Call<'_>) -> Reply {
     Reply::json(200, json!({"data": shown(call, &world.atlassian)}))
 }
 
+pub(super) fn domains(call: &Call<'_>) -> Reply {
+    let world = call.state.world();
+    let world = &world.atlassian;
+    let own = format!("{}/admin/v1/orgs/{}/domains", call.state.urls().organization, world.organization_id);
+    let rows: Vec<Value> = world
+        .verified_domains
+        .iter()
+        .map(|name| {
+            json!({
+                "id": hex::encode(name),
+                "type": "domains",
+                "attributes": {"name": name, "claim": {"type": "dns", "status": "verified"}},
+                "links": {"self": format!("{own}/{}", hex::encode(name))},
+            })
+        })
+        .collect();
+    Reply::json(200, json!({"data": rows, "links": {"self": own}}))
+}
+
 pub(super) fn directories(call: &Call<'_>) -> Reply {
     let world = call.state.world();
     let directory = json!({

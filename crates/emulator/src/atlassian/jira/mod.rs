@@ -17,6 +17,7 @@ mod groups;
 mod invite;
 mod members;
 mod picker;
+mod properties;
 mod render;
 mod roll;
 mod search;

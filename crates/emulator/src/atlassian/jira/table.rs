@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Call, groups, invite, members, picker, roll, search, site, users};
+use super::{Call, groups, invite, members, picker, properties, roll, search, site, users};
 use crate::atlassian::reply::Answer;
 
 pub(super) struct Endpoint {
@@ -47,6 +47,10 @@ pub(super) fn find(method: &str, path: &str) -> Found {
 
 const USER: &str = "read:jira-user";
 const WORK: &str = "read:jira-work";
+const WRITE_WORK: &str = "write:jira-work";
+const READ_PROPERTY: &[&str] = &["read:user.property:jira"];
+const WRITE_PROPERTY: &[&str] = &["write:user.property:jira"];
+const DELETE_PROPERTY: &[&str] = &["delete:user.property:jira"];
 const MANAGE: &str = "manage:jira-configuration";
 const READ_USER: &[&str] =
     &["read:user:jira", "read:group:jira", "read:application-role:jira", "read:avatar:jira"];
@@ -101,6 +105,10 @@ static TABLE: &[Endpoint] = &[
     open("GET", "user/groups", USER, READ_USER, users::groups),
     closed("GET", "user/email", USER, &["read:email-address:jira"], users::email),
     closed("GET", "user/email/bulk", USER, &["read:email-address:jira"], users::email),
+    closed("GET", "user/properties", WORK, READ_PROPERTY, properties::keys),
+    closed("GET", "user/properties/*", WORK, READ_PROPERTY, properties::get),
+    closed("PUT", "user/properties/*", WRITE_WORK, WRITE_PROPERTY, properties::put),
+    closed("DELETE", "user/properties/*", WRITE_WORK, DELETE_PROPERTY, properties::delete),
     open("GET", "user/search", USER, SEARCH_USER, search::search),
     open("GET", "user/picker", WORK, PICKER, picker::users),
     open("GET", "users", USER, READ_USER, roll::list),

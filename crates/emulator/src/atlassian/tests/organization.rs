@@ -253,3 +253,44 @@ async fn accounts_are_disabled_enabled_and_deleted_with_grace() {
     assert_eq!(shown["data"]["status"], "for_deletion");
     assert_eq!(step("cancel-delete").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_group_is_renamed_and_stays_the_same_for_everybody() {
+    let site = Site::new();
+    let path = format!("{DIR}/groups/g-jira");
+    let before = site.get("applicationrole").await.json()[0]["userCount"].clone();
+    let renamed = site.org("PATCH", &path, Some(json!({"name": "jira-people", "description": "all"}))).await;
+    assert_eq!((renamed.status, renamed.text.as_str()), (204, ""));
+    let shown = site.org("GET", &path, None).await.json();
+    assert_eq!(
+        (&shown["data"]["name"], &shown["data"]["description"]),
+        (&json!("jira-people"), &json!("all"))
+    );
+    let listed = site.get("group/bulk?groupName=jira-people").await.json();
+    assert_eq!(listed["values"][0]["groupId"], "g-jira");
+    assert_eq!(site.get("applicationrole").await.json()[0]["userCount"], before, "its seats go with it");
+    let again = site.org("PATCH", &path, Some(json!({"name": "jira-people"}))).await;
+    assert_eq!(again.status, 204, "the same name once more");
+    for (group, body, status) in [
+        ("00000000-0000-0000-0000-000000000000", json!({"name": "x"}), 404),
+        ("g-jira", json!({}), 400),
+        ("g-jira", json!({"name": " "}), 400),
+        ("g-jira", json!({"name": "SITE-ADMINS"}), 409),
+    ] {
+        let refused = site.org("PATCH", &format!("{DIR}/groups/{group}"), Some(body)).await;
+        assert_eq!(refused.status, status, "{group}: {}", refused.text);
+        assert!(refused.json()["errors"][0]["code"].is_string());
+    }
+    assert_eq!(
+        site.org("PATCH", &format!("{ANY}/groups/g-jira"), Some(json!({"name": "y"}))).await.status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn verified_domains_are_listed() {
+    let site = Site::new();
+    let domains = site.org("GET", "/admin/v1/orgs/org-1/domains", None).await.json();
+    assert_eq!(domains["data"][0]["attributes"]["name"], "example.com");
+    assert_eq!(domains["data"][0]["attributes"]["claim"]["status"], "verified");
+}

@@ -209,3 +209,30 @@ async fn a_body_must_be_declared_and_be_a_json_object() {
     assert_eq!(site.as_caller(BOT, "POST", "group", None).await.status, 415);
     assert_eq!(site.post("group", json!([])).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_user_property_is_kept_beside_the_account() {
+    let site = Site::new();
+    let path = format!("user/properties/entrain?accountId={DANA}");
+    assert_eq!(site.get(&path).await.status, 404);
+    let value = json!({"department": "R&D", "cost_centre": "1001"});
+    let call = |method: &'static str, path: String, body: Option<serde_json::Value>| {
+        let (url, auth) = (format!("/rest/api/3/{path}"), basic(BOT.0, BOT.1));
+        let site = &site;
+        async move { site.send(&site.jira, method, &url, &auth, body).await }
+    };
+    assert_eq!(call("PUT", path.clone(), Some(value.clone())).await.status, 201);
+    assert_eq!(call("PUT", path.clone(), Some(value.clone())).await.status, 200);
+    assert_eq!(site.get(&path).await.json(), json!({"key": "entrain", "value": value}));
+    let keys = site.get(&format!("user/properties?accountId={DANA}")).await.json();
+    assert_eq!(keys["keys"][0]["key"], "entrain");
+    assert_eq!(
+        call("PUT", "user/properties/entrain?accountId=nobody".into(), Some(json!(1))).await.status,
+        404
+    );
+    assert_eq!(call("PUT", "user/properties/entrain".into(), Some(json!(1))).await.status, 400);
+    let large = json!("x".repeat(40_000));
+    assert_eq!(call("PUT", path.clone(), Some(large)).await.status, 400);
+    assert_eq!(call("DELETE", path.clone(), None).await.status, 204);
+    assert_eq!(call("DELETE", path, None).await.status, 404);
+}

@@ -63,6 +63,29 @@ impl Atlassian {
         Ok(())
     }
 
+    /// Gives a group another name; its id, members and product bindings stay.
+    pub fn rename_group(&mut self, group_id: &str, name: &str) -> Result<(), String> {
+        if name.is_empty() {
+            return Err("a group needs a name".into());
+        }
+        let group = self.groups.get_mut(group_id).ok_or_else(|| format!("there is no group {group_id}"))?;
+        if let Some(index) = self.index.get_mut() {
+            index.remove_group(group);
+        }
+        let old = std::mem::replace(&mut group.name, name.to_owned());
+        if let Some(index) = self.index.get_mut() {
+            index.add_group(group);
+        }
+        for product in &mut self.products {
+            for groups in [&mut product.groups, &mut product.default_groups] {
+                if groups.remove(&old) {
+                    groups.insert(name.to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes a group with its memberships and product bindings.
     pub fn delete_group(&mut self, group_id: &str) -> Result<(), String> {
         let group = self.groups.remove(group_id).ok_or_else(|| format!("there is no group {group_id}"))?;
