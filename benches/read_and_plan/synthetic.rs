@@ -114,7 +114,7 @@ fn direct(group: usize, people: usize, groups: usize) -> impl Iterator<Item = us
 
 /// The group that a group nests, if it nests one.
 fn nested(group: usize, groups: usize) -> Option<usize> {
-    (group % 10 == 0).then(|| (group + 1) % groups)
+    group.is_multiple_of(10).then(|| (group + 1) % groups)
 }
 
 fn below(group: usize, people: usize, groups: usize) -> impl Iterator<Item = usize> {

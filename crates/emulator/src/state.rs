@@ -135,7 +135,7 @@ impl State {
         Self {
             world: RwLock::new(world),
             clock,
-            rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            rng: Mutex::new(stream(seed, 1)),
             log: RequestLog::new(settings.log_entries, settings.log_body_bytes),
             tape: Tape::default(),
             faults: Faults::new(seed),
@@ -210,6 +210,14 @@ impl State {
 }
 
 /// A version 4 GUID from a generator.
+/// Chance from the seed in a stream of its own: the generator of worlds draws from the same seed in stream 0, and an id drawn
+/// while serving must not be one that the world has already.
+pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng
+}
+
 pub(crate) fn uuid_from(rng: &mut impl Rng) -> String {
     let mut bytes = [0_u8; 16];
     rng.fill_bytes(&mut bytes);

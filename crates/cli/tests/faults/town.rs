@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::net::TcpListener;
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use entrain_emulator::faults::{Fault, FaultKind};
 use entrain_emulator::log::LogEntry;
@@ -16,7 +18,7 @@ use entrain_emulator::world::tenant::{EntraUser, Member};
 use entrain_emulator::{Options, Surface};
 use serde_json::{Map, Value};
 
-use crate::support::{Bench, Ran};
+use crate::support::{Bench, Ran, command};
 
 /// Memberships as (group, address), both in lower case.
 pub(crate) type Memberships = BTreeSet<(String, String)>;
@@ -61,6 +63,23 @@ pub(crate) struct Town {
     /// Groups that were on the site before, with their members.
     before: BTreeMap<String, BTreeSet<String>>,
     days: usize,
+    /// The parts of the connection's document that tests change.
+    document: std::cell::RefCell<Parts>,
+}
+
+struct Parts {
+    scope: String,
+    site: Option<String>,
+    timeout: Option<String>,
+    more: String,
+}
+
+/// How a program ended that was to be killed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Died {
+    Killed,
+    /// It was through before.
+    ByItself,
 }
 
 /// A company without clashes: everything about it can be done, so its end state is exact.
@@ -88,7 +107,8 @@ impl Town {
         let bench = Bench::of(options);
         bench.add("\"*\"");
         let before = site_groups(&bench.emulator.state().world());
-        Self { bench, decoy: Decoy::new(), by_hand: Memberships::new(), before, days: 0 }
+        let document = Parts { scope: "\"*\"".into(), site: None, timeout: None, more: String::new() }.into();
+        Self { bench, decoy: Decoy::new(), by_hand: Memberships::new(), before, days: 0, document }
     }
 
     /// A small company, synchronised once: its memberships are in the ledger, and one was added by hand.
@@ -177,6 +197,59 @@ impl Town {
         tenant.update_user(leaver.id(), disabled, at).unwrap();
     }
 
+    /// Stores the document anew.
+    fn store(&self, change: impl FnOnce(&mut Parts)) {
+        let mut parts = self.document.borrow_mut();
+        change(&mut parts);
+        let mut text = self.bench.document(&parts.scope);
+        if let Some(site) = &parts.site {
+            text = text.replace(&self.bench.company().site_url, site);
+        }
+        if let Some(timeout) = &parts.timeout {
+            text = format!("{text}\n[network]\ntimeout = \"{timeout}\"\n");
+        }
+        text.push_str(&parts.more);
+        let path = self.bench.file("connection.toml", &text);
+        self.bench.entrain(&["connection", "set", path.to_str().unwrap()]).expect(0);
+    }
+
+    /// How long a request may take from now on.
+    pub(crate) fn within(&self, timeout: &str) {
+        self.store(|parts| parts.timeout = Some(timeout.into()));
+    }
+
+    /// Many days in one are no mass removal.
+    pub(crate) fn without_limit_on_removals(&self) {
+        self.store(|parts| parts.more = "\n[limits]\nremovals_percent = 100\n".into());
+    }
+
+    /// The groups that the scope names from now on.
+    pub(crate) fn scope(&self, groups: &str) {
+        self.store(|parts| parts.scope = groups.into());
+    }
+
+    /// Where the site is from now on.
+    pub(crate) fn site_at(&self, url: &str) {
+        self.store(|parts| parts.site = Some(url.into()));
+    }
+
+    /// Changes settings of the emulator.
+    pub(crate) fn set(&self, section: &str, values: &Value) {
+        let state = self.bench.emulator.state();
+        let mut settings = serde_json::to_value(&*state.settings()).unwrap();
+        for (key, value) in values.as_object().unwrap() {
+            settings[section][key] = value.clone();
+        }
+        state.set_settings(serde_json::from_value(settings).unwrap());
+    }
+
+    /// Changes the world as the control address does.
+    pub(crate) fn change(&self, changes: &Value) {
+        for change in changes.as_array().unwrap() {
+            self.bench.emulator.state().change(serde_json::from_value(change.clone()).unwrap()).unwrap();
+        }
+    }
+
     /// Sets a fault.
     pub(crate) fn fault(&self, fault: Fault) {
         self.bench.emulator.state().faults.add(fault).unwrap();
@@ -215,7 +288,60 @@ impl Town {
         ran
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    /// A sync that goes on beside the test.
+    pub(crate) fn sync_in_background(&self, more: &[&str]) -> Child {
+        let args = [&["sync", "--json"], more].concat();
+        command(self.bench.folder.path(), &args).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Waits until a fault has struck.
+    pub(crate) fn until_struck(&self) {
+        while self.fired() == 0 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A sync that is killed as soon as a fault has struck.
+    pub(crate) fn sync_killed_when_struck(&self, more: &[&str]) -> Died {
+        let mut child = self.sync_in_background(more);
+        while self.fired() == 0 {
+            if child.try_wait().unwrap().is_some() {
+                return Died::ByItself;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // The handler runs before its answer stalls
+        std::thread::sleep(Duration::from_millis(30));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.heal();
+        Died::Killed
+    }
+
+    /// A sync that is killed after this time, unless it is through before.
+    pub(crate) fn sync_killed_after(&self, time: Duration) {
+        let mut child = self.sync_in_background(&["--full"]);
+        std::thread::sleep(time);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// A sync with the peak of its memory in KiB, as looking every few milliseconds shows it.
+    pub(crate) fn sync_measured(&self, more: &[&str]) -> (Ran, u64) {
+        let mut child = self.sync_in_background(more);
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+            peak = peak.max(now.unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        (Ran { args: "sync".into(), output: child.wait_with_output().unwrap() }, peak)
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.bench.entrain_with(args, &[("ENTRAIN_LOG", "debug")])
     }
 
@@ -304,7 +430,7 @@ impl Town {
         for fault in faults {
             self.fault(fault.clone());
         }
-        let ran = self.sync(&[]);
+        let ran = self.sync(&["--full"]);
         assert!(self.fired() > 0, "the fault never happened: {told}");
         self.assert_nothing_lost(&had);
         ran
@@ -313,6 +439,14 @@ impl Town {
     /// The same, for a fault that makes the run fail before it writes.
     #[track_caller]
     pub(crate) fn fails_unharmed(&mut self, faults: &[Fault], codes: &[&str]) -> Ran {
+        let ran = self.fails(faults, codes);
+        self.assert_recovers();
+        ran
+    }
+
+    /// The same without the runs that follow, where there are many cases.
+    #[track_caller]
+    pub(crate) fn fails(&mut self, faults: &[Fault], codes: &[&str]) -> Ran {
         let ran = self.survives(faults);
         let json = ran.json();
         assert_eq!(ran.output.status.code(), Some(1), "{faults:?}\n{json:#}\n{}", ran.err());
@@ -323,6 +457,17 @@ impl Town {
             assert!(error[part].as_str().is_some_and(|text| text.len() > 10), "{part}: {json:#}");
         }
         assert_eq!(self.writes(), Vec::<String>::new(), "{faults:?}");
+        self.heal();
+        ran
+    }
+
+    /// The same, for a fault that makes a part of the site or of the directory unknown: the run goes on without it or
+    /// fails, and says so.
+    #[track_caller]
+    pub(crate) fn left_alone(&mut self, faults: &[Fault]) -> Ran {
+        let ran = self.survives(faults);
+        let code = ran.output.status.code();
+        assert!(matches!(code, Some(1 | 4)), "{faults:?}: {code:?}\n{}\n{}", ran.out(), ran.err());
         self.assert_recovers();
         ran
     }
@@ -403,6 +548,7 @@ pub(crate) fn side_by_side<C: Send + Sync>(cases: &[C], each: usize, run: impl F
         for some in cases.chunks(each) {
             scope.spawn(move || {
                 let mut town = Town::settled();
+                town.without_limit_on_removals();
                 for case in some {
                     run(&mut town, case);
                 }

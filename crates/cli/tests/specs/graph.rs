@@ -127,7 +127,7 @@ fn delta(crawl: &Crawl, token: &str, users: &[Value], groups: &[Value]) {
     let rounds = |url: String, minimal: bool| -> String {
         let mut next = url;
         loop {
-            let ask = crawl.ask(Surface::Graph, "GET", next).header("authorization", token);
+            let ask = crawl.ask(Surface::Graph, "GET", next.clone()).header("authorization", token);
             let page = if minimal { ask.header("Prefer", "return=minimal") } else { ask }.is(200);
             // The document says it in words only
             assert_ne!(page["@odata.nextLink"].is_null(), page["@odata.deltaLink"].is_null());

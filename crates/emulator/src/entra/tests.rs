@@ -15,6 +15,7 @@ use tower::ServiceExt;
 
 use crate::state::{Shared, State};
 use crate::world::World;
+use crate::world::atlassian::Atlassian;
 use crate::world::tenant::{Application, ClientSecret, FederatedCredential, Tenant};
 
 const TENANT: &str = "5f1c0d7e-3b52-4a6e-9c1a-2d8f7b6a9e10";
@@ -36,7 +37,7 @@ fn state(change: impl FnOnce(&mut Application)) -> Shared {
     change(&mut app);
     let mut tenant = Tenant { id: TENANT.into(), domain: "contoso.example".into(), ..Tenant::default() };
     tenant.applications.insert(APP.into(), app);
-    State::for_test(World { tenant, atlassian: Default::default() })
+    State::for_test(World { tenant, atlassian: Atlassian::default() })
 }
 
 async fn send(state: &Shared, request: Request<Body>) -> (u16, HeaderMap, Value) {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -297,7 +297,7 @@ tokio::task_local! {
 impl Faults {
     /// No faults.
     pub fn new(seed: u64) -> Self {
-        let inner = Inner { set: Vec::new(), rng: ChaCha8Rng::seed_from_u64(seed), next_id: 1 };
+        let inner = Inner { set: Vec::new(), rng: crate::state::stream(seed, 2), next_id: 1 };
         Self { inner: Mutex::new(inner), seed }
     }
 
@@ -327,7 +327,7 @@ impl Faults {
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.set.clear();
-        inner.rng = ChaCha8Rng::seed_from_u64(self.seed);
+        inner.rng = crate::state::stream(self.seed, 2);
     }
 
     /// All faults, with their counts.

@@ -12,6 +12,7 @@ use tower::ServiceExt;
 
 use crate::state::{Shared, State};
 use crate::world::World;
+use crate::world::atlassian::Atlassian;
 use crate::world::tenant::{Application, ClientSecret, EntraGroup, EntraUser, Member, Tenant};
 
 pub(super) const APP: &str = "0b7d4a52-8e0f-4f4b-9a75-1c2f0f6e8d31";
@@ -94,7 +95,7 @@ impl Reply {
 
 impl Client {
     pub(super) async fn new(users: usize, roles: &[&str]) -> Self {
-        Self::over(State::for_test(World { tenant: tenant(users, roles), atlassian: Default::default() }))
+        Self::over(State::for_test(World { tenant: tenant(users, roles), atlassian: Atlassian::default() }))
             .await
     }
 

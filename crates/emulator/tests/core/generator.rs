@@ -165,3 +165,18 @@ fn an_exported_world_is_built_again_as_it_was() {
         assert_eq!(export(&again), file);
     }
 }
+
+/// An id drawn while serving once met an account of the same seed, and an invitation was answered with 500.
+#[tokio::test]
+async fn ids_drawn_while_serving_are_none_of_the_world() {
+    let world = world(200, 20, 1);
+    let known: BTreeSet<String> =
+        world.atlassian.accounts.keys().filter_map(|id| Some(id.split_once(':')?.1.to_owned())).collect();
+    assert!(known.len() > 20);
+    let options = entrain_emulator::Options { seed: 1, ..entrain_emulator::Options::with_world(world) };
+    let emulator = entrain_emulator::start(options).await.unwrap();
+    for _ in 0..20_000 {
+        let drawn = emulator.state().uuid();
+        assert!(!known.contains(&drawn), "{drawn}");
+    }
+}
