@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Call, UNKNOWN_USER};
 use crate::atlassian::auth;
 use crate::atlassian::reply::{Answer, Reply};
-use crate::world::atlassian::Atlassian;
+use crate::world::atlassian::{Atlassian, SiteAccount};
 
 /// Most bytes of a value, and most characters of a key.
 const BYTES: usize = 32_768;
@@ -18,7 +18,7 @@ fn subject(call: &Call<'_>, world: &Atlassian) -> Result<String, Reply> {
     if id != own && !auth::is_admin(world, own) {
         return Err(Reply::jira(403, "Only Jira administrators may manage other users' properties."));
     }
-    if !world.accounts.get(id).is_some_and(|account| account.in_roll()) {
+    if !world.accounts.get(id).is_some_and(SiteAccount::in_roll) {
         return Err(Reply::jira(404, UNKNOWN_USER));
     }
     Ok(id.to_owned())
