@@ -43,6 +43,9 @@ fn ids(ids: &[&str]) -> Vec<entrain_domain::model::SiteGroupId> {
     ids.iter().map(|id| group(id, id).id).collect()
 }
 
+/// What the other side answers.
+type Answers = fn() -> Reply;
+
 #[tokio::test]
 async fn who_renames_is_found_out_without_changing_anything() {
     let script = Script::start(|asked| knows(asked, || refuses(404, "ADMIN-404-10", "unknown group"))).await;
@@ -68,7 +71,7 @@ async fn who_renames_is_found_out_without_changing_anything() {
 
 #[tokio::test]
 async fn where_the_operation_is_not_there_nobody_renames() {
-    let cases: Vec<(fn() -> Reply, &str)> = vec![
+    let cases: Vec<(Answers, &str)> = vec![
         (|| reply(404, r#"{"code":404,"message":"Not Found"}"#), "does not rename groups yet"),
         (|| reply(405, ""), "does not rename groups yet"),
         (|| refuses(403, "ADMIN-403-5", "may not manage the group"), "may not rename groups"),
@@ -105,7 +108,7 @@ async fn a_group_is_renamed_in_the_directory_that_it_was_found_in() {
 
 #[tokio::test]
 async fn a_refused_rename_leaves_the_name_and_harms_nothing_else() {
-    let cases: Vec<(fn() -> Reply, FailureCode, FailureClass)> = vec![
+    let cases: Vec<(Answers, FailureCode, FailureClass)> = vec![
         (|| refuses(409, "ADMIN-409-28", "exists"), FailureCode::SiteNameTaken, FailureClass::Object),
         (|| refuses(403, "ADMIN-403-5", "no"), FailureCode::OrganizationRefused, FailureClass::Object),
         (
