@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::memory::Memory;
 use crate::model::{
     AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, GroupStanding,
-    RenameBy, SiteGroup, SiteGroupId,
+    Nesting, RenameBy, SiteGroup, SiteGroupId, group_name_key,
 };
 use crate::plan::{Action, GroupRef, Guard, Lookup, Plan, PlanInput, Step, StepKind};
 use crate::policy::GroupMode;
@@ -213,14 +213,15 @@ impl<'a> Check<'a> {
         if in_ledger != says_owned {
             self.find(Some(step), "the step and the ledger disagree about who owns the membership");
         }
-        if !in_ledger && rules.mode != GroupMode::Authoritative {
+        let mode = rules.mode_of(group, self.name_of(group).as_deref().unwrap_or_default());
+        if !in_ledger && mode != GroupMode::Authoritative {
             self.find(Some(step), "takes away what the ledger does not own");
         }
         if !in_ledger && step.hold.is_none() && !self.input.approval.releases(Guard::Authoritative) {
             self.find(Some(step), "takes away what the ledger does not own without anybody's word");
         }
-        if rules.mode == GroupMode::Additive {
-            self.find(Some(step), "takes away in an additive connection");
+        if mode == GroupMode::Additive {
+            self.find(Some(step), "takes away from an additive group");
         }
         if *account == site.standing().own_account {
             self.find(Some(step), "takes the technical account out of a group");
@@ -305,8 +306,7 @@ impl<'a> Check<'a> {
             return self.find(Some(step), "concerns a group that the site does not list");
         };
         let protected = &self.input.rules.protected;
-        if protected.groups.contains(id) || protected.group_names.contains(&group.name.trim().to_lowercase())
-        {
+        if protected.groups.contains(id) || protected.group_names.contains(&group_name_key(&group.name)) {
             self.find(Some(step), "concerns a group on the protected list");
         }
         if self.input.site.standing().group_standing(&group) != GroupStanding::Ordinary && !self.bound(&group)
@@ -316,11 +316,7 @@ impl<'a> Check<'a> {
     }
 
     fn bound(&self, group: &SiteGroup) -> bool {
-        self.input
-            .rules
-            .bindings
-            .iter()
-            .any(|b| b.site.trim().to_lowercase() == group.name.trim().to_lowercase())
+        self.input.rules.bindings.iter().any(|b| group_name_key(&b.site) == group_name_key(&group.name))
     }
 
     /// Limits, counted anew.
@@ -343,7 +339,9 @@ impl<'a> Check<'a> {
         if let Some(known) = self.below.get(group) {
             return known.clone();
         }
-        let reached = everybody_below(self.input.directory, group).map(Rc::new);
+        let name = self.name_of(group).unwrap_or_default();
+        let nesting = self.input.rules.nesting_of(group, &name);
+        let reached = everybody_below(self.input.directory, group, nesting).map(Rc::new);
         self.below.insert(group.clone(), reached.clone());
         reached
     }
@@ -367,6 +365,7 @@ fn ledger_size(memory: &Memory) -> usize {
 fn everybody_below<'a>(
     directory: &'a DirectorySnapshot,
     root: &DirectoryGroupId,
+    nesting: Nesting,
 ) -> Option<HashSet<&'a DirectoryUserId>> {
     directory.group(root)?;
     let mut groups: BTreeSet<DirectoryGroupId> = BTreeSet::from([root.clone()]);
@@ -382,7 +381,7 @@ fn everybody_below<'a>(
         };
         let (direct, nested) = group.direct()?;
         users.extend(direct.iter().map(|ix| directory.user_id_at(*ix)));
-        for ix in nested {
+        for ix in nested.iter().filter(|_| nesting == Nesting::Flatten) {
             let id = directory.group_at(*ix).id.clone();
             if groups.insert(id.clone()) {
                 open.push(id);

@@ -37,6 +37,7 @@ fn section(page: &mut String, schema: &Value, path: &str) {
     let _ = writeln!(page, "| key | takes | default | meaning |\n| --- | --- | --- | --- |");
     let (sections, keys): (Vec<_>, Vec<_>) =
         properties.iter().partition(|(_, s)| s["properties"].is_object());
+    let (lists, keys): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, s)| s["items"]["type"] == "object");
     for (key, schema) in keys {
         let default = match (required.contains(&key.as_str()), &schema["default"]) {
             (true, _) => "required".to_owned(),
@@ -47,9 +48,15 @@ fn section(page: &mut String, schema: &Value, path: &str) {
         };
         let _ = writeln!(page, "| `{key}` | {} | {default} | {} |", kind(schema), text(schema));
     }
+    for (key, schema) in &lists {
+        let _ = writeln!(page, "| `[[{}]]` | sections | | {} |", join(path, key), text(schema));
+    }
     for (key, schema) in &sections {
         let need = if required.contains(&key.as_str()) { "required" } else { "" };
         let _ = writeln!(page, "| `[{}]` | section | {need} | {} |", join(path, key), text(schema));
+    }
+    for (key, schema) in lists {
+        section(page, &schema["items"], &format!("[{}]", join(path, key)));
     }
     for (key, schema) in sections {
         section(page, schema, &join(path, key));
@@ -85,7 +92,10 @@ fn kind(schema: &Value) -> String {
             _ => "number".into(),
         },
         (Some("array"), _) => "list of texts".into(),
-        (Some("object"), _) => "table of texts".into(),
+        (Some("object"), _) => match kind(&schema["additionalProperties"]) {
+            words if words.contains('"') => format!("table of {words}"),
+            _ => "table of texts".into(),
+        },
         _ => String::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use entrain_domain::model::{Account, AccountId, EmailAddress, SiteGroup, SiteGroupId};
+use entrain_domain::model::{Account, AccountId, EmailAddress, SiteGroup, SiteGroupId, group_name_key};
 
 use super::Jira;
 use super::answers;
@@ -149,9 +149,9 @@ impl Jira {
     /// # Errors
     /// When the look-up cannot be read.
     pub async fn find_groups(&self, name: &str) -> Result<Vec<SiteGroup>, Error> {
-        let wanted = name.trim().to_lowercase();
+        let wanted = group_name_key(name);
         let mut found = self.group_list(Target::new(GROUP_BULK).query("groupName", name), name).await?;
-        found.retain(|group| group.name.trim().to_lowercase() == wanted);
+        found.retain(|group| group_name_key(&group.name) == wanted);
         Ok(found)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock};
 
 use entrain_domain::model::{
-    Account, AccountId, EmailAddress, GroupStanding, SiteGroup, SiteGroupId, SiteStanding,
+    Account, AccountId, EmailAddress, GroupStanding, SiteGroup, SiteGroupId, SiteStanding, group_name_key,
     is_administrative_name,
 };
 use entrain_domain::policy::Protected;
@@ -215,7 +215,7 @@ impl Rules {
     }
 
     fn group_name(&self, name: &str) -> Result<(), Error> {
-        if self.protected.group_names.contains(&name.trim().to_lowercase()) {
+        if self.protected.group_names.contains(&group_name_key(name)) {
             return Err(refusal("The group is on the list of protected groups", name));
         }
         Ok(())

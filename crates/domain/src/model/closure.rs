@@ -12,6 +12,17 @@ use super::directory::{
 };
 use super::ids::{DirectoryGroupId, DirectoryUserId};
 
+/// Whether the members of nested groups belong to a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nesting {
+    /// They do, however deep.
+    #[default]
+    Flatten,
+    /// They do not: direct members only, and only the group's own members have to be read.
+    Direct,
+}
+
 /// A group flattened, or the reasons why it is not known.
 #[derive(Debug, Clone)]
 pub enum Closure {
@@ -76,7 +87,12 @@ impl AbsenceProof {
 }
 
 /// Depth-first walk with an explicit stack: each group below is expanded once, whatever cycles there are.
-pub(super) fn walk(snapshot: &DirectorySnapshot, root: Option<GroupIx>, id: &DirectoryGroupId) -> Closure {
+pub(super) fn walk(
+    snapshot: &DirectorySnapshot,
+    root: Option<GroupIx>,
+    id: &DirectoryGroupId,
+    nesting: Nesting,
+) -> Closure {
     let unread =
         |reason: String, remedy: &str| Unread { reason: Arc::from(reason), remedy: Arc::from(remedy) };
     let mut why = Vec::new();
@@ -104,6 +120,9 @@ pub(super) fn walk(snapshot: &DirectorySnapshot, root: Option<GroupIx>, id: &Dir
         match &group.members {
             DirectMembers::Known { users, groups } => {
                 members.extend(users.iter().map(|user| (*user, ix)));
+                if nesting == Nesting::Direct {
+                    continue;
+                }
                 for nested in groups {
                     // A nested group that was deleted brings nobody; its link lingers until the directory drops it.
                     if snapshot.group_at(*nested).presence == GroupPresence::Gone {
@@ -244,7 +263,7 @@ mod tests {
         reading
     }
     fn complete(snapshot: &DirectorySnapshot, group: u32) -> CompleteClosure {
-        match snapshot.closure(&group_id(group)) {
+        match snapshot.closure(&group_id(group), Nesting::Flatten) {
             Closure::Complete(closure) => closure,
             Closure::Unknown(why) => panic!("unknown: {why:?}"),
         }
@@ -270,17 +289,38 @@ mod tests {
         );
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         for group in 1..=3 {
-            assert!(matches!(snapshot.closure(&group_id(group)), Closure::Unknown(why) if why.len() == 1));
+            assert!(
+                matches!(snapshot.closure(&group_id(group), Nesting::Flatten), Closure::Unknown(why) if why.len() == 1)
+            );
         }
+    }
+
+    #[test]
+    fn direct_members_need_only_their_own_group_read() {
+        let mut reading = cyclic();
+        reading.members_unread(
+            &group_id(2),
+            Unread { reason: "page 2 failed".into(), remedy: "run again".into() },
+        );
+        let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
+        let Closure::Complete(closure) = snapshot.closure(&group_id(1), Nesting::Direct) else {
+            panic!("its own members are read")
+        };
+        assert_eq!(closure.members().len(), 1);
+        assert_eq!(closure.nested().len(), 0);
+        let evidence = |n| closure.absence(&snapshot, &user_id(n)).map(|p| p.evidence());
+        assert_eq!(evidence(1), None);
+        assert_eq!(evidence(3), Some(Evidence::NotAMember));
+        assert!(matches!(snapshot.closure(&group_id(2), Nesting::Direct), Closure::Unknown(_)));
     }
 
     #[test]
     fn a_partial_listing_gives_no_proof() {
         let missing = Unread { reason: "page 3 failed".into(), remedy: "run again".into() };
         let snapshot = cyclic().finish(Coverage::Partial(missing.clone()), Coverage::Complete);
-        assert!(matches!(snapshot.closure(&group_id(1)), Closure::Unknown(_)));
+        assert!(matches!(snapshot.closure(&group_id(1), Nesting::Flatten), Closure::Unknown(_)));
         let snapshot = cyclic().finish(Coverage::Complete, Coverage::Partial(missing));
-        assert!(matches!(snapshot.closure(&group_id(1)), Closure::Unknown(_)));
+        assert!(matches!(snapshot.closure(&group_id(1), Nesting::Flatten), Closure::Unknown(_)));
     }
 
     #[test]
@@ -326,6 +366,6 @@ mod tests {
         reading.group_gone(&group_id(2));
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         assert_eq!(complete(&snapshot, 1).members().len(), 1);
-        assert!(matches!(snapshot.closure(&group_id(2)), Closure::Unknown(_)));
+        assert!(matches!(snapshot.closure(&group_id(2), Nesting::Flatten), Closure::Unknown(_)));
     }
 }

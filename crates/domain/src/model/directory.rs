@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::address::EmailAddress;
 use super::attributes::Attributes;
-use super::closure::{self, Closure};
+use super::closure::{self, Closure, Nesting};
 use super::ids::{DirectoryGroupId, DirectoryUserId};
 
 /// Whether an account may sign in (`accountEnabled`).
@@ -478,10 +478,10 @@ impl DirectorySnapshot {
         &self.groups_coverage
     }
 
-    /// Everybody who is in the group directly or through nesting, or the reasons why that is not known. Cycle-safe;
-    /// the time is linear in the links walked.
-    pub fn closure(&self, id: &DirectoryGroupId) -> Closure {
-        closure::walk(self, self.group_index.get(id).copied(), id)
+    /// Everybody who is in the group directly or, when it is flattened, through nesting; or the reasons why that is not
+    /// known. Cycle-safe; the time is linear in the links walked.
+    pub fn closure(&self, id: &DirectoryGroupId, nesting: Nesting) -> Closure {
+        closure::walk(self, self.group_index.get(id).copied(), id, nesting)
     }
 
     /// Takes the snapshot apart again, as the start of the next reading by delta.

@@ -4,6 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::address::EmailAddress;
 use super::directory::Unread;
 use super::ids::{AccountId, SiteGroupId};
@@ -259,17 +261,17 @@ impl SiteSnapshot {
         if let Some(ix) = self.group_by_id.get(&group.id).copied() {
             let known = &mut self.groups[ix as usize];
             if known.name != group.name {
-                if let Some(list) = self.group_by_name.get_mut(&name_key(&known.name)) {
+                if let Some(list) = self.group_by_name.get_mut(&group_name_key(&known.name)) {
                     list.retain(|other| *other != ix);
                 }
-                self.group_by_name.entry(name_key(&group.name)).or_default().push(ix);
+                self.group_by_name.entry(group_name_key(&group.name)).or_default().push(ix);
                 known.name = group.name;
             }
             return;
         }
         let ix = self.groups.len() as u32;
         self.group_by_id.insert(group.id.clone(), ix);
-        self.group_by_name.entry(name_key(&group.name)).or_default().push(ix);
+        self.group_by_name.entry(group_name_key(&group.name)).or_default().push(ix);
         self.groups.push(group);
     }
 
@@ -317,7 +319,11 @@ impl SiteSnapshot {
     }
     /// All groups of this name, without regard to case and to blanks around it.
     pub fn groups_by_name(&self, name: &str) -> impl Iterator<Item = &SiteGroup> {
-        self.group_by_name.get(&name_key(name)).into_iter().flatten().map(|ix| &self.groups[*ix as usize])
+        self.group_by_name
+            .get(&group_name_key(name))
+            .into_iter()
+            .flatten()
+            .map(|ix| &self.groups[*ix as usize])
     }
     /// The members of a group, if they were asked for.
     pub fn members(&self, group: &SiteGroupId) -> Option<&SiteMembers> {
@@ -343,9 +349,15 @@ impl SiteMembers {
     }
 }
 
-/// Group names are compared without regard to case and to blanks around them (atlassian-cloud.md 4.2, names).
-pub(crate) fn name_key(name: &str) -> String {
-    name.trim().to_lowercase()
+/// The form under which two names of groups are the same: without regard to case and to blanks around them
+/// (atlassian-cloud.md 4.2, names), nor to how accents are encoded, which nobody can see. Letters that merely look
+/// alike stay different.
+pub fn group_name_key(name: &str) -> String {
+    let name = name.trim();
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    name.nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
 #[cfg(test)]
@@ -361,6 +373,23 @@ mod tests {
             administer: Some(true),
             browse_users: Some(true),
         }
+    }
+
+    #[test]
+    fn h_02_names_of_groups_agree_across_case_blanks_and_encoding_of_accents_only() {
+        let same = |a: &str, b: &str| group_name_key(a) == group_name_key(b);
+        assert!(same(" Jira Users", "jira users "));
+        assert!(same("Café", "Cafe\u{301}"), "NFC and NFD look the same to everybody");
+        assert!(same("ÄRZTE", "a\u{308}rzte"));
+        assert!(!same("Café", "Cafe"));
+        assert!(!same("Admins", "\u{410}dmins"), "a Cyrillic А is another letter");
+        assert!(
+            !same("I", "ı") && !same("i", "ı") && !same("İ", "i"),
+            "dotted and dotless i are two letters"
+        );
+        assert!(!same("Straße", "Strasse"));
+        assert!(same("STRAẞE", "straße"), "the capital sharp s is the same letter in another case");
+        assert!(!same("Ａdmins", "Admins"), "full-width letters are other characters");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(super) fn people_in_scope<'a>(directory: &'a DirectorySnapshot, rules: &Rule
         UserScope::InGroups => {
             let mut reached: Vec<UserIx> = Vec::new();
             for (group, _) in targets::in_scope(directory, rules) {
-                if let Closure::Complete(closure) = directory.closure(&group.id) {
+                if let Closure::Complete(closure) = rules.closure(directory, group) {
                     reached.extend(closure.members());
                 }
             }
@@ -104,7 +104,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut invited_through: HashMap<DirectoryUserId, Arc<[Arc<str>]>> = HashMap::new();
     let mut open = Vec::with_capacity(resolved.list.len());
     for target in resolved.list {
-        match directory.closure(&target.group.directory_id) {
+        match directory.closure(&target.group.directory_id, target.nesting) {
             Closure::Complete(closure) => open.push((target, closure)),
             Closure::Unknown(why) => draft.unknown_group(&target, &why),
         }
@@ -171,7 +171,11 @@ impl Draft<'_> {
     fn unknown_group(&mut self, target: &Target, why: &[crate::model::Unread]) {
         let first = why.first();
         self.set_aside.push(SetAside {
-            object: format!("group “{}” ({})", target.directory_name.trim(), target.group.directory_id),
+            object: format!(
+                "group “{}” ({})",
+                crate::policy::quoted(&target.directory_name),
+                target.group.directory_id
+            ),
             reason: format!(
                 "its members are not completely known, so it is left alone: {}",
                 first.map_or("not read", |u| &u.reason)
@@ -202,7 +206,7 @@ impl Draft<'_> {
             return;
         }
         for (group, _) in targets::in_scope(directory, rules) {
-            let Closure::Complete(closure) = directory.closure(&group.id) else { continue };
+            let Closure::Complete(closure) = rules.closure(directory, group) else { continue };
             let mut cache = PathCache::default();
             for (ix, holder) in closure.members_with_holder() {
                 let id = directory.user_id_at(ix);
@@ -244,7 +248,11 @@ impl Draft<'_> {
 
     fn rename(&mut self, target: &Target, site_id: &SiteGroupId, name: &Arc<str>) {
         let aside = |why: Option<&crate::model::Unread>| SetAside {
-            object: format!("group “{}” ({})", target.directory_name.trim(), target.group.directory_id),
+            object: format!(
+                "group “{}” ({})",
+                crate::policy::quoted(&target.directory_name),
+                target.group.directory_id
+            ),
             reason: format!(
                 "the directory calls it “{name}”, the site keeps the name “{}”: {}",
                 target.group.name,
@@ -366,15 +374,17 @@ impl Draft<'_> {
     /// Memberships to be taken away, each with its proof, and those that ended by themselves.
     fn removals(&mut self, open: &[(Target, CompleteClosure)], matches: &Matches) {
         let PlanInput { directory, site, rules, memory, .. } = *self.input;
-        if rules.memberships == Memberships::Leave || rules.mode == GroupMode::Additive {
+        if rules.memberships == Memberships::Leave {
             return;
         }
-        let owners: HashMap<&AccountId, &DirectoryUserId> = if rules.mode == GroupMode::Authoritative {
+        let authoritative = |target: &Target| target.mode == GroupMode::Authoritative;
+        let owners: HashMap<&AccountId, &DirectoryUserId> = if open.iter().any(|(t, _)| authoritative(t)) {
             matches.people.iter().filter_map(|(user, m)| Some((m.account()?, user))).collect()
         } else {
             HashMap::new()
         };
-        for (target, closure) in open.iter().filter(|(t, _)| t.state != TargetState::Create) {
+        let removable = |t: &Target| t.state != TargetState::Create && t.mode != GroupMode::Additive;
+        for (target, closure) in open.iter().filter(|(t, _)| removable(t)) {
             let Some(group) = &target.group.site_id else { continue };
             let Some(SiteMembers::Complete(current)) = site.members(group) else { continue };
             let current: HashSet<&AccountId> = current.iter().collect();
@@ -396,7 +406,7 @@ impl Draft<'_> {
                     _ => {}
                 }
             }
-            if rules.mode == GroupMode::Authoritative {
+            if authoritative(target) {
                 self.strangers(target, closure, group, &current, matches, &owners);
             }
         }

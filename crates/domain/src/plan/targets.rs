@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::step::{GroupRef, SetAside};
 use crate::memory::{GroupLink, Memory, MemoryChange, Origin};
 use crate::model::{
-    DirectoryGroup, DirectorySnapshot, GroupStanding, SiteGroup, SiteSnapshot, is_administrative_name,
-    name_key,
+    DirectoryGroup, DirectorySnapshot, GroupStanding, Nesting, SiteGroup, SiteSnapshot, group_name_key,
+    is_administrative_name,
 };
-use crate::policy::{Existing, Import, Rules, site_name_problem};
+use crate::policy::{Existing, GroupMode, Import, Rules, quoted, site_name_problem};
 
 /// What a directory group in scope means on the site.
 #[derive(Debug, Clone)]
@@ -25,6 +25,10 @@ pub(super) struct Target {
     pub(super) selector: Arc<str>,
     /// The name that a linked group should bear instead of its own, when nothing on either side stands against it.
     pub(super) new_name: Option<Arc<str>>,
+    /// What may be taken out of the group.
+    pub(super) mode: GroupMode,
+    /// Whether members of nested groups belong to it.
+    pub(super) nesting: Nesting,
     /// What has to happen to the group itself.
     pub(super) state: TargetState,
 }
@@ -82,24 +86,24 @@ pub(super) fn resolve(
     // Names that two unlinked directory groups would bear go to neither.
     let mut claims: HashMap<String, usize> = HashMap::new();
     for (group, _) in groups.iter().filter(|(g, _)| linked(g).is_none()) {
-        *claims.entry(name_key(&wanted(group))).or_default() += 1;
+        *claims.entry(group_name_key(&wanted(group))).or_default() += 1;
     }
     let mut wishes: HashMap<String, usize> = HashMap::new();
     for (group, _) in &groups {
-        *wishes.entry(name_key(&wanted(group))).or_default() += 1;
+        *wishes.entry(group_name_key(&wanted(group))).or_default() += 1;
     }
     for (group, selector) in groups {
         let name = wanted(group);
         let mut new_name = None;
         let outcome = match linked(group) {
             Some(link) => {
-                let shared = wishes.get(&name_key(&name)).copied().unwrap_or(0) > 1;
+                let shared = wishes.get(&group_name_key(&name)).copied().unwrap_or(0) > 1;
                 let mut wish = Wish { name: &name, shared, out: &mut new_name };
                 keep_linked(group, link, &mut wish, site, rules, &mut targets)
             }
-            None if claims.get(&name_key(&name)).copied().unwrap_or(0) > 1 => Err(SetAside {
+            None if claims.get(&group_name_key(&name)).copied().unwrap_or(0) > 1 => Err(SetAside {
                 object: group_label(group),
-                reason: format!("several directory groups in scope would bear the name “{name}” on the site"),
+                reason: format!("several directory groups in scope would bear the name “{}” on the site", quoted(&name)),
                 remedy: "rename one of them in Entra ID, take one out of the scope, or bind each to a site group of its \
                          own under [groups.map]"
                     .into(),
@@ -116,6 +120,8 @@ pub(super) fn resolve(
                 directory_name: group.display_name.clone(),
                 selector: Arc::from(selector),
                 new_name,
+                mode: rules.mode_of(&group.id, &group.display_name),
+                nesting: rules.nesting_of(&group.id, &group.display_name),
                 state,
             }),
             Err(aside) => targets.set_aside.push(aside),
@@ -153,7 +159,7 @@ fn keep_linked<'a>(
     if found.name != link.name {
         targets.records.push(MemoryChange::LinkGroup(GroupLink { name: found.name.clone(), ..link.clone() }));
     }
-    if name_key(&found.name) != name_key(wanted.name) {
+    if group_name_key(&found.name) != group_name_key(wanted.name) {
         let why = against_renaming(group, found, wanted, site, rules);
         match why {
             None => *wanted.out = Some(Arc::from(wanted.name)),
@@ -161,7 +167,8 @@ fn keep_linked<'a>(
                 object: group_label(group),
                 reason: format!(
                     "the directory calls it “{}”, the site keeps the name “{}”: {why}",
-                    wanted.name, found.name
+                    quoted(wanted.name),
+                    found.name
                 ),
                 remedy: "nothing is lost, membership follows the link; give the directory group another name, or free \
                          the name on the site, and the group is renamed by the next run where that is possible"
@@ -326,9 +333,9 @@ fn privileged(
 }
 
 fn listed(name: &str, rules: &Rules) -> bool {
-    rules.protected.group_names.contains(&name_key(name))
+    rules.protected.group_names.contains(&group_name_key(name))
 }
 
 pub(super) fn group_label(group: &DirectoryGroup) -> String {
-    format!("group “{}” ({})", group.display_name.trim(), group.id)
+    format!("group “{}” ({})", quoted(&group.display_name), group.id)
 }

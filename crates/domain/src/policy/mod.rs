@@ -2,16 +2,20 @@
 //! to what exists already, and the limits that hold a plan.
 
 pub mod demand;
+pub mod groups;
 pub mod naming;
 pub mod scope;
 
 use std::collections::BTreeSet;
 
 pub use demand::Demand;
-pub use naming::{GroupNames, NameProblem, site_name_problem};
+pub use groups::PerGroup;
+pub(crate) use naming::quoted;
+pub use naming::{GroupNames, InvalidRewriting, NameProblem, Rewriting, site_name_problem};
 pub use scope::{GroupSelector, InvalidSelector, Scope, UserScope};
 
-use crate::model::{AccountId, DirectoryGroupId, SiteGroupId};
+pub use crate::model::Nesting;
+use crate::model::{AccountId, Closure, DirectoryGroup, DirectoryGroupId, DirectorySnapshot, SiteGroupId};
 
 /// Whether a kind of object is created when it is missing, or only reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -133,6 +137,12 @@ pub struct Rules {
     pub existing: Existing,
     /// What may be taken out of groups.
     pub mode: GroupMode,
+    /// The same for single directory groups.
+    pub modes: PerGroup<GroupMode>,
+    /// Whether members of nested groups belong to a group.
+    pub nesting: Nesting,
+    /// The same for single directory groups.
+    pub nestings: PerGroup<Nesting>,
     /// Limits.
     pub limits: Limits,
     /// Untouchable principals.
@@ -152,9 +162,27 @@ impl Rules {
             bindings: Vec::new(),
             existing: Existing::Ask,
             mode: GroupMode::Managed,
+            modes: PerGroup::default(),
+            nesting: Nesting::Flatten,
+            nestings: PerGroup::default(),
             limits: Limits::default(),
             protected: Protected::default(),
         }
+    }
+
+    /// What may be taken out of the site group of this directory group.
+    pub fn mode_of(&self, id: &DirectoryGroupId, name: &str) -> GroupMode {
+        self.modes.of(id, name).unwrap_or(self.mode)
+    }
+
+    /// Whether members of groups nested in this one belong to it.
+    pub fn nesting_of(&self, id: &DirectoryGroupId, name: &str) -> Nesting {
+        self.nestings.of(id, name).unwrap_or(self.nesting)
+    }
+
+    /// Everybody who belongs to a directory group, as these rules nest it.
+    pub fn closure(&self, directory: &DirectorySnapshot, group: &DirectoryGroup) -> Closure {
+        directory.closure(&group.id, self.nesting_of(&group.id, &group.display_name))
     }
 
     /// The binding of a directory group, if the rules name one.

@@ -1,6 +1,6 @@
 //! The scope: which directory groups take part, and through them which people.
 
-use crate::model::{DirectoryGroupId, DirectorySnapshot};
+use crate::model::{DirectoryGroupId, DirectorySnapshot, group_name_key};
 
 /// Names directory groups: by id, by exact name, or by a pattern with `*`, without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -37,12 +37,17 @@ impl GroupSelector {
         if text.chars().any(char::is_control) {
             return Err(InvalidSelector::ControlCharacter);
         }
-        Ok(Self { text: text.to_owned(), folded: text.to_lowercase() })
+        Ok(Self { text: text.to_owned(), folded: group_name_key(text) })
     }
 
     /// The selector as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The form under which it is compared: as [`group_name_key`] has names.
+    pub(crate) fn key(&self) -> &str {
+        &self.folded
     }
 
     /// Whether it is a pattern, which may name several groups.
@@ -55,7 +60,7 @@ impl GroupSelector {
         if id.as_str().eq_ignore_ascii_case(&self.text) {
             return true;
         }
-        let name = name.trim().to_lowercase();
+        let name = group_name_key(name);
         if self.is_pattern() { matches(&self.folded, &name) } else { name == self.folded }
     }
 }

@@ -114,7 +114,7 @@ fn check_and_apply(world: &mut World) {
             );
             assert!(world.rules.mode != GroupMode::Additive);
             assert!(
-                matches!(directory.closure(&group.directory_id), Closure::Complete(_)),
+                matches!(directory.closure(&group.directory_id, Nesting::Flatten), Closure::Complete(_)),
                 "without a complete read"
             );
         }
@@ -187,7 +187,7 @@ proptest! {
         let directory = world.directory();
         for key in GROUPS.iter().filter(|k| k.starts_with("Jira")) {
             let Some(link) = world.memory.group(&gid(key)) else { continue };
-            let Closure::Complete(closure) = directory.closure(&gid(key)) else { panic!("all is readable") };
+            let Closure::Complete(closure) = directory.closure(&gid(key), Nesting::Flatten) else { panic!("all is readable") };
             let wanted: BTreeSet<AccountId> = closure.members()
                 .filter_map(|ix| directory.user_at(ix))
                 .filter(|u| u.account == AccountState::Enabled)

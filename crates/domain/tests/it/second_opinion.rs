@@ -3,7 +3,7 @@
 use crate::support::*;
 use entrain_domain::model::*;
 use entrain_domain::plan::{Approval, Guard, Held, Plan, PlanInput, plan};
-use entrain_domain::policy::GroupMode;
+use entrain_domain::policy::{GroupMode, GroupSelector, Nesting};
 use entrain_domain::verify::verify;
 
 fn leaver() -> World {
@@ -74,6 +74,21 @@ fn a_removal_of_what_the_ledger_does_not_own_is_found() {
     let mut real = leaver();
     real.rules.mode = GroupMode::Additive;
     assert!(judged(&made, &real, |_| {}).contains("additive"));
+}
+
+#[test]
+fn the_mode_and_the_nesting_of_each_group_are_looked_at() {
+    let each = |group: &str| GroupSelector::parse(group).unwrap();
+    let (made, mut real) = (leaver(), leaver());
+    real.rules.modes = [(each("Jira a"), GroupMode::Additive)].into_iter().collect();
+    assert!(judged(&made, &real, |_| {}).contains("additive"));
+    let nested = || leaver().group("team", &["dan", "ana"]).nest("Jira a", "team");
+    let (mut made, real) = (nested(), nested());
+    made.rules.nesting = Nesting::Direct;
+    assert!(judged(&made, &real, |_| {}).contains("whom the directory has in the group"));
+    let (made, mut real) = (nested(), nested());
+    real.rules.nestings = [(each("Jira a"), Nesting::Direct)].into_iter().collect();
+    assert!(judged(&made, &real, |_| {}).contains("not in the directory group"));
 }
 
 #[test]

@@ -285,7 +285,7 @@ impl Fixture {
         let snapshot = self.directory.snapshot();
         let mut picture = self.site.picture();
         for group in snapshot.groups() {
-            let Closure::Complete(closure) = snapshot.closure(&group.id) else {
+            let Closure::Complete(closure) = snapshot.closure(&group.id, Nesting::Flatten) else {
                 panic!("fakes are complete")
             };
             let wanted: BTreeSet<String> = closure

@@ -193,25 +193,60 @@ pub(crate) struct ScheduleSection {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GroupsSection {
-    /// Template for names of Jira groups; `{name}` is the directory group's display name.
+    /// Template for names of Jira groups; `{name}` is the directory group's display name, after `rename`.
     pub(crate) name: String,
+    /// Rewritings of directory groups' names, applied in their order before the template. What a pattern does not find
+    /// stays as it is.
+    pub(crate) rename: Vec<Rename>,
     /// Explicit bindings, stronger than the template: directory group (id or exact name) = Jira group (name).
     pub(crate) map: BTreeMap<String, String>,
     /// What happens to a Jira group that bears the name already and is not linked.
     pub(crate) existing: ExistingGroups,
     /// What may be taken out of groups.
     pub(crate) mode: Mode,
+    /// The same for single directory groups: directory group (id, exact name, or pattern with `*`) = mode. An id goes
+    /// before a name, a name before a pattern, the longest pattern before the others.
+    pub(crate) modes: BTreeMap<String, Mode>,
+    /// Whether the members of nested groups belong to a group.
+    pub(crate) nesting: Nesting,
+    /// The same for single directory groups, named as in `modes`.
+    pub(crate) nestings: BTreeMap<String, Nesting>,
 }
 
 impl Default for GroupsSection {
     fn default() -> Self {
         Self {
             name: "{name}".into(),
+            rename: Vec::new(),
             map: BTreeMap::new(),
             existing: ExistingGroups::default(),
             mode: Mode::default(),
+            modes: BTreeMap::new(),
+            nesting: Nesting::default(),
+            nestings: BTreeMap::new(),
         }
     }
+}
+
+/// A rewriting of names.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rename {
+    /// Regular expression, such as `^GRP-(.+)$`; `(?i)` in front makes upper and lower case the same. No look-around.
+    pub(crate) pattern: String,
+    /// What takes the place of each find: text, with `$1` or `${1}` for the first group of the pattern. May be empty.
+    pub(crate) with: String,
+}
+
+/// Whether the members of nested groups belong to a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Nesting {
+    /// They do, however deep.
+    #[default]
+    Flatten,
+    /// They do not: direct members only.
+    Direct,
 }
 
 /// What happens to a Jira group that bears the name already.

@@ -182,6 +182,36 @@ fn settings_become_rules() {
 }
 
 #[test]
+fn names_are_rewritten_and_modes_and_nesting_are_set_per_group() {
+    let text = format!(
+        "{SMALLEST}[groups]\nname = \"entra-{{name}}\"\nnesting = \"direct\"\n\
+         [[groups.rename]]\npattern = '^GRP-(.+)$'\nwith = '$1'\n[[groups.rename]]\npattern = '_'\nwith = ''\n\
+         [groups.modes]\n\"Jira admins*\" = \"authoritative\"\n[groups.nestings]\n\"Jira users\" = \"flatten\"\n"
+    );
+    let rules = Document::parse(&text, "connection.toml").unwrap().meaning().rules.clone();
+    let id = entrain_domain::model::DirectoryGroupId::parse("g").unwrap();
+    assert_eq!(rules.names.name("GRP-Q_A"), "entra-QA");
+    assert_eq!(rules.mode_of(&id, "jira Admins EU"), GroupMode::Authoritative);
+    assert_eq!(rules.mode_of(&id, "Jira users"), GroupMode::Managed);
+    assert_eq!(rules.nesting_of(&id, "Jira users"), entrain_domain::policy::Nesting::Flatten);
+    assert_eq!(rules.nesting_of(&id, "Jira leads"), entrain_domain::policy::Nesting::Direct);
+
+    let wrong = format!(
+        "{SMALLEST}[[groups.rename]]\npattern = '('\nwith = ''\n[[groups.rename]]\npattern = '^x'\nwith = '$1'\n\
+         [[groups.rename]]\npatern = 'x'\nwith = 3\n[groups.modes]\n\"x\" = \"additve\"\n"
+    );
+    let problems = Document::parse(&wrong, "connection.toml").unwrap_err().to_string();
+    assert!(
+        problems.contains("groups.rename[2].patern") && problems.contains("groups.modes.x"),
+        "{problems}"
+    );
+    let wrong =
+        wrong.replace("[[groups.rename]]\npatern = 'x'\nwith = 3\n", "").replace("additve", "additive");
+    let problems = Document::parse(&wrong, "connection.toml").unwrap_err().to_string();
+    assert!(problems.contains("no regular expression") && problems.contains("names $1"), "{problems}");
+}
+
+#[test]
 fn loopback_may_be_plain_http() {
     for host in ["127.0.0.1:8080", "localhost:1", "[::1]:9"] {
         let (text, _) = with(r#"url = "https://acme.atlassian.net""#, &format!("url = \"http://{host}\""));

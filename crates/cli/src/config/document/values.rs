@@ -1,20 +1,21 @@
 //! From sections to what they mean: addresses, credentials by kind, times, and the rules of the domain.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use entrain_connect::http::BaseUrl;
-use entrain_domain::model::{AccountId, EmailAddress, SiteGroupId};
+use entrain_domain::model::{AccountId, EmailAddress, SiteGroupId, group_name_key};
 use entrain_domain::policy::{
-    Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits, Memberships, Protected,
-    Rules, Scope, UserScope, site_name_problem,
+    Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits, Memberships, PerGroup,
+    Protected, Rewriting, Rules, Scope, UserScope, site_name_problem,
 };
 
 use crate::wire::Renames;
 
 use super::lines::Lines;
 use super::problem::{Problem, ProblemKind};
-use super::sections::{DirectorySection, ExistingGroups, Mode, ScheduleSection, Sections, Users};
+use super::sections::{DirectorySection, ExistingGroups, Mode, Nesting, ScheduleSection, Sections, Users};
 
 /// A credential of the app registration, as the document names it.
 #[derive(Debug, Clone)]
@@ -339,7 +340,10 @@ impl Reader<'_> {
                 None
             }
         };
+        let rewritings = self.rewritings(s);
         let bindings = self.bindings(s);
+        let modes = self.per_group("modes", &s.groups.modes, mode);
+        let nestings = self.per_group("nestings", &s.groups.nestings, nesting);
         let protected = self.protected(s);
         let import = |on: bool| if on { Import::Create } else { Import::Report };
         Some(Rules {
@@ -348,24 +352,58 @@ impl Reader<'_> {
             import_groups: import(s.operations.import_groups),
             memberships: if s.operations.sync_memberships { Memberships::Sync } else { Memberships::Leave },
             products: s.operations.products.clone(),
-            names: names?,
+            names: names?.rewritten(rewritings),
             bindings,
             existing: match s.groups.existing {
                 ExistingGroups::Ask => Existing::Ask,
                 ExistingGroups::Adopt => Existing::Adopt,
                 ExistingGroups::Skip => Existing::Skip,
             },
-            mode: match s.groups.mode {
-                Mode::Managed => GroupMode::Managed,
-                Mode::Additive => GroupMode::Additive,
-                Mode::Authoritative => GroupMode::Authoritative,
-            },
+            mode: mode(s.groups.mode),
+            modes,
+            nesting: nesting(s.groups.nesting),
+            nestings,
             limits: Limits {
                 removals: Limit { percent: s.limits.removals_percent, number: s.limits.removals_number },
                 additions: Limit { percent: s.limits.additions_percent, number: s.limits.additions_number },
             },
             protected,
         })
+    }
+
+    fn rewritings(&mut self, s: &Sections) -> Vec<Rewriting> {
+        let mut rewritings = Vec::with_capacity(s.groups.rename.len());
+        for (at, rename) in s.groups.rename.iter().enumerate() {
+            match Rewriting::parse(&rename.pattern, &rename.with) {
+                Ok(rewriting) => rewritings.push(rewriting),
+                Err(e) => self.found(
+                    &format!("groups.rename[{at}]"),
+                    format!("cannot be used: {e}"),
+                    "write it as pattern = '^GRP-(.+)$' and with = '$1'",
+                ),
+            }
+        }
+        rewritings
+    }
+
+    fn per_group<W: Copy, T: Copy>(
+        &mut self,
+        table: &str,
+        settings: &BTreeMap<String, W>,
+        meaning: fn(W) -> T,
+    ) -> PerGroup<T> {
+        let mut read = Vec::with_capacity(settings.len());
+        for (group, word) in settings {
+            match GroupSelector::parse(group) {
+                Ok(selector) => read.push((selector, meaning(*word))),
+                Err(e) => self.found(
+                    &format!("groups.{table}.{group}"),
+                    format!("cannot be used: {e}"),
+                    "write an id, a name or a pattern with *",
+                ),
+            }
+        }
+        read.into_iter().collect()
     }
 
     fn bindings(&mut self, s: &Sections) -> Vec<Binding> {
@@ -417,8 +455,23 @@ impl Reader<'_> {
             if let Ok(id) = SiteGroupId::parse(text) {
                 protected.groups.insert(id);
             }
-            protected.group_names.insert(text.trim().to_lowercase());
+            protected.group_names.insert(group_name_key(text));
         }
         protected
+    }
+}
+
+fn mode(word: Mode) -> GroupMode {
+    match word {
+        Mode::Managed => GroupMode::Managed,
+        Mode::Additive => GroupMode::Additive,
+        Mode::Authoritative => GroupMode::Authoritative,
+    }
+}
+
+fn nesting(word: Nesting) -> entrain_domain::policy::Nesting {
+    match word {
+        Nesting::Flatten => entrain_domain::policy::Nesting::Flatten,
+        Nesting::Direct => entrain_domain::policy::Nesting::Direct,
     }
 }
