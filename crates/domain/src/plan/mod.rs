@@ -4,6 +4,7 @@
 //! objects, in which order, under which guard. What was *not* planned is said too: [`SetAside`] names the object, the
 //! reason and the remedy.
 
+mod after;
 mod digest;
 mod guard;
 mod matching;
@@ -13,6 +14,7 @@ mod seats;
 mod step;
 mod targets;
 
+pub use after::After;
 pub use digest::Digest;
 pub use guard::{Approval, Before, Guard, Held, History};
 pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};

@@ -121,6 +121,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let people = matches.people.len();
     let held =
         guard::apply(&mut steps, input, &guard::Reading { scoped_groups: scoped, people, targets: &open });
+    // Nothing below needs them, and the plan of a large tenant does not fit beside them for nothing.
+    drop((open, matches));
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
     Plan { steps, records, set_aside, notes, held, seats, digest }
@@ -135,9 +137,15 @@ struct Steps {
 }
 
 impl Steps {
-    fn push(&mut self, action: Action, reason: Reason, after: Vec<u32>, hold: Option<Guard>) -> u32 {
+    fn push(
+        &mut self,
+        action: Action,
+        reason: Reason,
+        after: impl IntoIterator<Item = u32>,
+        hold: Option<Guard>,
+    ) -> u32 {
         let at = self.list.len() as u32;
-        self.list.push(Step { action, reason, after, hold });
+        self.list.push(Step { action, reason, after: after.into_iter().collect(), hold });
         at
     }
 }
@@ -307,6 +315,8 @@ impl Draft<'_> {
         if rules.memberships == Memberships::Leave {
             return;
         }
+        // At most so many; what is not used is never touched, and growing step by step would copy the whole list each time.
+        self.steps.list.reserve(open.iter().map(|(_, closure)| closure.members().len()).sum());
         for (target, closure) in open {
             let members = target.group.site_id.as_ref().and_then(|id| site.members(id));
             if let Some(SiteMembers::Unread(why)) = members {
@@ -352,9 +362,7 @@ impl Draft<'_> {
                         continue;
                     }
                 }
-                let mut after: Vec<u32> = group_step.into_iter().collect();
-                after.extend(self.steps.user_step.get(&user.id));
-                after.sort_unstable();
+                let after = [group_step, self.steps.user_step.get(&user.id).copied()].into_iter().flatten();
                 let person = self.person(user, account.as_ref());
                 let path = cache.path(directory, closure, holder);
                 self.steps.push(
@@ -505,7 +513,7 @@ impl Draft<'_> {
                 owned,
             },
             reason,
-            adoption.into_iter().collect(),
+            adoption,
             hold,
         );
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::after::After;
 use super::guard::Guard;
 use super::reason::Reason;
 use crate::memory::Origin;
@@ -225,7 +226,7 @@ pub struct Step {
     /// Why.
     pub reason: Reason,
     /// Positions of the steps that must be done first, all smaller than this one's own.
-    pub after: Vec<u32>,
+    pub after: After,
     /// The guard that holds the step for a person, if one does.
     pub hold: Option<Hold>,
 }
