@@ -30,7 +30,7 @@ impl Default for AuditCommand {
 }
 
 pub(super) async fn run(cx: &Context<'_>, command: AuditCommand) -> Result<Exit, Failure> {
-    let store = wire::open_store(&cx.settings).await?;
+    let store = wire::open_store(cx).await?;
     match command {
         AuditCommand::List { limit } => {
             let entries = store.audit_list(limit).await.map_err(|e| e.failure())?;

@@ -49,25 +49,25 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
             let document = read(&file)?;
             // The document is judged before the store is touched
             document.resolve(cx.environment(), &Secrets::new())?;
-            let store = wire::open_store(&cx.settings).await?;
+            let store = wire::open_store(cx).await?;
             add(&store, &document, &wire::person(cx)).await?;
             said(cx, &document, "added");
         }
         ConnectionCommand::Set { file } => {
             let document = read(&file)?;
-            let store = wire::open_store(&cx.settings).await?;
+            let store = wire::open_store(cx).await?;
             let kept = wire::stored(&store, document.name()).await?.document.secrets;
             document.resolve(cx.environment(), &kept)?;
             store.set(&to_store(&document, &kept), &wire::person(cx)).await.map_err(|e| e.failure())?;
             said(cx, &document, "set");
         }
         ConnectionCommand::Export { name } => {
-            let store = wire::open_store(&cx.settings).await?;
+            let store = wire::open_store(cx).await?;
             let stored = wire::stored(&store, &name).await?;
             cx.printer.verbatim(&stored.document.document);
         }
         ConnectionCommand::Remove { name } => {
-            let store = wire::open_store(&cx.settings).await?;
+            let store = wire::open_store(cx).await?;
             store.remove(&name, &wire::person(cx)).await.map_err(|e| e.failure())?;
             cx.printer.result(&json!({ "connection": name, "result": "removed" }), || {
                 let mut page = Page::new();
@@ -122,7 +122,7 @@ fn said(cx: &Context<'_>, document: &Document, what: &str) {
 }
 
 async fn list(cx: &Context<'_>) -> Result<(), Failure> {
-    let store = wire::open_store(&cx.settings).await?;
+    let store = wire::open_store(cx).await?;
     let entries = store.list().await.map_err(|e| e.failure())?;
     let mut rows = Vec::with_capacity(entries.len());
     for entry in &entries {

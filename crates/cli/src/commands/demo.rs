@@ -37,7 +37,7 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
 
     let text = document(emulator.description());
     let document = Document::parse(&text, "the demo's document")?;
-    let store = wire::open_store(&cx.settings).await?;
+    let store = wire::open_store(&cx).await?;
     connection::add(&store, &document, "entrain demo").await?;
     drop(store);
     tour.stored(&document).await;

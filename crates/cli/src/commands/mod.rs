@@ -20,6 +20,7 @@ use entrain_domain::{Failure, FailureClass, FailureCode};
 
 use crate::config::{Environment, Settings, reference};
 use crate::ui::{Format, Printer, ProgressBars, Shown, Terminal};
+use crate::wire::Opened;
 
 /// Exit codes (contract).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,6 +192,8 @@ pub(crate) struct Context<'a> {
     pub(crate) terminal: Terminal,
     /// The environment, for `env:NAME` in documents.
     pub(crate) environment: &'a (dyn Fn(&str) -> Option<std::ffi::OsString> + Sync),
+    /// What is to be closed in the end.
+    pub(crate) opened: &'a Opened,
 }
 
 impl Context<'_> {
@@ -216,17 +219,26 @@ pub(crate) async fn run(
     terminal: Terminal,
     environment: &(dyn Fn(&str) -> Option<std::ffi::OsString> + Sync),
 ) -> Result<Exit, Failure> {
-    let cx = Context { settings: cli.settings, printer, terminal, environment };
-    match cli.command {
-        Command::Demo(args) => Box::pin(demo::run(&cx, args)).await,
-        Command::Check(args) => Box::pin(check::run(&cx, args)).await,
-        Command::Plan(args) => Box::pin(plan::run(&cx, args)).await,
-        Command::Apply(args) => Box::pin(apply::run(&cx, args)).await,
-        Command::Sync(args) => Box::pin(sync::run(&cx, args)).await,
-        Command::Connection { command } => Box::pin(connection::run(&cx, command)).await,
-        Command::Runs { command } => runs::run(&cx, command.unwrap_or_default()).await,
-        Command::Audit { command } => audit::run(&cx, command.unwrap_or_default()).await,
-        Command::Emulate(args) => emulate::run(&cx, args).await,
+    let opened = Opened::default();
+    let cx = Context { settings: cli.settings, printer, terminal, environment, opened: &opened };
+    let exit = dispatch(&cx, cli.command).await;
+    drop(cx);
+    opened.close().await;
+    exit
+}
+
+async fn dispatch(cx: &Context<'_>, command: Command) -> Result<Exit, Failure> {
+    let printer = cx.printer;
+    match command {
+        Command::Demo(args) => Box::pin(demo::run(cx, args)).await,
+        Command::Check(args) => Box::pin(check::run(cx, args)).await,
+        Command::Plan(args) => Box::pin(plan::run(cx, args)).await,
+        Command::Apply(args) => Box::pin(apply::run(cx, args)).await,
+        Command::Sync(args) => Box::pin(sync::run(cx, args)).await,
+        Command::Connection { command } => Box::pin(connection::run(cx, command)).await,
+        Command::Runs { command } => runs::run(cx, command.unwrap_or_default()).await,
+        Command::Audit { command } => audit::run(cx, command.unwrap_or_default()).await,
+        Command::Emulate(args) => emulate::run(cx, args).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "entrain", &mut text);

@@ -26,7 +26,7 @@ pub(crate) enum RunsCommand {
 }
 
 pub(super) async fn run(cx: &Context<'_>, command: RunsCommand) -> Result<Exit, Failure> {
-    let store = wire::open_store(&cx.settings).await?;
+    let store = wire::open_store(cx).await?;
     match command {
         RunsCommand::List => {
             let runs = store.runs(None, LISTED).await.map_err(|e| e.failure())?;

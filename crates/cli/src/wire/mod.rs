@@ -15,8 +15,8 @@ use entrain_store::{OpenOptions, Store, StoredConnection};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::commands::{Context, Target};
+use crate::config::Document;
 use crate::config::document::{self, DirectoryCredential, OrganizationMeaning, Secrets};
-use crate::config::{Document, Settings};
 
 pub(crate) use adapters::{DirectoryPort, Renames, SitePort, StorePort};
 use host::HostEnvironment;
@@ -42,15 +42,36 @@ pub(crate) struct Connected {
     pub(crate) organization: Option<Arc<Organization>>,
 }
 
+/// The databases that a command has opened. They are closed when it ends, so that everything is in the one file that is
+/// checked when it is opened again: what stays in SQLite's log beside it is lost in silence when the log is damaged.
+#[derive(Debug, Default)]
+pub(crate) struct Opened(std::sync::Mutex<Vec<Store>>);
+
+impl Opened {
+    fn add(&self, store: &Store) {
+        self.0.lock().expect("nothing panics while it holds the lock").push(store.clone());
+    }
+
+    /// Closes them; whoever still holds one can do nothing with it any more.
+    pub(crate) async fn close(self) {
+        for store in self.0.into_inner().expect("nothing panics while it holds the lock") {
+            store.close().await;
+        }
+    }
+}
+
 /// Opens the database.
-pub(crate) async fn open_store(settings: &Settings) -> Result<Store, Failure> {
+pub(crate) async fn open_store(cx: &Context<'_>) -> Result<Store, Failure> {
+    let settings = &cx.settings;
     let options = OpenOptions {
         database_url: settings.database_url().map(|url| url.expose_secret().to_owned()),
         data_dir: settings.data_dir(),
         secret_key_file: settings.secret_key_file.clone(),
         clock: Arc::new(|| entrain_engine::ports::Clock::now(&SystemClock)),
     };
-    Store::open(options).await.map_err(|e| e.failure())
+    let store = Store::open(options).await.map_err(|e| e.failure())?;
+    cx.opened.add(&store);
+    Ok(store)
 }
 
 /// A stored connection by name.
@@ -79,7 +100,7 @@ pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connect
         let document = crate::commands::read_document(file)?;
         let sealed = document.secrets().iter().any(|(_, s)| matches!(s, document::Secret::Sealed));
         let kept = if sealed {
-            let store = open_store(&cx.settings).await?;
+            let store = open_store(cx).await?;
             stored(&store, document.name()).await?.document.secrets
         } else {
             document.resolve(cx.environment(), &Secrets::new())?;
@@ -87,7 +108,7 @@ pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connect
         };
         (document, kept)
     } else {
-        let store = open_store(&cx.settings).await?;
+        let store = open_store(cx).await?;
         let name = match &target.name {
             Some(name) => name.clone(),
             None => only_connection(&store).await?,
@@ -96,7 +117,7 @@ pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connect
         let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
         return build(cx, store, &document, &stored.secrets);
     };
-    let store = open_store(&cx.settings).await?;
+    let store = open_store(cx).await?;
     build(cx, store, &document, &kept)
 }
 

@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use entrain_emulator::faults::{Fault, FaultKind};
 use entrain_emulator::log::LogEntry;
@@ -18,7 +16,7 @@ use entrain_emulator::world::tenant::{EntraUser, Member};
 use entrain_emulator::{Options, Surface};
 use serde_json::{Map, Value};
 
-use crate::support::{Bench, Ran, command};
+use crate::support::{Bench, Ran};
 
 /// Memberships as (group, address), both in lower case.
 pub(crate) type Memberships = BTreeSet<(String, String)>;
@@ -63,23 +61,6 @@ pub(crate) struct Town {
     /// Groups that were on the site before, with their members.
     before: BTreeMap<String, BTreeSet<String>>,
     days: usize,
-    /// The parts of the connection's document that tests change.
-    document: std::cell::RefCell<Parts>,
-}
-
-struct Parts {
-    scope: String,
-    site: Option<String>,
-    timeout: Option<String>,
-    more: String,
-}
-
-/// How a program ended that was to be killed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Died {
-    Killed,
-    /// It was through before.
-    ByItself,
 }
 
 /// A company without clashes: everything about it can be done, so its end state is exact.
@@ -107,8 +88,7 @@ impl Town {
         let bench = Bench::of(options);
         bench.add("\"*\"");
         let before = site_groups(&bench.emulator.state().world());
-        let document = Parts { scope: "\"*\"".into(), site: None, timeout: None, more: String::new() }.into();
-        Self { bench, decoy: Decoy::new(), by_hand: Memberships::new(), before, days: 0, document }
+        Self { bench, decoy: Decoy::new(), by_hand: Memberships::new(), before, days: 0 }
     }
 
     /// A small company, synchronised once: its memberships are in the ledger, and one was added by hand.
@@ -149,6 +129,15 @@ impl Town {
 
     /// A day in the directory: somebody joins, somebody moves, somebody leaves.
     pub(crate) fn a_day_passes(&mut self) {
+        self.a_day(true);
+    }
+
+    /// The same without a joiner.
+    pub(crate) fn a_quiet_day_passes(&mut self) {
+        self.a_day(false);
+    }
+
+    fn a_day(&mut self, invites: bool) {
         self.days += 1;
         let day = self.days;
         let state = self.bench.emulator.state();
@@ -173,17 +162,19 @@ impl Town {
                 found[nth % found.len()].clone()
             };
 
-        let id = format!("00000000-0000-4000-8000-{day:012x}");
-        let address = format!("joiner{day}@{}", tenant.domain);
-        let joiner = EntraUser {
-            id: id.clone(),
-            display_name: Some(format!("Joiner {day}")),
-            mail: Some(address.clone()),
-            user_principal_name: address,
-            ..EntraUser::default()
-        };
-        tenant.add_user(joiner, at).unwrap();
-        tenant.add_member(&groups[day % groups.len()], Member::User(id), at).unwrap();
+        if invites {
+            let id = format!("00000000-0000-4000-8000-{day:012x}");
+            let address = format!("joiner{day}@{}", tenant.domain);
+            let joiner = EntraUser {
+                id: id.clone(),
+                display_name: Some(format!("Joiner {day}")),
+                mail: Some(address.clone()),
+                user_principal_name: address,
+                ..EntraUser::default()
+            };
+            tenant.add_user(joiner, at).unwrap();
+            tenant.add_member(&groups[day % groups.len()], Member::User(id), at).unwrap();
+        }
 
         let (from, mover) = pick(tenant, day * 31, None);
         let to = groups.iter().find(|g| !tenant.groups[*g].members.contains(&mover));
@@ -195,59 +186,6 @@ impl Town {
         let (_, leaver) = pick(tenant, day * 53, Some(&mover));
         let disabled = Map::from_iter([("accountEnabled".to_owned(), Value::Bool(false))]);
         tenant.update_user(leaver.id(), disabled, at).unwrap();
-    }
-
-    /// Stores the document anew.
-    fn store(&self, change: impl FnOnce(&mut Parts)) {
-        let mut parts = self.document.borrow_mut();
-        change(&mut parts);
-        let mut text = self.bench.document(&parts.scope);
-        if let Some(site) = &parts.site {
-            text = text.replace(&self.bench.company().site_url, site);
-        }
-        if let Some(timeout) = &parts.timeout {
-            text = format!("{text}\n[network]\ntimeout = \"{timeout}\"\n");
-        }
-        text.push_str(&parts.more);
-        let path = self.bench.file("connection.toml", &text);
-        self.bench.entrain(&["connection", "set", path.to_str().unwrap()]).expect(0);
-    }
-
-    /// How long a request may take from now on.
-    pub(crate) fn within(&self, timeout: &str) {
-        self.store(|parts| parts.timeout = Some(timeout.into()));
-    }
-
-    /// Many days in one are no mass removal.
-    pub(crate) fn without_limit_on_removals(&self) {
-        self.store(|parts| parts.more = "\n[limits]\nremovals_percent = 100\n".into());
-    }
-
-    /// The groups that the scope names from now on.
-    pub(crate) fn scope(&self, groups: &str) {
-        self.store(|parts| parts.scope = groups.into());
-    }
-
-    /// Where the site is from now on.
-    pub(crate) fn site_at(&self, url: &str) {
-        self.store(|parts| parts.site = Some(url.into()));
-    }
-
-    /// Changes settings of the emulator.
-    pub(crate) fn set(&self, section: &str, values: &Value) {
-        let state = self.bench.emulator.state();
-        let mut settings = serde_json::to_value(&*state.settings()).unwrap();
-        for (key, value) in values.as_object().unwrap() {
-            settings[section][key] = value.clone();
-        }
-        state.set_settings(serde_json::from_value(settings).unwrap());
-    }
-
-    /// Changes the world as the control address does.
-    pub(crate) fn change(&self, changes: &Value) {
-        for change in changes.as_array().unwrap() {
-            self.bench.emulator.state().change(serde_json::from_value(change.clone()).unwrap()).unwrap();
-        }
     }
 
     /// Sets a fault.
@@ -283,65 +221,13 @@ impl Town {
 
     /// `entrain sync --json`, with everything it says at debug level, checked for secrets.
     pub(crate) fn sync(&self, more: &[&str]) -> Ran {
-        let ran = self.run(&[&["sync", "--json"], more].concat());
+        // In full: what fails is found at every address, not only at those that an incremental run asks
+        let ran = self.run(&[&["sync", "--json", "--full"], more].concat());
         self.assert_quiet(&ran);
         ran
     }
 
-    /// A sync that goes on beside the test.
-    pub(crate) fn sync_in_background(&self, more: &[&str]) -> Child {
-        let args = [&["sync", "--json"], more].concat();
-        command(self.bench.folder.path(), &args).stderr(Stdio::null()).spawn().unwrap()
-    }
-
-    /// Waits until a fault has struck.
-    pub(crate) fn until_struck(&self) {
-        while self.fired() == 0 {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    /// A sync that is killed as soon as a fault has struck.
-    pub(crate) fn sync_killed_when_struck(&self, more: &[&str]) -> Died {
-        let mut child = self.sync_in_background(more);
-        while self.fired() == 0 {
-            if child.try_wait().unwrap().is_some() {
-                return Died::ByItself;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        // The handler runs before its answer stalls
-        std::thread::sleep(Duration::from_millis(30));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        self.heal();
-        Died::Killed
-    }
-
-    /// A sync that is killed after this time, unless it is through before.
-    pub(crate) fn sync_killed_after(&self, time: Duration) {
-        let mut child = self.sync_in_background(&["--full"]);
-        std::thread::sleep(time);
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    /// A sync with the peak of its memory in KiB, as looking every few milliseconds shows it.
-    pub(crate) fn sync_measured(&self, more: &[&str]) -> (Ran, u64) {
-        let mut child = self.sync_in_background(more);
-        let status = format!("/proc/{}/status", child.id());
-        let mut peak = 0;
-        while child.try_wait().unwrap().is_none() {
-            let text = std::fs::read_to_string(&status).unwrap_or_default();
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let now = line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
-            peak = peak.max(now.unwrap_or(0));
-            std::thread::sleep(Duration::from_millis(3));
-        }
-        (Ran { args: "sync".into(), output: child.wait_with_output().unwrap() }, peak)
-    }
-
-    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+    fn run(&self, args: &[&str]) -> Ran {
         self.bench.entrain_with(args, &[("ENTRAIN_LOG", "debug")])
     }
 
@@ -411,7 +297,7 @@ impl Town {
     pub(crate) fn assert_recovers(&self) {
         self.heal();
         let healed = self.sync(&[]);
-        assert_eq!(healed.output.status.code(), Some(0), "{}\n{}", healed.out(), healed.err());
+        assert_eq!(healed.output.status.code(), Some(0), "{}\n{}", healed.out(), self.told());
         assert_eq!(healed.json()["status"], "converged", "{}", healed.out());
         self.assert_exact();
         self.forget_requests();
@@ -419,37 +305,26 @@ impl Town {
         assert_eq!(self.writes(), Vec::<String>::new());
     }
 
-    /// A day passes and something fails meanwhile; nothing is lost by it, and the next run mends it. Gives what the
-    /// failing run said.
+    /// A run under faults, after which nothing is lost. Gives what the run said.
     #[track_caller]
-    pub(crate) fn survives(&mut self, faults: &[Fault]) -> Ran {
-        let told = format!("{faults:?}");
-        self.a_day_passes();
+    pub(crate) fn suffers(&mut self, faults: &[Fault]) -> Ran {
         self.forget_requests();
         let had = self.memberships();
         for fault in faults {
             self.fault(fault.clone());
         }
-        let ran = self.sync(&["--full"]);
-        assert!(self.fired() > 0, "the fault never happened: {told}");
+        let ran = self.sync(&[]);
+        assert!(self.fired() > 0, "the fault never happened: {faults:?}");
         self.assert_nothing_lost(&had);
         ran
     }
 
-    /// The same, for a fault that makes the run fail before it writes.
+    /// A run that these faults make fail before it writes, with one of these codes and a way out.
     #[track_caller]
-    pub(crate) fn fails_unharmed(&mut self, faults: &[Fault], codes: &[&str]) -> Ran {
-        let ran = self.fails(faults, codes);
-        self.assert_recovers();
-        ran
-    }
-
-    /// The same without the runs that follow, where there are many cases.
-    #[track_caller]
-    pub(crate) fn fails(&mut self, faults: &[Fault], codes: &[&str]) -> Ran {
-        let ran = self.survives(faults);
+    pub(crate) fn refuses(&mut self, faults: &[Fault], codes: &[&str]) -> Ran {
+        let ran = self.suffers(faults);
         let json = ran.json();
-        assert_eq!(ran.output.status.code(), Some(1), "{faults:?}\n{json:#}\n{}", ran.err());
+        assert_eq!(ran.output.status.code(), Some(1), "{faults:?}\n{json:#}\n{}", self.told());
         let error = &json["error"];
         let code = error["code"].as_str().unwrap_or_default();
         assert!(codes.contains(&code), "{faults:?}\n{json:#}");
@@ -461,24 +336,32 @@ impl Town {
         ran
     }
 
-    /// The same, for a fault that makes a part of the site or of the directory unknown: the run goes on without it or
-    /// fails, and says so.
+    /// The requests of the last run, for messages.
+    pub(crate) fn told(&self) -> String {
+        format!("{:#?}", self.bench.emulator.state().log.counts().by_endpoint)
+    }
+
+    /// A run that does what it can, sets something aside and takes nothing away but what the directory has ended.
     #[track_caller]
-    pub(crate) fn left_alone(&mut self, faults: &[Fault]) -> Ran {
-        let ran = self.survives(faults);
-        let code = ran.output.status.code();
-        assert!(matches!(code, Some(1 | 4)), "{faults:?}: {code:?}\n{}\n{}", ran.out(), ran.err());
-        self.assert_recovers();
+    pub(crate) fn sets_aside(&mut self, faults: &[Fault]) -> Ran {
+        let ran = self.suffers(faults);
+        let json = ran.json();
+        assert_eq!(ran.output.status.code(), Some(4), "{faults:?}\n{json:#}\n{}", self.told());
+        assert_eq!(json["status"], "partial", "{faults:?}\n{json:#}");
+        let aside = json["set_aside"].as_array().unwrap();
+        assert!(!aside.is_empty(), "{faults:?}\n{json:#}");
+        for part in aside {
+            assert!(part["remedy"].as_str().is_some_and(|text| !text.is_empty()), "{json:#}");
+        }
+        self.heal();
         ran
     }
 
-    /// The same, for a fault that the run gets over by itself.
+    /// A day passes, a fault makes its run fail before it writes, and the next run mends everything.
     #[track_caller]
-    pub(crate) fn gets_over(&mut self, faults: &[Fault]) -> Ran {
-        let ran = self.survives(faults);
-        assert_eq!(ran.output.status.code(), Some(0), "{faults:?}\n{}\n{}", ran.out(), ran.err());
-        assert_eq!(ran.json()["status"], "converged", "{faults:?}\n{}", ran.out());
-        self.assert_exact();
+    pub(crate) fn fails_unharmed(&mut self, faults: &[Fault], codes: &[&str]) -> Ran {
+        self.a_day_passes();
+        let ran = self.refuses(faults, codes);
         self.assert_recovers();
         ran
     }
@@ -548,7 +431,6 @@ pub(crate) fn side_by_side<C: Send + Sync>(cases: &[C], each: usize, run: impl F
         for some in cases.chunks(each) {
             scope.spawn(move || {
                 let mut town = Town::settled();
-                town.without_limit_on_removals();
                 for case in some {
                     run(&mut town, case);
                 }
