@@ -129,7 +129,7 @@ impl<'a> Clouds<'a> {
         options.graph_url.clone_from(&emulator.graph_url);
         let start = Instant::now();
         let entra = Entra::new(options, &self.http(&emulator.graph_url, Plane::Directory)?)?;
-        let directory = entra.read(&rules.demand()).await?.snapshot;
+        let directory = entra.read(&rules.demand(), &[]).await?.snapshot;
         measured.directory_ms = milliseconds(start);
         measured.users = directory.users().count();
         measured.groups = directory.groups().count();

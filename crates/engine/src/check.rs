@@ -50,7 +50,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     pub async fn check(&self) -> Vec<Check> {
         let demand = self.rules.demand();
         let (directory, standing) =
-            tokio::join!(self.ports.directory.read(&demand), self.ports.site.standing());
+            tokio::join!(self.ports.directory.read(&demand, &[]), self.ports.site.standing());
         let mut checks = Vec::new();
         match directory {
             Ok(read) => self.check_directory(&read, &mut checks),

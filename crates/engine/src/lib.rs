@@ -23,5 +23,5 @@ pub mod report;
 pub mod run;
 pub mod saved_plan;
 
-pub use run::{Engine, Options, Ports, Preview, RunOptions, Wait};
+pub use run::{Engine, Freshness, Options, Ports, Preview, RunOptions, Wait};
 pub use saved_plan::{Expected, SavedPlan};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use entrain_domain::Failure;
 use entrain_domain::memory::{Memory, MemoryChange};
 use entrain_domain::model::{
-    Account, AccountId, DirectorySnapshot, EmailAddress, RenameBy, RunId, SiteGroup, SiteGroupId,
-    SiteStanding,
+    Account, AccountId, DirectoryReading, DirectorySnapshot, DirectoryUserId, EmailAddress, RenameBy, RunId,
+    SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
 };
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Demand, Protected};
@@ -99,6 +99,73 @@ pub struct Watermark {
     pub issued_at: Timestamp,
 }
 
+/// What happened in the directory since a watermark.
+#[derive(Debug)]
+pub enum Since<C> {
+    /// Nothing; the next read may begin here.
+    Nothing(Watermark),
+    /// Changes, not yet put into anything.
+    Changes(C),
+    /// The directory no longer knows the watermark: only a full read helps.
+    Lost,
+}
+
+/// A stored reading brought up to date, or not.
+#[derive(Debug)]
+pub enum CaughtUp {
+    /// Up to date.
+    Read(DirectoryRead),
+    /// The changes do not fit what was known, for the reason in words: only a full read helps.
+    Implausible(String),
+}
+
+/// What the mirrors of both sides were read for, and when last in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basis {
+    /// Fingerprint of what was asked of the directory.
+    pub demand: String,
+    /// Fingerprint of the rules of the run that learnt them.
+    pub rules: String,
+    /// When both sides were last read in full.
+    pub full_at: Timestamp,
+}
+
+/// Whether the site's mirror has everything that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteState {
+    /// It has.
+    Settled,
+    /// Writes may have followed.
+    Writing,
+}
+
+/// What is known of the mirrors without loading them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorHead {
+    /// Where the next read of the directory by delta begins.
+    pub watermark: Watermark,
+    /// What both were read for.
+    pub basis: Basis,
+    /// Whether the site's has everything that was written.
+    pub state: SiteState,
+}
+
+/// Everything that one run learns from its reads, stored in one transaction: the watermark is never ahead of what was
+/// learnt.
+#[derive(Debug, Clone, Copy)]
+pub struct Learnt<'a> {
+    /// Observations for links and ledger.
+    pub changes: &'a [MemoryChange],
+    /// The directory with its watermark.
+    pub directory: &'a DirectoryRead,
+    /// The site.
+    pub site: &'a SiteSnapshot,
+    /// Whether the run is going to write.
+    pub state: SiteState,
+    /// What was read, and when.
+    pub basis: &'a Basis,
+}
+
 /// The directory as read, with the place to go on from.
 #[derive(Debug)]
 pub struct DirectoryRead {
@@ -110,9 +177,29 @@ pub struct DirectoryRead {
 
 /// The directory, read only.
 pub trait Directory: Send + Sync {
+    /// Changes as the directory tells them.
+    type Changes: Send;
+
     /// Reads everything that the rules ask for, completely or with the gaps marked; fails when a listing cannot be read
-    /// to its end.
-    fn read(&self, demand: &Demand) -> impl Future<Output = Result<DirectoryRead, Failure>> + Send;
+    /// to its end. Whoever is `expected`, because memberships hang on it, and is not listed is asked for by id before
+    /// he is taken for gone.
+    fn read(
+        &self,
+        demand: &Demand,
+        expected: &[DirectoryUserId],
+    ) -> impl Future<Output = Result<DirectoryRead, Failure>> + Send;
+    /// What changed since a watermark; two requests when nothing did.
+    fn changes(
+        &self,
+        since: &Watermark,
+    ) -> impl Future<Output = Result<Since<Self::Changes>, Failure>> + Send;
+    /// Brings a stored reading up to date, and reads what came into scope.
+    fn catch_up(
+        &self,
+        reading: DirectoryReading,
+        changes: Self::Changes,
+        demand: &Demand,
+    ) -> impl Future<Output = Result<CaughtUp, Failure>> + Send;
     /// Requests made so far by this side.
     fn requests(&self) -> RequestCounts;
 }
@@ -141,6 +228,8 @@ pub trait Site: Send + Sync {
     fn standing(&self) -> impl Future<Output = Result<SiteStanding, Failure>> + Send;
     /// From now on refuses every write that touches one of these, or the technical account, or a privileged group.
     fn protect(&self, protected: &Protected, standing: &SiteStanding, groups: &[SiteGroup]);
+    /// Accounts that a mirror knows and that were not read now: what is protected by its address is so by its id.
+    fn remember(&self, accounts: &[Account]);
     /// The whole roll of accounts, inactive ones included.
     fn accounts(&self) -> impl Future<Output = Result<Vec<Account>, Failure>> + Send;
     /// All groups.
@@ -315,13 +404,40 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Journals the end of a step, with what it changes and its audit entry, in one transaction.
     fn settle(&self, run: &RunId, end: &StepEnd) -> impl Future<Output = Result<(), Failure>> + Send;
-    /// Remembers observations and the mirror of the directory with its watermark, in one transaction: the watermark
-    /// is never ahead of what was learnt.
-    fn learn(
+    /// The report of the newest run, if it has ended.
+    fn last_report(
         &self,
         connection: &str,
-        changes: &[MemoryChange],
-        directory: &DirectoryRead,
+    ) -> impl Future<Output = Result<Option<RunReport>, Failure>> + Send;
+    /// What is known of the mirrors without loading them; `None` unless there are both.
+    fn mirror_head(
+        &self,
+        connection: &str,
+    ) -> impl Future<Output = Result<Option<MirrorHead>, Failure>> + Send;
+    /// The directory's mirror.
+    fn directory_mirror(
+        &self,
+        connection: &str,
+    ) -> impl Future<Output = Result<Option<DirectoryReading>, Failure>> + Send;
+    /// The site's mirror.
+    fn site_mirror(
+        &self,
+        connection: &str,
+    ) -> impl Future<Output = Result<Option<SitePicture>, Failure>> + Send;
+    /// Remembers what was read: observations, the mirrors of both sides and the watermark, in one transaction.
+    fn learn(&self, connection: &str, learnt: Learnt<'_>)
+    -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Remembers the site as a run left it, with what it wrote and read back.
+    fn learn_site(
+        &self,
+        connection: &str,
+        site: &SiteSnapshot,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Remembers that nothing has changed in the directory up to here.
+    fn advance(
+        &self,
+        connection: &str,
+        watermark: &Watermark,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Ends a run.
     fn end(&self, report: &RunReport, note: AuditNote) -> impl Future<Output = Result<(), Failure>> + Send;

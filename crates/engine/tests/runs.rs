@@ -13,7 +13,7 @@ use entrain_domain::plan::{Approval, Guard, StepKind};
 use entrain_domain::run::{Outcome, RunStatus, Trigger};
 use entrain_domain::{FailureClass, FailureCode};
 use entrain_engine::ports::Store;
-use entrain_engine::{RunOptions, SavedPlan, Wait};
+use entrain_engine::{Freshness, RunOptions, SavedPlan, Wait};
 use support::site::{Fault, refusal};
 use support::{CONNECTION, Fixture, Told};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,8 @@ async fn a_first_run_makes_everything_and_a_second_one_writes_nothing() {
     fixture.assert_in_step("first run").await;
 
     let before = fixture.site.requests_made();
-    let again = fixture.run().await;
+    let options = RunOptions { freshness: Freshness::Full, ..RunOptions::new(Trigger::Manual) };
+    let again = fixture.run_with(options).await;
     assert_eq!(again.requests.site, fixture.site.requests_made() - before);
     // Checks, two rolls, the members of three groups; nothing is read back when nothing was written.
     assert_eq!(again.requests.site, 6);
@@ -53,7 +54,8 @@ async fn memberships_follow_their_own_account_and_group_without_waiting_for_the_
 async fn a_preview_writes_nothing_and_needs_no_claim() {
     let fixture = Fixture::company();
     let claim = fixture.store.claim(CONNECTION, "somebody else").await.unwrap();
-    let preview = fixture.engine().preview(Approval::None, &Told::default()).await.unwrap();
+    let preview =
+        fixture.engine().preview(Approval::None, Freshness::Incremental, &Told::default()).await.unwrap();
     drop(claim);
     assert_eq!(preview.document["status"], "changes");
     assert_eq!(preview.document["steps"].as_array().unwrap().len(), preview.plan.steps.len());
@@ -334,7 +336,8 @@ async fn a_held_adoption_does_not_hold_the_rest() {
 #[tokio::test(start_paused = true)]
 async fn r_10_a_saved_plan_is_applied_as_it_is_or_refused_with_the_difference() {
     let fixture = Fixture::company();
-    let preview = fixture.engine().preview(Approval::None, &Told::default()).await.unwrap();
+    let preview =
+        fixture.engine().preview(Approval::None, Freshness::Incremental, &Told::default()).await.unwrap();
     let now = "2026-11-02T08:00:00Z".parse().unwrap();
     let saved = SavedPlan::new(CONNECTION, &preview.plan, preview.document, now);
     let saved = SavedPlan::parse(&saved.to_json()).unwrap();
@@ -356,7 +359,8 @@ async fn r_10_a_saved_plan_is_applied_as_it_is_or_refused_with_the_difference() 
 #[tokio::test(start_paused = true)]
 async fn an_altered_plan_file_is_refused() {
     let fixture = Fixture::company();
-    let preview = fixture.engine().preview(Approval::None, &Told::default()).await.unwrap();
+    let preview =
+        fixture.engine().preview(Approval::None, Freshness::Incremental, &Told::default()).await.unwrap();
     let now = "2026-11-02T08:00:00Z".parse().unwrap();
     let text = SavedPlan::new(CONNECTION, &preview.plan, preview.document, now).to_json();
     for altered in [

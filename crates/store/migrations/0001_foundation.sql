@@ -64,14 +64,20 @@ CREATE TABLE ledger (
     PRIMARY KEY (connection, site_group, account)
 );
 
--- What each side looked like at the last complete read; the objects themselves are in mirror_objects.
+-- What each side looked like at the last complete read and what has changed since; the objects are in mirror_objects.
+-- The directory's row says what it was read for (demand, rules) and when in full; the site's whether writes may have
+-- followed that are not in it.
 CREATE TABLE mirrors (
     connection TEXT NOT NULL,
     side TEXT NOT NULL,
     at BIGINT NOT NULL,
     users_link TEXT,
     groups_link TEXT,
+    demand TEXT,
+    rules TEXT,
+    full_at BIGINT,
     people BIGINT NOT NULL,
+    writing BIGINT NOT NULL,
     sum BIGINT NOT NULL,
     PRIMARY KEY (connection, side)
 );

@@ -33,6 +33,6 @@ pub use audit::{AuditEntry, AuditVerdict};
 pub use claim::Claim;
 pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
 pub use error::{ClaimError, Error, Result};
-pub use mirror::{DirectoryMirror, SiteMirror, Watermark};
+pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
 pub use runs::UnfinishedRun;
 pub use store::{ClockFn, OpenOptions, Store};

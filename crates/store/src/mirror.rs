@@ -1,6 +1,9 @@
 //! Both sides as they were last read completely. The directory's mirror moves together with its watermark and with
 //! what was learnt from it, in one transaction: the watermark is never ahead (quality.md R-01). Only objects that
-//! changed are written.
+//! changed are written; of a read that went on from the mirror, only those that it touched are looked at.
+//!
+//! The site's mirror says whether writes may have followed that are not in it: a run says so before its first write and
+//! takes it back with the mirror that has them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -8,9 +11,9 @@ use std::sync::Arc;
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
-    Account, AccountActivity, AccountId, AccountKind, AccountState, Attributes, Coverage, DirectoryGroupId,
-    DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress, Gone, MemberRef,
-    SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, UserKind,
+    Account, AccountActivity, AccountId, AccountKind, AccountState, Attributes, Coverage, DirectoryGroup,
+    DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress,
+    Gone, MemberRef, SiteGroup, SiteGroupId, SiteMembers, SitePicture, SiteSnapshot, UserKind,
 };
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
@@ -35,26 +38,52 @@ pub struct Watermark {
     pub issued_at: Timestamp,
 }
 
-/// The directory as last read completely. Groups whose members were not read, or could not be, have none known.
-#[derive(Debug)]
-pub struct DirectoryMirror {
-    /// What was read, ready for delta entries.
-    pub reading: DirectoryReading,
-    /// Where to go on.
-    pub watermark: Watermark,
+/// What both mirrors were read for, and when last in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basis {
+    /// Fingerprint of what was asked of the directory.
+    pub demand: String,
+    /// Fingerprint of the rules of the run that learnt them.
+    pub rules: String,
+    /// When both sides were last read in full.
+    pub full_at: Timestamp,
 }
 
-/// The site as last read.
-#[derive(Debug, Clone)]
-pub struct SiteMirror {
-    /// All accounts, by id.
-    pub accounts: Vec<Account>,
-    /// All groups, by id.
-    pub groups: Vec<SiteGroup>,
-    /// Members of the groups whose members were read completely.
-    pub members: HashMap<SiteGroupId, Vec<AccountId>>,
-    /// When it was read.
-    pub at: Timestamp,
+/// Whether the site's mirror has everything that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteState {
+    /// It has.
+    Settled,
+    /// Writes may have followed.
+    Writing,
+}
+
+/// Everything that one run learns from its reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Learnt<'a> {
+    /// Observations for links and ledger.
+    pub changes: &'a [MemoryChange],
+    /// The directory.
+    pub directory: &'a DirectorySnapshot,
+    /// Where its next read by delta begins.
+    pub watermark: &'a Watermark,
+    /// The site.
+    pub site: &'a SiteSnapshot,
+    /// Whether the run is going to write.
+    pub state: SiteState,
+    /// What was read, and when.
+    pub basis: &'a Basis,
+}
+
+/// What is known of the mirrors without loading them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorHead {
+    /// Where the next read of the directory by delta begins.
+    pub watermark: Watermark,
+    /// What both were read for.
+    pub basis: Basis,
+    /// Whether the site's has everything that was written.
+    pub state: SiteState,
 }
 
 const DIRECTORY: &str = "directory";
@@ -67,11 +96,14 @@ const SUMS: &str =
 const OBJECTS: &str =
     "SELECT kind, id, body, sum FROM mirror_objects WHERE connection = $1 AND side = $2 ORDER BY kind, id";
 const DROP: &str = "DELETE FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = $3 AND id = $4";
-const MARK: &str = "INSERT INTO mirrors (connection, side, at, users_link, groups_link, people, sum) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (connection, side) DO UPDATE SET at = excluded.at, \
-    users_link = excluded.users_link, groups_link = excluded.groups_link, people = excluded.people, sum = excluded.sum";
-const MARKED: &str =
-    "SELECT at, users_link, groups_link, people, sum FROM mirrors WHERE connection = $1 AND side = $2";
+const MARK: &str = "INSERT INTO mirrors \
+    (connection, side, at, users_link, groups_link, demand, rules, full_at, people, writing, sum) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (connection, side) DO UPDATE SET \
+    at = excluded.at, users_link = excluded.users_link, groups_link = excluded.groups_link, \
+    demand = excluded.demand, rules = excluded.rules, full_at = excluded.full_at, people = excluded.people, \
+    writing = excluded.writing, sum = excluded.sum";
+const MARKED: &str = "SELECT at, users_link, groups_link, demand, rules, full_at, people, writing, sum FROM mirrors \
+    WHERE connection = $1 AND side = $2";
 
 /// The head of a mirror.
 #[derive(sqlx::FromRow)]
@@ -79,11 +111,43 @@ struct Mark {
     at: i64,
     users_link: Option<String>,
     groups_link: Option<String>,
+    demand: Option<String>,
+    rules: Option<String>,
+    full_at: Option<i64>,
     people: i64,
+    writing: i64,
     sum: i64,
 }
 
 impl Mark {
+    fn of_directory(watermark: &Watermark, basis: &Basis, people: usize) -> Self {
+        Self {
+            at: watermark.issued_at.as_millisecond(),
+            users_link: Some(watermark.users.clone()),
+            groups_link: Some(watermark.groups.clone()),
+            demand: Some(basis.demand.clone()),
+            rules: Some(basis.rules.clone()),
+            full_at: Some(basis.full_at.as_millisecond()),
+            people: count(people),
+            writing: 0,
+            sum: 0,
+        }
+    }
+
+    fn of_site(at: Timestamp, state: SiteState, accounts: usize) -> Self {
+        Self {
+            at: at.as_millisecond(),
+            users_link: None,
+            groups_link: None,
+            demand: None,
+            rules: None,
+            full_at: None,
+            people: count(accounts),
+            writing: i64::from(state == SiteState::Writing),
+            sum: 0,
+        }
+    }
+
     fn sum(&self, connection: &str, side: &str) -> i64 {
         Sum::of("mirrors")
             .text(connection)
@@ -91,8 +155,32 @@ impl Mark {
             .number(self.at)
             .maybe(self.users_link.as_deref())
             .maybe(self.groups_link.as_deref())
+            .maybe(self.demand.as_deref())
+            .maybe(self.rules.as_deref())
+            .number(self.full_at.unwrap_or(i64::MIN))
             .number(self.people)
+            .number(self.writing)
             .finish()
+    }
+
+    fn sealed(mut self, connection: &str, side: &str) -> Self {
+        self.sum = self.sum(connection, side);
+        self
+    }
+
+    /// The head of the directory's mirror; `None` when something is missing that it must have.
+    fn directory(&self) -> Option<(Watermark, Basis)> {
+        let watermark = Watermark {
+            users: self.users_link.clone()?,
+            groups: self.groups_link.clone()?,
+            issued_at: Timestamp::from_millisecond(self.at).ok()?,
+        };
+        let basis = Basis {
+            demand: self.demand.clone()?,
+            rules: self.rules.clone()?,
+            full_at: Timestamp::from_millisecond(self.full_at?).ok()?,
+        };
+        Some((watermark, basis))
     }
 }
 
@@ -138,6 +226,14 @@ struct GroupBody {
     /// Direct groups.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     groups: String,
+    /// Deleted, but perhaps still named as nested.
+    #[serde(default, skip_serializing_if = "is_false")]
+    gone: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,64 +265,80 @@ fn joined<'a>(ids: impl Iterator<Item = &'a str>) -> String {
     text
 }
 
+fn user_object(connection: &str, user: &DirectoryUser) -> Object {
+    let body = UserBody::Live {
+        name: user.display_name.clone(),
+        mail: user.mail.clone(),
+        upn: user.user_principal_name.clone(),
+        other: user.other_mail.clone(),
+        account: user.account,
+        kind: user.kind,
+    };
+    object(connection, DIRECTORY, "user", user.id.as_str(), &body)
+}
+
+fn gone_object(connection: &str, id: &DirectoryUserId, how: Gone) -> Object {
+    let body = match how {
+        Gone::SoftDeleted => UserBody::SoftDeleted,
+        Gone::Deleted => UserBody::Deleted,
+    };
+    object(connection, DIRECTORY, "user", id.as_str(), &body)
+}
+
+fn group_object(connection: &str, snapshot: &DirectorySnapshot, group: &DirectoryGroup) -> Object {
+    let members = group.direct();
+    let body = GroupBody {
+        name: group.display_name.clone(),
+        users: members.map(|(users, _)| joined(users.iter().map(|ix| snapshot.user_id_at(*ix).as_str()))),
+        groups: members
+            .map(|(_, groups)| joined(groups.iter().map(|ix| snapshot.group_at(*ix).id.as_str())))
+            .unwrap_or_default(),
+        gone: snapshot.group_is_gone(&group.id),
+    };
+    object(connection, DIRECTORY, "group", group.id.as_str(), &body)
+}
+
+/// All objects of a snapshot: what is listed, and of what is gone that which is still named.
 fn directory_objects(connection: &str, snapshot: &DirectorySnapshot) -> Vec<Object> {
-    let mut objects = Vec::new();
-    for user in snapshot.users() {
-        let body = UserBody::Live {
-            name: user.display_name.clone(),
-            mail: user.mail.clone(),
-            upn: user.user_principal_name.clone(),
-            other: user.other_mail.clone(),
-            account: user.account,
-            kind: user.kind,
-        };
-        objects.push(object(connection, DIRECTORY, "user", user.id.as_str(), &body));
-    }
+    let mut objects: Vec<Object> = snapshot.users().map(|user| user_object(connection, user)).collect();
     let mut gone = HashSet::new();
+    let mut gone_groups = HashSet::new();
     for group in snapshot.groups() {
-        let members = group.direct();
-        for user in members.map(|(users, _)| users).unwrap_or_default() {
+        let (users, nested) = group.direct().unwrap_or_default();
+        for user in users {
             let id = snapshot.user_id_at(*user);
             if let Some(how) = snapshot.gone(id).filter(|_| gone.insert(id)) {
-                let body = match how {
-                    Gone::SoftDeleted => UserBody::SoftDeleted,
-                    Gone::Deleted => UserBody::Deleted,
-                };
-                objects.push(object(connection, DIRECTORY, "user", id.as_str(), &body));
+                objects.push(gone_object(connection, id, how));
             }
         }
-        let body = GroupBody {
-            name: group.display_name.clone(),
-            users: members.map(|(users, _)| joined(users.iter().map(|ix| snapshot.user_id_at(*ix).as_str()))),
-            groups: members
-                .map(|(_, groups)| joined(groups.iter().map(|ix| snapshot.group_at(*ix).id.as_str())))
-                .unwrap_or_default(),
-        };
-        objects.push(object(connection, DIRECTORY, "group", group.id.as_str(), &body));
+        for nested in nested {
+            let nested = snapshot.group_at(*nested);
+            if snapshot.group_is_gone(&nested.id) && gone_groups.insert(&nested.id) {
+                objects.push(group_object(connection, snapshot, nested));
+            }
+        }
+        objects.push(group_object(connection, snapshot, group));
     }
     objects
 }
 
-fn site_objects(connection: &str, snapshot: &SiteSnapshot) -> Vec<Object> {
-    let mut objects = Vec::new();
-    for account in snapshot.accounts() {
-        let body = AccountBody {
-            mail: account.email.clone(),
-            name: account.display_name.clone(),
-            activity: account.activity,
-            kind: account.kind,
-        };
-        objects.push(object(connection, SITE, "account", account.id.as_str(), &body));
-    }
-    for group in snapshot.groups() {
-        let users = match snapshot.members(&group.id) {
-            Some(SiteMembers::Complete(list)) => Some(joined(list.iter().map(AccountId::as_str))),
-            Some(SiteMembers::Unread(_)) | None => None,
-        };
-        let body = GroupBody { name: group.name.clone(), users, groups: String::new() };
-        objects.push(object(connection, SITE, "group", group.id.as_str(), &body));
-    }
-    objects
+fn account_object(connection: &str, account: &Account) -> Object {
+    let body = AccountBody {
+        mail: account.email.clone(),
+        name: account.display_name.clone(),
+        activity: account.activity,
+        kind: account.kind,
+    };
+    object(connection, SITE, "account", account.id.as_str(), &body)
+}
+
+fn site_group_object(connection: &str, snapshot: &SiteSnapshot, group: &SiteGroup) -> Object {
+    let users = match snapshot.members(&group.id) {
+        Some(SiteMembers::Complete(list)) => Some(joined(list.iter().map(AccountId::as_str))),
+        Some(SiteMembers::Unread(_)) | None => None,
+    };
+    let body = GroupBody { name: group.name.clone(), users, groups: String::new(), gone: false };
+    object(connection, SITE, "group", group.id.as_str(), &body)
 }
 
 /// Writes what changed and the new head.
@@ -247,62 +359,119 @@ pub(crate) async fn update(batch: &mut Batch, connection: &str, update: &MirrorU
             query.execute(&mut **tx).await.map_err(Error::database(doing))?;
         });
     }
-    let Mark { at, users_link, groups_link, people, sum } = &update.mark;
+    let Mark { at, users_link, groups_link, demand, rules, full_at, people, writing, sum } = &update.mark;
     on!(Tx, &mut batch.tx, tx => {
         for (kind, id) in &update.drop {
             sqlx::query(DROP).bind(connection).bind(update.side).bind(kind).bind(id)
                 .execute(&mut **tx).await.map_err(Error::database(doing))?;
         }
         sqlx::query(MARK).bind(connection).bind(update.side).bind(at).bind(users_link).bind(groups_link)
-            .bind(people).bind(sum).execute(&mut **tx).await.map_err(Error::database(doing))?;
+            .bind(demand).bind(rules).bind(full_at).bind(people).bind(writing).bind(sum)
+            .execute(&mut **tx).await.map_err(Error::database(doing))?;
     });
     Ok(())
 }
 
 impl Store {
-    /// Remembers observations and, of a complete read, the mirror with its watermark, in one transaction. A read with
-    /// gaps in the listings leaves mirror and watermark where they were.
-    pub async fn learn(
-        &self,
-        connection: &str,
-        changes: &[MemoryChange],
-        snapshot: &DirectorySnapshot,
-        watermark: &Watermark,
-    ) -> Result<()> {
-        let complete = *snapshot.users_coverage() == Coverage::Complete
-            && *snapshot.groups_coverage() == Coverage::Complete;
-        let mirror = if complete {
-            let mark = Mark {
-                at: watermark.issued_at.as_millisecond(),
-                users_link: Some(watermark.users.clone()),
-                groups_link: Some(watermark.groups.clone()),
-                people: count(snapshot.users().count()),
-                sum: 0,
-            };
-            Some(self.difference(connection, DIRECTORY, mark, directory_objects(connection, snapshot)).await?)
-        } else {
-            None
-        };
-        self.write(Write::Learn { connection: connection.to_owned(), changes: changes.to_vec(), mirror })
+    /// Remembers observations and, of complete listings, both mirrors with the watermark, in one transaction. A read
+    /// with gaps in the listings leaves mirrors and watermark where they were.
+    pub async fn learn(&self, connection: &str, learnt: Learnt<'_>) -> Result<()> {
+        let Learnt { changes, directory, watermark, site, state, basis } = learnt;
+        let complete = *directory.users_coverage() == Coverage::Complete
+            && *directory.groups_coverage() == Coverage::Complete;
+        let mut mirrors = Vec::new();
+        if complete {
+            let mark = Mark::of_directory(watermark, basis, directory.users().count());
+            mirrors.push(match directory.changes() {
+                None => {
+                    self.difference(connection, DIRECTORY, mark, directory_objects(connection, directory))
+                        .await?
+                }
+                Some(changes) => {
+                    let users = changes.users.iter().filter_map(|ix| {
+                        let id = directory.user_id_at(*ix);
+                        directory
+                            .user_at(*ix)
+                            .map(|user| user_object(connection, user))
+                            .or_else(|| Some(gone_object(connection, id, directory.gone(id)?)))
+                    });
+                    let groups = changes
+                        .groups
+                        .iter()
+                        .map(|ix| group_object(connection, directory, directory.group_at(*ix)));
+                    let put = users.chain(groups).collect();
+                    MirrorUpdate {
+                        side: DIRECTORY,
+                        mark: mark.sealed(connection, DIRECTORY),
+                        put,
+                        drop: Vec::new(),
+                    }
+                }
+            });
+            mirrors.push(self.site_update(connection, site, state).await?);
+        }
+        self.write(Write::Learn { connection: connection.to_owned(), changes: changes.to_vec(), mirrors })
             .await
     }
 
-    /// Remembers the site as it was read just now.
+    /// Remembers the site as a run left it: what it wrote and read back is in it.
     pub async fn learn_site(&self, connection: &str, snapshot: &SiteSnapshot) -> Result<()> {
-        let mark = Mark {
-            at: self.now().as_millisecond(),
-            users_link: None,
-            groups_link: None,
-            people: count(snapshot.accounts().len()),
-            sum: 0,
-        };
-        let mirror = self.difference(connection, SITE, mark, site_objects(connection, snapshot)).await?;
+        let mirror = self.site_update(connection, snapshot, SiteState::Settled).await?;
         self.write(Write::Learn {
             connection: connection.to_owned(),
             changes: Vec::new(),
-            mirror: Some(mirror),
+            mirrors: vec![mirror],
         })
         .await
+    }
+
+    /// Remembers that nothing has changed in the directory up to here.
+    pub async fn advance(&self, connection: &str, watermark: &Watermark) -> Result<()> {
+        let Some(mark) = self.mark(connection, DIRECTORY).await? else { return Ok(()) };
+        let (_, basis) = mark.directory().ok_or_else(|| Error::row("mirrors", DIRECTORY))?;
+        let people = usize::try_from(mark.people).unwrap_or_default();
+        let mark = Mark::of_directory(watermark, &basis, people).sealed(connection, DIRECTORY);
+        let mirror = MirrorUpdate { side: DIRECTORY, mark, put: Vec::new(), drop: Vec::new() };
+        self.write(Write::Learn {
+            connection: connection.to_owned(),
+            changes: Vec::new(),
+            mirrors: vec![mirror],
+        })
+        .await
+    }
+
+    /// What is known of both mirrors without loading them; `None` unless there are both.
+    pub async fn mirror_head(&self, connection: &str) -> Result<Option<MirrorHead>> {
+        let (Some(directory), Some(site)) =
+            (self.mark(connection, DIRECTORY).await?, self.mark(connection, SITE).await?)
+        else {
+            return Ok(None);
+        };
+        let (watermark, basis) = directory.directory().ok_or_else(|| Error::row("mirrors", DIRECTORY))?;
+        let state = if site.writing == 0 { SiteState::Settled } else { SiteState::Writing };
+        Ok(Some(MirrorHead { watermark, basis, state }))
+    }
+
+    async fn site_update(
+        &self,
+        connection: &str,
+        site: &SiteSnapshot,
+        state: SiteState,
+    ) -> Result<MirrorUpdate> {
+        let mark = Mark::of_site(self.now(), state, site.accounts().len());
+        Ok(match site.changes() {
+            None => {
+                let accounts = site.accounts().iter().map(|account| account_object(connection, account));
+                let groups = site.groups().iter().map(|group| site_group_object(connection, site, group));
+                self.difference(connection, SITE, mark, accounts.chain(groups).collect()).await?
+            }
+            Some(changes) => {
+                let accounts = changes.accounts.iter().map(|account| account_object(connection, account));
+                let groups = changes.groups.iter().map(|group| site_group_object(connection, site, group));
+                let put = accounts.chain(groups).collect();
+                MirrorUpdate { side: SITE, mark: mark.sealed(connection, SITE), put, drop: Vec::new() }
+            }
+        })
     }
 
     /// What must be written to turn the stored mirror into these objects. Equal sums are equal rows.
@@ -310,7 +479,7 @@ impl Store {
         &self,
         connection: &str,
         side: &'static str,
-        mut mark: Mark,
+        mark: Mark,
         objects: Vec<Object>,
     ) -> Result<MirrorUpdate> {
         let rows: Vec<(String, String, i64)> = on!(Pool, &self.inner.readers, db =>
@@ -324,8 +493,7 @@ impl Store {
             .collect();
         let mut drop: Vec<(String, String)> = stored.into_keys().collect();
         drop.sort_unstable();
-        mark.sum = mark.sum(connection, side);
-        Ok(MirrorUpdate { side, mark, put, drop })
+        Ok(MirrorUpdate { side, mark: mark.sealed(connection, side), put, drop })
     }
 
     async fn mark(&self, connection: &str, side: &str) -> Result<Option<Mark>> {
@@ -344,25 +512,26 @@ impl Store {
         Ok(mark.map(|mark| usize::try_from(mark.people).unwrap_or_default()))
     }
 
-    /// The directory as last read completely; `None` before the first such read.
-    pub async fn mirror(&self, connection: &str) -> Result<Option<DirectoryMirror>> {
-        let Some(mark) = self.mark(connection, DIRECTORY).await? else { return Ok(None) };
-        let wrong_mark = || Error::row("mirrors", DIRECTORY);
-        let watermark = Watermark {
-            users: mark.users_link.ok_or_else(wrong_mark)?,
-            groups: mark.groups_link.ok_or_else(wrong_mark)?,
-            issued_at: Timestamp::from_millisecond(mark.at).map_err(|_| wrong_mark())?,
-        };
+    /// The directory as last read completely, ready for delta entries; `None` before the first such read. Groups whose
+    /// members were not read, or could not be, have none known.
+    pub async fn directory_mirror(&self, connection: &str) -> Result<Option<DirectoryReading>> {
+        if self.mark(connection, DIRECTORY).await?.is_none() {
+            return Ok(None);
+        }
         let mut reading = DirectoryReading::new();
         let mut users: HashMap<String, DirectoryUserId> = HashMap::new();
         // Sorted by kind: groups come first, before the users that they name
-        for (kind, id, body) in self.objects(connection, DIRECTORY).await? {
-            let wrong = || Error::row("mirror_objects", &id);
+        self.objects(connection, DIRECTORY, |kind, id, body| {
+            let wrong = || Error::row("mirror_objects", id);
             if kind == "group" {
-                let body: GroupBody = serde_json::from_str(&body).map_err(|_| wrong())?;
-                let group = DirectoryGroupId::parse(&id).map_err(|_| wrong())?;
+                let body: GroupBody = serde_json::from_str(body).map_err(|_| wrong())?;
+                let group = DirectoryGroupId::parse(id).map_err(|_| wrong())?;
+                if body.gone {
+                    reading.group_gone(&group);
+                    return Ok(());
+                }
                 reading.put_group(&group, &body.name);
-                let Some(list) = &body.users else { continue };
+                let Some(list) = &body.users else { return Ok(()) };
                 let mut members = Vec::new();
                 for user in list.split_ascii_whitespace() {
                     let known = if let Some(known) = users.get(user) {
@@ -378,44 +547,47 @@ impl Store {
                     members.push(MemberRef::Group(DirectoryGroupId::parse(nested).map_err(|_| wrong())?));
                 }
                 reading.set_members(&group, members);
-            } else {
-                let user = match users.get(&id) {
-                    Some(known) => known.clone(),
-                    None => DirectoryUserId::parse(&id).map_err(|_| wrong())?,
-                };
-                match serde_json::from_str(&body).map_err(|_| wrong())? {
-                    UserBody::SoftDeleted => reading.user_gone(&user, Gone::SoftDeleted),
-                    UserBody::Deleted => reading.user_gone(&user, Gone::Deleted),
-                    UserBody::Live { name, mail, upn, other, account, kind } => {
-                        reading.put_user(DirectoryUser {
-                            id: user,
-                            display_name: name,
-                            mail,
-                            user_principal_name: upn,
-                            other_mail: other,
-                            account,
-                            kind,
-                            attributes: Attributes::NONE,
-                        });
-                    }
+                return Ok(());
+            }
+            let user = match users.remove(id) {
+                Some(known) => known,
+                None => DirectoryUserId::parse(id).map_err(|_| wrong())?,
+            };
+            match serde_json::from_str(body).map_err(|_| wrong())? {
+                UserBody::SoftDeleted => reading.user_gone(&user, Gone::SoftDeleted),
+                UserBody::Deleted => reading.user_gone(&user, Gone::Deleted),
+                UserBody::Live { name, mail, upn, other, account, kind } => {
+                    reading.put_user(DirectoryUser {
+                        id: user,
+                        display_name: name,
+                        mail,
+                        user_principal_name: upn,
+                        other_mail: other,
+                        account,
+                        kind,
+                        attributes: Attributes::NONE,
+                    });
                 }
             }
-        }
-        Ok(Some(DirectoryMirror { reading, watermark }))
+            Ok(())
+        })
+        .await?;
+        Ok(Some(reading.remembered()))
     }
 
-    /// The site as last read; `None` before the first read.
-    pub async fn site_mirror(&self, connection: &str) -> Result<Option<SiteMirror>> {
-        let Some(mark) = self.mark(connection, SITE).await? else { return Ok(None) };
-        let at = Timestamp::from_millisecond(mark.at).map_err(|_| Error::row("mirrors", SITE))?;
-        let mut mirror = SiteMirror { accounts: Vec::new(), groups: Vec::new(), members: HashMap::new(), at };
+    /// The site as last read, with everything that runs have written since; `None` before the first read.
+    pub async fn site_mirror(&self, connection: &str) -> Result<Option<SitePicture>> {
+        if self.mark(connection, SITE).await?.is_none() {
+            return Ok(None);
+        }
+        let mut mirror = SitePicture::default();
         let mut ids: HashMap<String, AccountId> = HashMap::new();
         // Sorted by kind: accounts come first
-        for (kind, id, body) in self.objects(connection, SITE).await? {
-            let wrong = || Error::row("mirror_objects", &id);
+        self.objects(connection, SITE, |kind, id, body| {
+            let wrong = || Error::row("mirror_objects", id);
             if kind == "account" {
-                let body: AccountBody = serde_json::from_str(&body).map_err(|_| wrong())?;
-                let account = AccountId::parse(&id).map_err(|_| wrong())?;
+                let body: AccountBody = serde_json::from_str(body).map_err(|_| wrong())?;
+                let account = AccountId::parse(id).map_err(|_| wrong())?;
                 mirror.accounts.push(Account {
                     id: account.clone(),
                     email: body.mail,
@@ -423,29 +595,35 @@ impl Store {
                     activity: body.activity,
                     kind: body.kind,
                 });
-                ids.insert(id, account);
-            } else {
-                let body: GroupBody = serde_json::from_str(&body).map_err(|_| wrong())?;
-                let group = SiteGroupId::parse(&id).map_err(|_| wrong())?;
-                if let Some(list) = &body.users {
-                    let members = list
-                        .split_ascii_whitespace()
-                        .map(|account| match ids.get(account) {
-                            Some(known) => Ok(known.clone()),
-                            None => AccountId::parse(account).map_err(|_| wrong()),
-                        })
-                        .collect::<Result<_>>()?;
-                    mirror.members.insert(group.clone(), members);
-                }
-                mirror.groups.push(SiteGroup { id: group, name: body.name });
+                ids.insert(id.to_owned(), account);
+                return Ok(());
             }
-        }
+            let body: GroupBody = serde_json::from_str(body).map_err(|_| wrong())?;
+            let group = SiteGroupId::parse(id).map_err(|_| wrong())?;
+            if let Some(list) = &body.users {
+                let members = list
+                    .split_ascii_whitespace()
+                    .map(|account| match ids.get(account) {
+                        Some(known) => Ok(known.clone()),
+                        None => AccountId::parse(account).map_err(|_| wrong()),
+                    })
+                    .collect::<Result<_>>()?;
+                mirror.members.insert(group.clone(), members);
+            }
+            mirror.groups.push(SiteGroup { id: group, name: body.name });
+            Ok(())
+        })
+        .await?;
         Ok(Some(mirror))
     }
 
-    /// The stored objects of one side: kind, id, body.
-    async fn objects(&self, connection: &str, side: &str) -> Result<Vec<(String, String, String)>> {
-        let mut objects = Vec::new();
+    /// Hands over the stored objects of one side, one by one: kind, id, body.
+    async fn objects(
+        &self,
+        connection: &str,
+        side: &str,
+        mut take: impl FnMut(&str, &str, &str) -> Result<()>,
+    ) -> Result<()> {
         on!(Pool, &self.inner.readers, db => {
             let mut rows = sqlx::query_as::<_, (String, String, String, i64)>(OBJECTS)
                 .bind(connection).bind(side).fetch(db);
@@ -455,10 +633,10 @@ impl Store {
                 if object_sum(connection, side, &kind, &id, &body) != sum {
                     return Err(Error::row("mirror_objects", &id));
                 }
-                objects.push((kind, id, body));
+                take(&kind, &id, &body)?;
             }
         });
-        Ok(objects)
+        Ok(())
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Write {
     Intend { run: RunId, step: StepId, kind: StepKind, intent: Intent, at: Timestamp },
     Settle { run: RunId, end: StepEnd },
     End { report: Box<RunReport>, note: AuditNote, at: Timestamp },
-    Learn { connection: String, changes: Vec<MemoryChange>, mirror: Option<MirrorUpdate> },
+    Learn { connection: String, changes: Vec<MemoryChange>, mirrors: Vec<MirrorUpdate> },
     Connection(NewVersion),
 }
 
@@ -130,12 +130,12 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         }
         Write::Settle { run, end } => runs::settle(batch, run, end).await,
         Write::End { report, note, at } => runs::end(batch, report, note, *at).await,
-        Write::Learn { connection, changes, mirror } => {
+        Write::Learn { connection, changes, mirrors } => {
             memory::apply(batch, connection, changes).await?;
-            match mirror {
-                Some(update) => mirror::update(batch, connection, update).await,
-                None => Ok(()),
+            for update in mirrors {
+                mirror::update(batch, connection, update).await?;
             }
+            Ok(())
         }
         Write::Connection(version) => connections::put(batch, version).await,
     }

@@ -6,8 +6,8 @@ use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_emulator::world::World;
 use entrain_emulator::world::tenant::{EntraUser, Member};
 use entrain_emulator::{Description, Emulator};
-use entrain_engine::RunOptions;
 use entrain_engine::ports::Clock as _;
+use entrain_engine::{Freshness, RunOptions};
 
 use super::demo::{breath, chapter};
 use super::sync::run_to_end;
@@ -104,7 +104,8 @@ impl<'a> Tour<'a> {
 
     async fn plan(&self, connected: &Connected) -> Result<(), Failure> {
         let progress = self.cx.progress();
-        let preview = Box::pin(connected.engine.preview(Approval::None, &progress)).await;
+        let preview =
+            Box::pin(connected.engine.preview(Approval::None, Freshness::Incremental, &progress)).await;
         progress.finish();
         let mut page = ui::letter(&PlanView::of(&preview?.document), 8);
         page.line("");

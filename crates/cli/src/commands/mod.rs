@@ -171,7 +171,7 @@ pub(crate) struct PlanArgs {
     /// Also write the plan to a file, for `entrain apply`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Read everything afresh, as this version always does
+    /// Read both sides in full, also what was changed by hand on the site, instead of what changed since the last run
     #[arg(long)]
     full: bool,
     /// How the plan is printed
@@ -180,6 +180,11 @@ pub(crate) struct PlanArgs {
     /// Exit with 5 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
+}
+
+/// What `--full` means.
+pub(crate) fn freshness(full: bool) -> entrain_engine::Freshness {
+    if full { entrain_engine::Freshness::Full } else { entrain_engine::Freshness::Incremental }
 }
 
 /// What every command is given.

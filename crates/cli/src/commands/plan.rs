@@ -5,14 +5,14 @@ use entrain_domain::plan::Approval;
 use entrain_engine::SavedPlan;
 use entrain_engine::ports::Clock as _;
 
-use super::{Context, Exit, PlanArgs, PlanFormat, file_failure};
+use super::{Context, Exit, PlanArgs, PlanFormat, file_failure, freshness};
 use crate::ui::{self, PlanView};
 use crate::wire;
 
 pub(super) async fn run(cx: &Context<'_>, args: PlanArgs) -> Result<Exit, Failure> {
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
     let progress = cx.progress();
-    let preview = Box::pin(connected.engine.preview(Approval::None, &progress)).await;
+    let preview = Box::pin(connected.engine.preview(Approval::None, freshness(args.full), &progress)).await;
     progress.finish();
     let preview = preview?;
     if let Some(path) = &args.out {

@@ -9,7 +9,7 @@ use entrain_domain::run::{RunReport, Trigger};
 use entrain_engine::{RunOptions, Wait};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Exit, Target};
+use super::{Context, Exit, Target, freshness};
 use crate::ui;
 use crate::wire;
 
@@ -22,7 +22,7 @@ pub(crate) struct SyncArgs {
     target: Target,
     #[command(flatten)]
     approval: ApprovalArgs,
-    /// Read everything afresh, as this version always does
+    /// Read both sides in full, also what was changed by hand on the site, instead of what changed since the last run
     #[arg(long)]
     full: bool,
     /// Wait for another run of this connection to end
@@ -55,6 +55,7 @@ pub(super) async fn run(cx: &Context<'_>, args: SyncArgs) -> Result<Exit, Failur
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
     let mut options = RunOptions::new(Trigger::Manual);
     options.approval = args.approval.approval();
+    options.freshness = freshness(args.full);
     options.wait = if args.wait { Wait::For(LONGEST_WAIT) } else { Wait::No };
     let report = run_to_end(cx, &connected, options).await?;
     tell(cx, &report);

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use entrain_connect::atlassian::{self, Jira, Organization};
-use entrain_connect::entra::Entra;
-use entrain_domain::memory::{Memory, MemoryChange};
+use entrain_connect::entra::{self, Entra};
+use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountId, EmailAddress, RenameBy, RunId, SiteGroup, SiteGroupId, SiteStanding, Unread,
+    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, RenameBy, RunId, SiteGroup,
+    SiteGroupId, SitePicture, SiteSnapshot, SiteStanding, Unread,
 };
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Binding, Demand, Protected};
 use entrain_domain::run::{AuditNote, Intent, Phase, RequestCounts, RunReport, StepEnd, Trigger};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
-    Added, Busy, ClaimError, Directory, DirectoryRead, OpenIntent, Removed, Site, Store, UnfinishedRun,
-    Watermark,
+    Added, Basis, Busy, CaughtUp, ClaimError, Directory, DirectoryRead, Learnt, MirrorHead, OpenIntent,
+    Removed, Since, Site, SiteState, Store, UnfinishedRun, Watermark,
 };
 use jiff::Timestamp;
 
@@ -23,12 +24,38 @@ use jiff::Timestamp;
 #[derive(Debug, Clone)]
 pub(crate) struct DirectoryPort(pub(super) Arc<Entra>);
 
+fn directory_read(read: entra::DirectoryRead) -> DirectoryRead {
+    let watermark = Watermark { users: read.users_link, groups: read.groups_link, issued_at: read.issued_at };
+    DirectoryRead { snapshot: read.snapshot, watermark }
+}
+
 impl Directory for DirectoryPort {
-    async fn read(&self, demand: &Demand) -> Result<DirectoryRead, Failure> {
-        let read = self.0.read(demand).await.map_err(|e| e.failure())?;
-        let watermark =
-            Watermark { users: read.users_link, groups: read.groups_link, issued_at: read.issued_at };
-        Ok(DirectoryRead { snapshot: read.snapshot, watermark })
+    type Changes = entra::Changes;
+
+    async fn read(&self, demand: &Demand, expected: &[DirectoryUserId]) -> Result<DirectoryRead, Failure> {
+        self.0.read(demand, expected).await.map(directory_read).map_err(|e| e.failure())
+    }
+    async fn changes(&self, since: &Watermark) -> Result<Since<Self::Changes>, Failure> {
+        let Watermark { users, groups, issued_at } = since.clone();
+        let links = entra::Links { users, groups, issued_at };
+        Ok(match self.0.changes(&links).await.map_err(|e| e.failure())? {
+            entra::Since::Nothing(entra::Links { users, groups, issued_at }) => {
+                Since::Nothing(Watermark { users, groups, issued_at })
+            }
+            entra::Since::Changes(changes) => Since::Changes(changes),
+            entra::Since::Lost => Since::Lost,
+        })
+    }
+    async fn catch_up(
+        &self,
+        reading: DirectoryReading,
+        changes: Self::Changes,
+        demand: &Demand,
+    ) -> Result<CaughtUp, Failure> {
+        Ok(match self.0.catch_up(reading, changes, demand).await.map_err(|e| e.failure())? {
+            entra::CaughtUp::Read(read) => CaughtUp::Read(directory_read(read)),
+            entra::CaughtUp::Implausible(why) => CaughtUp::Implausible(why),
+        })
     }
     fn requests(&self) -> RequestCounts {
         // One meter counts for the whole connection; the other planes are the site port's to tell
@@ -86,6 +113,9 @@ impl Site for SitePort {
         let bound = |g: &&SiteGroup| self.bindings.iter().any(|b| same(&b.site, &g.name));
         let released: BTreeSet<SiteGroupId> = groups.iter().filter(bound).map(|g| g.id.clone()).collect();
         self.jira.protect(protected, standing, groups, &released);
+    }
+    fn remember(&self, accounts: &[Account]) {
+        self.jira.remember(accounts);
     }
     async fn accounts(&self) -> Result<Vec<Account>, Failure> {
         self.jira.accounts().await.map_err(|e| e.failure())
@@ -162,6 +192,11 @@ pub(crate) struct StorePort(pub(super) entrain_store::Store);
 
 type Stored<T> = Result<T, Failure>;
 
+fn stored_watermark(watermark: &Watermark) -> entrain_store::Watermark {
+    let Watermark { users, groups, issued_at } = watermark.clone();
+    entrain_store::Watermark { users, groups, issued_at }
+}
+
 impl Store for StorePort {
     type Claim = entrain_store::Claim;
 
@@ -207,15 +242,51 @@ impl Store for StorePort {
     async fn settle(&self, run: &RunId, end: &StepEnd) -> Stored<()> {
         self.0.settle(run, end).await.map_err(|e| e.failure())
     }
-    async fn learn(
-        &self,
-        connection: &str,
-        changes: &[MemoryChange],
-        directory: &DirectoryRead,
-    ) -> Stored<()> {
-        let Watermark { users, groups, issued_at } = directory.watermark.clone();
-        let watermark = entrain_store::Watermark { users, groups, issued_at };
-        self.0.learn(connection, changes, &directory.snapshot, &watermark).await.map_err(|e| e.failure())
+    async fn last_report(&self, connection: &str) -> Stored<Option<RunReport>> {
+        let newest = self.0.runs(Some(connection), 1).await.map_err(|e| e.failure())?;
+        Ok(newest.into_iter().next().and_then(|run| run.report))
+    }
+    async fn mirror_head(&self, connection: &str) -> Stored<Option<MirrorHead>> {
+        let head = self.0.mirror_head(connection).await.map_err(|e| e.failure())?;
+        Ok(head.map(|entrain_store::MirrorHead { watermark, basis, state }| MirrorHead {
+            watermark: Watermark {
+                users: watermark.users,
+                groups: watermark.groups,
+                issued_at: watermark.issued_at,
+            },
+            basis: Basis { demand: basis.demand, rules: basis.rules, full_at: basis.full_at },
+            state: match state {
+                entrain_store::SiteState::Settled => SiteState::Settled,
+                entrain_store::SiteState::Writing => SiteState::Writing,
+            },
+        }))
+    }
+    async fn directory_mirror(&self, connection: &str) -> Stored<Option<DirectoryReading>> {
+        self.0.directory_mirror(connection).await.map_err(|e| e.failure())
+    }
+    async fn site_mirror(&self, connection: &str) -> Stored<Option<SitePicture>> {
+        self.0.site_mirror(connection).await.map_err(|e| e.failure())
+    }
+    async fn learn(&self, connection: &str, learnt: Learnt<'_>) -> Stored<()> {
+        let Basis { demand, rules, full_at } = learnt.basis.clone();
+        let learnt = entrain_store::Learnt {
+            changes: learnt.changes,
+            directory: &learnt.directory.snapshot,
+            watermark: &stored_watermark(&learnt.directory.watermark),
+            site: learnt.site,
+            state: match learnt.state {
+                SiteState::Settled => entrain_store::SiteState::Settled,
+                SiteState::Writing => entrain_store::SiteState::Writing,
+            },
+            basis: &entrain_store::Basis { demand, rules, full_at },
+        };
+        self.0.learn(connection, learnt).await.map_err(|e| e.failure())
+    }
+    async fn learn_site(&self, connection: &str, site: &SiteSnapshot) -> Stored<()> {
+        self.0.learn_site(connection, site).await.map_err(|e| e.failure())
+    }
+    async fn advance(&self, connection: &str, watermark: &Watermark) -> Stored<()> {
+        self.0.advance(connection, &stored_watermark(watermark)).await.map_err(|e| e.failure())
     }
     async fn end(&self, report: &RunReport, note: AuditNote) -> Stored<()> {
         self.0.end(report, note).await.map_err(|e| e.failure())

@@ -162,7 +162,8 @@ fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) ->
     };
 
     let entra = entra_options(document, &secrets)?;
-    let graph = entrain_connect::http::BaseUrl::parse(&entra.graph_url).map_err(|e| e.failure())?;
+    let graph_url = entra.graph_url.clone();
+    let graph = entrain_connect::http::BaseUrl::parse(&graph_url).map_err(|e| e.failure())?;
     let entra = Arc::new(Entra::new(entra, &http(graph, Plane::Directory)).map_err(|e| e.failure())?);
     let token = secrets.get("site.api_token").cloned().unwrap_or_default();
     let site = http(meaning.site_url.clone(), Plane::Site);
@@ -193,7 +194,12 @@ fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) ->
     let now = entrain_engine::ports::Clock::now(&SystemClock).strftime("%F %T UTC").to_string();
     let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
     let name = document.name().to_owned();
-    let engine = Engine::new(ports, meaning.rules.clone(), name.clone(), holder);
+    let tenant = &document.sections().directory.tenant_id;
+    let place = format!("{graph_url} {tenant} {} {:?}", meaning.site_url.as_str(), meaning.organization);
+    let options =
+        entrain_engine::Options { full_every: meaning.full_every, ..entrain_engine::Options::default() };
+    let engine =
+        Engine::new(ports, meaning.rules.clone(), name.clone(), holder).between(place).with_options(options);
     Ok(Connected { name, engine, entra, jira, organization })
 }
 

@@ -58,6 +58,13 @@ impl Jira {
     }
 }
 
+impl Jira {
+    /// Remembers accounts that were read by an earlier run: what is protected by its address is so by its id.
+    pub fn remember(&self, accounts: &[Account]) {
+        self.shield.remember(accounts);
+    }
+}
+
 impl Shield {
     fn set(&self, rules: Rules) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Some(rules);

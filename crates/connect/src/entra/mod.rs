@@ -12,7 +12,8 @@ mod signin;
 mod token;
 mod wire;
 
+pub use catch_up::Changes;
 pub use check::{PermissionFinding, PermissionVerdict};
 pub use credential::Credential;
 pub use options::{Cloud, EntraOptions};
-pub use read::{DirectoryRead, Entra, Links};
+pub use read::{CaughtUp, DirectoryRead, Entra, Links, Since};

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use entrain_domain::model::{
     AccountState, Coverage, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUserId, Gone,
+    MemberRef,
 };
 use entrain_domain::policy::Demand;
 use entrain_domain::run::RequestCounts;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
 
-use super::graph::{Graph, consent};
+use super::catch_up::Changes;
+use super::graph::{Graph, Refusal, RefusalKind, consent};
 use super::members::{self, Members};
 use super::paging::{self, Fresh, Round};
 use super::token::Tokens;
@@ -50,6 +52,26 @@ pub struct DirectoryRead {
     pub issued_at: Timestamp,
 }
 
+/// What happened since an earlier read.
+#[derive(Debug)]
+pub enum Since {
+    /// Nothing; the next read may begin here.
+    Nothing(Links),
+    /// This.
+    Changes(Changes),
+    /// Graph no longer knows where the earlier read ended: only a full read helps.
+    Lost,
+}
+
+/// An earlier reading brought up to date, or not.
+#[derive(Debug)]
+pub enum CaughtUp {
+    /// Up to date.
+    Read(DirectoryRead),
+    /// The changes do not fit what was known, for the reason in words: only a full read helps.
+    Implausible(String),
+}
+
 /// One tenant, read only.
 pub struct Entra {
     pub(super) graph: Graph,
@@ -81,12 +103,13 @@ impl Entra {
     }
 
     /// Reads everything that the rules ask for. Users and groups are listed to the end or the read fails; a group whose
-    /// members cannot be read is marked as such and leaves the rest alone.
+    /// members cannot be read is marked as such and leaves the rest alone. Whoever is `expected`, because something
+    /// hangs on it, and is not listed, is asked for by id before he is taken for gone.
     ///
     /// # Errors
     /// Anything that keeps the listings from being complete, and answers that contradict each other: members of whom
     /// no list knows, users without properties.
-    pub async fn read(&self, demand: &Demand) -> Result<DirectoryRead, Error> {
+    pub async fn read(&self, demand: &Demand, expected: &[DirectoryUserId]) -> Result<DirectoryRead, Error> {
         let links = catch_up::watermarks(&self.graph).await?;
         let reading = Mutex::new(DirectoryReading::new());
         let users = self.list_users(&reading);
@@ -95,36 +118,103 @@ impl Entra {
             self.read_groups_in(demand, &reading).await
         };
         tokio::try_join!(users, groups)?;
-        self.go_on(reading, &links, demand).await
+        self.go_on(reading, &links, demand, expected).await
     }
 
-    /// Goes on from an earlier reading by what changed since: two requests when nothing did.
+    /// What changed since an earlier read: two requests when nothing did.
     ///
     /// # Errors
-    /// As [`Entra::read`]; `DirectoryStateExpired` when Graph no longer knows where the earlier reading ended.
+    /// As [`Entra::read`]. That Graph no longer knows where the earlier read ended is no error.
+    pub async fn changes(&self, links: &Links) -> Result<Since, Error> {
+        match catch_up::rounds(&self.graph, links).await {
+            Ok(changes) if changes.is_empty() => Ok(Since::Nothing(changes.links().clone())),
+            Ok(changes) => Ok(Since::Changes(changes)),
+            Err(Refusal { kind: RefusalKind::StateLost, error }) => {
+                tracing::warn!(%error, "the place where the last read ended is lost");
+                Ok(Since::Lost)
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Goes on from an earlier reading by what changed since. Groups that came into scope are read.
+    ///
+    /// # Errors
+    /// As [`Entra::read`].
     pub async fn catch_up(
         &self,
         reading: DirectoryReading,
-        links: &Links,
+        changes: Changes,
         demand: &Demand,
-    ) -> Result<DirectoryRead, Error> {
-        self.go_on(Mutex::new(reading), links, demand).await
+    ) -> Result<CaughtUp, Error> {
+        let mut reading = reading;
+        let (links, contradiction) = catch_up::apply(&mut reading, changes);
+        if let Some(contradiction) = contradiction {
+            return Ok(CaughtUp::Implausible(contradiction.0));
+        }
+        let reading = Mutex::new(reading);
+        self.read_groups_in(demand, &reading).await?;
+        let (unseen, live) = {
+            let reading = lock(&reading);
+            (reading.unseen_members().len(), reading.live_users())
+        };
+        if unseen > LOOKED_UP || (live == 0 && unseen > 0) {
+            let what = format!("{unseen} members of groups are not among the {live} users that are known");
+            return Ok(CaughtUp::Implausible(what));
+        }
+        Ok(CaughtUp::Read(self.finish(reading, links).await?))
     }
 
+    /// The changes during a first read, then the groups that came into scope meanwhile.
     async fn go_on(
         &self,
         reading: Mutex<DirectoryReading>,
         links: &Links,
         demand: &Demand,
+        expected: &[DirectoryUserId],
     ) -> Result<DirectoryRead, Error> {
-        let links = catch_up::apply(&self.graph, &reading, links).await?;
+        let changes = catch_up::rounds(&self.graph, links).await.map_err(Error::from)?;
+        let (links, _) = catch_up::apply(&mut lock(&reading), changes);
         // Groups that came into scope, or into a group in scope, since the lists were read.
         self.read_groups_in(demand, &reading).await?;
+        self.find_missing(expected, &reading).await?;
+        self.finish(reading, links).await
+    }
+
+    async fn finish(&self, reading: Mutex<DirectoryReading>, links: Links) -> Result<DirectoryRead, Error> {
         self.settle_unseen(&reading).await?;
         let reading = reading.into_inner().expect("nothing panics while it holds the lock");
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         let Links { users, groups, issued_at } = links;
         Ok(DirectoryRead { snapshot, users_link: users, groups_link: groups, issued_at })
+    }
+
+    /// Asks for everybody who was expected and is not listed, before he is taken for gone: a list names what is there,
+    /// not what went (microsoft-graph.md 5.4).
+    async fn find_missing(
+        &self,
+        expected: &[DirectoryUserId],
+        reading: &Mutex<DirectoryReading>,
+    ) -> Result<(), Error> {
+        let missing: Vec<DirectoryUserId> = {
+            let reading = lock(reading);
+            expected
+                .iter()
+                .filter(|id| !reading.knows_member(&MemberRef::User((*id).clone())))
+                .cloned()
+                .collect()
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        members::read_users(&self.graph, &missing, |id, user| {
+            let mut reading = lock(reading);
+            match user {
+                Some(user) => reading.put_user(user.into_user(None)),
+                None => reading.user_gone(id, Gone::SoftDeleted),
+            }
+        })
+        .await
     }
 
     async fn list_users(&self, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {

@@ -35,7 +35,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 }
 
 /// A user of a list or of a delta round.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserWire {
     pub(super) id: DirectoryUserId,
@@ -56,7 +56,7 @@ pub(super) struct UserWire {
 }
 
 /// `@removed`
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct RemovedWire {
     #[serde(default)]
     reason: String,
@@ -69,6 +69,11 @@ impl RemovedWire {
 }
 
 impl UserWire {
+    /// Whether `accountEnabled` came, with a value or with null.
+    pub(super) fn says_whether_enabled(&self) -> bool {
+        self.account_enabled.is_some()
+    }
+
     /// The user, with what is absent here taken from what was known: absent means unchanged or never set.
     pub(super) fn into_user(self, known: Option<&DirectoryUser>) -> DirectoryUser {
         fn text(new: Field<Arc<str>>, old: Option<&Option<Arc<str>>>) -> Option<Arc<str>> {
@@ -100,7 +105,7 @@ impl UserWire {
 }
 
 /// A group of a list or of a delta round.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct GroupWire {
     pub(super) id: DirectoryGroupId,
     #[serde(rename = "displayName", default, deserialize_with = "present")]
@@ -112,7 +117,7 @@ pub(super) struct GroupWire {
 }
 
 /// A member, of a list or of `members@delta`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct MemberWire {
     id: String,
     #[serde(rename = "@odata.type")]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::graph::{Tenant, demand, member, tenant};
 
 async fn failure(tenant: &Tenant) -> entrain_domain::Failure {
-    tenant.entra.read(&demand(&["*"])).await.expect_err("the read must fail").failure()
+    tenant.entra.read(&demand(&["*"]), &[]).await.expect_err("the read must fail").failure()
 }
 
 fn refuse(status: u16, code: &str) -> (u16, Value) {
@@ -121,7 +121,7 @@ async fn only_the_parts_of_a_batch_that_failed_are_asked_again() {
             tenant.meddle(move |target, before, found| {
                 if target.starts_with(&failing) && before == 0 { refuse(status, "x") } else { found }
             });
-            let read = tenant.entra.read(&demand(&["*"])).await.unwrap();
+            let read = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
             assert!(read.snapshot.groups().all(|group| group.direct().is_some()));
             assert_eq!((tenant.asked("/groups/g"), tenant.asked(&path)), (21, 2), "{status}");
             let slept: Duration = tenant.environment.sleeps().iter().sum();
@@ -140,12 +140,12 @@ async fn parts_that_a_batch_leaves_out_are_asked_again_and_then_unknown() {
         }
         found
     });
-    let read = tenant.entra.read(&demand(&["*"])).await.unwrap();
+    let read = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
     assert!(read.snapshot.groups().all(|group| group.direct().is_some()));
     let silent = self::tenant(50, 20, 5).await;
     silent
         .meddle(|target, _, found| if target == "/$batch" { (200, json!({"responses": []})) } else { found });
-    let read = silent.entra.read(&demand(&["*"])).await.unwrap();
+    let read = silent.entra.read(&demand(&["*"]), &[]).await.unwrap();
     assert!(read.snapshot.groups().all(|group| group.direct().is_none()));
     assert_eq!(silent.asked("/$batch"), 10, "five attempts before and five after the catch-up");
 }
@@ -162,7 +162,7 @@ async fn a_group_that_may_not_be_read_is_unknown_and_the_others_are_not() {
                 found
             }
         });
-        let snapshot = tenant.entra.read(&demand(&["*"])).await.unwrap().snapshot;
+        let snapshot = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap().snapshot;
         let hidden = DirectoryGroupId::parse("g00003").unwrap();
         assert!(snapshot.group(&hidden).unwrap().direct().is_none(), "{status}");
         assert_eq!(snapshot.groups().filter(|group| group.direct().is_some()).count(), 19);
@@ -185,7 +185,7 @@ async fn a_refused_token_is_renewed_once() {
                 found
             }
         });
-        tenant.entra.read(&demand(&["*"])).await.unwrap();
+        tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
         assert_eq!(tenant.change(|world| world.tokens), 2, "{path}");
     }
 }
@@ -231,7 +231,7 @@ async fn an_expired_page_begins_the_listing_again_at_most_five_times() {
             let second = target.starts_with(path) && target.contains("$skiptoken=999");
             if second && before < times { refuse(400, "Directory_ExpiredPageToken") } else { found }
         });
-        match tenant.entra.read(&demand(&["*"])).await {
+        match tenant.entra.read(&demand(&["*"]), &[]).await {
             Ok(read) => {
                 assert!(times <= 5);
                 assert_eq!(read.snapshot.users().count(), 2_500);
@@ -280,7 +280,7 @@ async fn a_few_members_whom_no_list_names_are_looked_up_one_by_one() {
         }
         found
     });
-    let snapshot = tenant.entra.read(&demand(&["*"])).await.unwrap().snapshot;
+    let snapshot = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap().snapshot;
     assert!(snapshot.user(&DirectoryUserId::parse("u00001").unwrap()).is_some(), "found by its id");
     assert!(snapshot.gone(&DirectoryUserId::parse("u09999").unwrap()).is_some(), "404");
     assert_eq!(tenant.asked("/users/u"), 2);
@@ -334,7 +334,7 @@ async fn a_passing_fault_at_any_request_changes_nothing() {
     for status in [429, 500, 502, 503, 504] {
         let tenant = tenant(2_000, 25, 5).await;
         tenant.meddle(move |_, before, found| if before == 0 { refuse(status, "x") } else { found });
-        let snapshot = tenant.entra.read(&demand(&["*"])).await.unwrap().snapshot;
+        let snapshot = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap().snapshot;
         assert_eq!(snapshot.users().count(), 2_000);
         assert!(snapshot.groups().all(|group| group.direct().unwrap().0.len() == 5));
     }
@@ -349,7 +349,7 @@ async fn no_failure_of_a_read_holds_the_secret_or_a_token() {
             if target.starts_with("/users?") { refuse(400, "token-1 s3cret-canary") } else { found }
         },
     );
-    let error: Error = tenant.entra.read(&demand(&["*"])).await.unwrap_err();
+    let error: Error = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap_err();
     let text = format!("{error} {error:?} {:?} {:?}", error.failure(), tenant.entra);
     assert!(!text.contains("s3cret-canary") && !text.contains("token-1 "), "{text}");
 }

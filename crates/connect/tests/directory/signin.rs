@@ -32,7 +32,7 @@ fn header(assertion: &str) -> Value {
 #[tokio::test]
 async fn a_secret_goes_into_the_form_and_one_token_serves_the_whole_read() {
     let tenant = tenant(50, 3, 5).await;
-    tenant.entra.read(&demand(&["*"])).await.unwrap();
+    tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
     let forms = forms(&tenant);
     assert_eq!(forms.len(), 1);
     assert_eq!(forms[0]["client_secret"], "s3cret-canary");
@@ -45,7 +45,7 @@ async fn a_token_is_renewed_before_it_expires() {
     let tenant = tenant(5, 0, 0).await;
     for (minutes, tokens) in [(0, 1), (50, 1), (5, 2), (54, 2), (2, 3)] {
         tenant.environment.advance(Duration::from_mins(minutes));
-        tenant.entra.read(&demand(&["*"])).await.unwrap();
+        tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
         assert_eq!(tenant.change(|world| world.tokens), tokens, "{minutes}");
     }
 }
@@ -70,9 +70,9 @@ async fn a_certificate_signs_ps256_and_falls_back_to_rs256_once() {
         }
         found
     });
-    tenant.entra.read(&demand(&["*"])).await.unwrap();
+    tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
     tenant.environment.advance(Duration::from_hours(1));
-    tenant.entra.read(&demand(&["*"])).await.unwrap();
+    tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
     let headers: Vec<_> = forms(&tenant).iter().map(|form| header(&form["client_assertion"])).collect();
     let algorithms: Vec<_> = headers.iter().map(|header| header["alg"].as_str().unwrap()).collect();
     assert_eq!(algorithms, ["PS256", "RS256", "RS256"]);
@@ -85,15 +85,15 @@ async fn a_federated_token_is_read_anew_for_every_request() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "first.token.x\n").unwrap();
     let tenant = tenant_with(5, 0, 0, Credential::FederatedTokenFile(file.path().to_owned())).await;
-    tenant.entra.read(&demand(&["*"])).await.unwrap();
+    tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
     std::fs::write(file.path(), "second.token.x").unwrap();
     tenant.environment.advance(Duration::from_hours(1));
-    tenant.entra.read(&demand(&["*"])).await.unwrap();
+    tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
     let sent: Vec<_> = forms(&tenant).iter().map(|form| form["client_assertion"].clone()).collect();
     assert_eq!(sent, ["first.token.x", "second.token.x"]);
     std::fs::write(file.path(), "").unwrap();
     tenant.environment.advance(Duration::from_hours(1));
-    let failure = tenant.entra.read(&demand(&["*"])).await.unwrap_err().failure();
+    let failure = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap_err().failure();
     assert_eq!(failure.code, FailureCode::SecretUnavailable);
 }
 
@@ -112,7 +112,7 @@ async fn a_managed_identity_asks_the_machine_and_reads_its_numbers_as_text() {
     let client_id = Some("mine".to_owned());
     let tenant =
         tenant_with(5, 0, 0, Credential::ManagedIdentity { client_id, address: metadata.uri() }).await;
-    tenant.entra.read(&demand(&["*"])).await.unwrap();
+    tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
 }
 
 /// N-11: a wrong configuration is asked for once, however many callers there are
@@ -140,7 +140,7 @@ async fn a_refusal_by_entra_is_told_in_the_administrators_words() {
                 "trace_id": "6c1f9a30-0c5e-4a61-9d0b-6f2f5d0a3b00"}),
             )
         });
-        let error = tenant.entra.read(&demand(&["*"])).await.unwrap_err();
+        let error = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap_err();
         let failure = error.failure();
         assert_eq!(failure.code, code, "{number}");
         assert!(failure.remedy.contains(word), "{}", failure.remedy);

@@ -4,7 +4,7 @@
 //! memberships and nothing is ever groups × users. A [`DirectoryReading`] is filled from a listing or from a stored
 //! mirror, takes delta entries in any order of objects, and becomes an immutable [`DirectorySnapshot`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::address::EmailAddress;
@@ -191,12 +191,56 @@ pub struct DirectoryReading {
     user_index: HashMap<DirectoryUserId, UserIx>,
     groups: Vec<DirectoryGroup>,
     group_index: HashMap<DirectoryGroupId, GroupIx>,
+    touched: Option<Touched>,
+}
+
+/// What became different since a stored picture was taken up. An entry that says what was known already, as replays
+/// do, touches nothing.
+#[derive(Debug, Clone, Default)]
+struct Touched {
+    users: HashSet<UserIx>,
+    groups: HashSet<GroupIx>,
+}
+
+/// The objects of a snapshot that differ from the stored picture which its reading began with.
+#[derive(Debug)]
+pub struct DirectoryChanges {
+    /// Users that came, went or changed.
+    pub users: Vec<UserIx>,
+    /// Groups that came, went, were renamed or have other direct members.
+    pub groups: Vec<GroupIx>,
+}
+
+impl DirectoryChanges {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.groups.is_empty()
+    }
 }
 
 impl DirectoryReading {
     /// An empty reading.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// From now on keeps account of what becomes different: what was put in so far is what is stored already.
+    #[must_use]
+    pub fn remembered(mut self) -> Self {
+        self.touched = Some(Touched::default());
+        self
+    }
+
+    fn touch_user(&mut self, ix: UserIx) {
+        if let Some(touched) = &mut self.touched {
+            touched.users.insert(ix);
+        }
+    }
+
+    fn touch_group(&mut self, ix: GroupIx) {
+        if let Some(touched) = &mut self.touched {
+            touched.groups.insert(ix);
+        }
     }
 
     fn user_ix(&mut self, id: &DirectoryUserId) -> UserIx {
@@ -227,7 +271,13 @@ impl DirectoryReading {
     /// A user as listed, or as a delta entry that carries the whole object. The same id again replaces it.
     pub fn put_user(&mut self, user: DirectoryUser) {
         let ix = self.user_ix(&user.id);
+        if self.touched.is_some()
+            && matches!(&self.users[ix.0 as usize], UserSlot::Live(known) if *known == user)
+        {
+            return;
+        }
         self.users[ix.0 as usize] = UserSlot::Live(user);
+        self.touch_user(ix);
     }
 
     /// The user as known so far, for merging a delta entry that carries only some attributes.
@@ -238,21 +288,38 @@ impl DirectoryReading {
         }
     }
 
+    /// Whether a member was ever heard of: listed, gone, or named before.
+    pub fn knows_member(&self, member: &MemberRef) -> bool {
+        match member {
+            MemberRef::User(id) => self.user_index.contains_key(id),
+            MemberRef::Group(id) => self.group_index.contains_key(id),
+            MemberRef::Other => true,
+        }
+    }
+
     /// An `@removed` user, or one that a look-up by id did not find. The memberships are kept, so that a return
     /// without a group event (microsoft-graph.md 0.3) brings them back.
     pub fn user_gone(&mut self, id: &DirectoryUserId, how: Gone) {
         let ix = self.user_ix(id);
+        if matches!(&self.users[ix.0 as usize], UserSlot::Gone(_, known) if *known == how) {
+            return;
+        }
         self.users[ix.0 as usize] = UserSlot::Gone(id.clone(), how);
+        self.touch_user(ix);
     }
 
     /// A group as listed, or as a delta entry names it; members are set apart.
     pub fn put_group(&mut self, id: &DirectoryGroupId, display_name: &str) {
         let ix = self.group_ix(id);
         let group = &mut self.groups[ix.0 as usize];
+        if group.presence == GroupPresence::Listed && &*group.display_name == display_name {
+            return;
+        }
         if &*group.display_name != display_name {
             group.display_name = Arc::from(display_name);
         }
         group.presence = GroupPresence::Listed;
+        self.touch_group(ix);
     }
 
     /// Whether the group is listed.
@@ -273,8 +340,12 @@ impl DirectoryReading {
     pub fn group_gone(&mut self, id: &DirectoryGroupId) {
         let ix = self.group_ix(id);
         let group = &mut self.groups[ix.0 as usize];
+        if group.presence == GroupPresence::Gone {
+            return;
+        }
         group.presence = GroupPresence::Gone;
         group.members = DirectMembers::NotRead;
+        self.touch_group(ix);
     }
 
     /// The complete direct members of a group, every page of them.
@@ -295,6 +366,7 @@ impl DirectoryReading {
         groups.shrink_to_fit();
         let ix = self.group_ix(id);
         self.groups[ix.0 as usize].members = DirectMembers::Known { users, groups };
+        self.touch_group(ix);
     }
 
     /// One link of `members@delta` without `@removed`. Without effect on a group whose members are not known.
@@ -308,30 +380,43 @@ impl DirectoryReading {
     }
 
     fn change_member(&mut self, id: &DirectoryGroupId, member: &MemberRef, change: Change) {
-        fn put<T: Ord>(list: &mut Vec<T>, item: T, change: Change) {
+        fn put<T: Ord>(list: &mut Vec<T>, item: T, change: Change) -> bool {
             match (list.binary_search(&item), change) {
-                (Err(at), Change::Add) => list.insert(at, item),
+                (Err(at), Change::Add) => {
+                    list.insert(at, item);
+                    true
+                }
                 (Ok(at), Change::Remove) => {
                     list.remove(at);
+                    true
                 }
-                _ => {}
+                _ => false,
             }
         }
         let group = self.group_ix(id);
-        match member {
+        // Members of groups that nobody asked for bring nobody into the picture.
+        if !matches!(self.groups[group.0 as usize].members, DirectMembers::Known { .. }) {
+            return;
+        }
+        let changed = match member {
             MemberRef::User(user) => {
                 let user = self.user_ix(user);
-                if let DirectMembers::Known { users, .. } = &mut self.groups[group.0 as usize].members {
-                    put(users, user, change);
+                match &mut self.groups[group.0 as usize].members {
+                    DirectMembers::Known { users, .. } => put(users, user, change),
+                    _ => false,
                 }
             }
             MemberRef::Group(nested) => {
                 let nested = self.group_ix(nested);
-                if let DirectMembers::Known { groups, .. } = &mut self.groups[group.0 as usize].members {
-                    put(groups, nested, change);
+                match &mut self.groups[group.0 as usize].members {
+                    DirectMembers::Known { groups, .. } => put(groups, nested, change),
+                    _ => false,
                 }
             }
-            MemberRef::Other => {}
+            MemberRef::Other => false,
+        };
+        if changed {
+            self.touch_group(group);
         }
     }
 
@@ -339,6 +424,7 @@ impl DirectoryReading {
     pub fn members_unread(&mut self, id: &DirectoryGroupId, why: Unread) {
         let ix = self.group_ix(id);
         self.groups[ix.0 as usize].members = DirectMembers::Failed(why);
+        self.touch_group(ix);
     }
 
     /// The listed groups, by id and name.
@@ -383,6 +469,7 @@ impl DirectoryReading {
             group_index: self.group_index,
             users_coverage: users,
             groups_coverage: groups,
+            touched: self.touched,
         }
     }
 }
@@ -403,9 +490,21 @@ pub struct DirectorySnapshot {
     group_index: HashMap<DirectoryGroupId, GroupIx>,
     users_coverage: Coverage,
     groups_coverage: Coverage,
+    touched: Option<Touched>,
 }
 
 impl DirectorySnapshot {
+    /// What differs from the stored picture that the reading began with; `None` when it began with nothing, and
+    /// everything is to be taken for new.
+    pub fn changes(&self) -> Option<DirectoryChanges> {
+        let touched = self.touched.as_ref()?;
+        let (mut users, mut groups): (Vec<_>, Vec<_>) =
+            (touched.users.iter().copied().collect(), touched.groups.iter().copied().collect());
+        users.sort_unstable();
+        groups.sort_unstable();
+        Some(DirectoryChanges { users, groups })
+    }
+
     /// The listed users.
     pub fn users(&self) -> impl Iterator<Item = &DirectoryUser> {
         self.users.iter().filter_map(|slot| match slot {
@@ -491,6 +590,7 @@ impl DirectorySnapshot {
             user_index: self.user_index,
             groups: self.groups,
             group_index: self.group_index,
+            touched: None,
         }
     }
 }

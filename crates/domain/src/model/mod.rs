@@ -13,12 +13,13 @@ pub use address::{EmailAddress, InvalidEmail, same_name};
 pub use attributes::{AttributeValue, Attributes};
 pub use closure::{AbsenceProof, Closure, CompleteClosure, Evidence, Nesting};
 pub use directory::{
-    AccountState, Coverage, DirectoryGroup, DirectoryReading, DirectorySnapshot, DirectoryUser, Gone,
-    GroupIx, MemberRef, Unread, UserIx, UserKind,
+    AccountState, Coverage, DirectoryChanges, DirectoryGroup, DirectoryReading, DirectorySnapshot,
+    DirectoryUser, Gone, GroupIx, MemberRef, Unread, UserIx, UserKind,
 };
 pub use ids::{AccountId, DirectoryGroupId, DirectoryUserId, InvalidId, RunId, SiteGroupId};
 pub use profile::{Profile, ProfileField, ProfileStanding};
 pub use site::{
     Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, RenameBy, Seats,
-    SiteGroup, SiteMembers, SiteSnapshot, SiteStanding, group_name_key, is_administrative_name,
+    SiteChanges, SiteGroup, SiteMembers, SitePicture, SiteSnapshot, SiteStanding, group_name_key,
+    is_administrative_name,
 };

@@ -1,7 +1,7 @@
 //! The site as it was read: accounts, groups, members of the groups that matter, products and seats, and what the
 //! technical account may do there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -208,9 +208,75 @@ pub struct SiteSnapshot {
     group_by_name: HashMap<String, Vec<u32>>,
     members: HashMap<SiteGroupId, SiteMembers>,
     renaming: HashMap<SiteGroupId, RenameBy>,
+    touched: Option<SiteTouched>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct SiteTouched {
+    accounts: HashSet<u32>,
+    groups: HashSet<SiteGroupId>,
+}
+
+/// The objects of a snapshot that differ from the stored picture.
+#[derive(Debug)]
+pub struct SiteChanges<'a> {
+    /// Accounts that were found, made or changed.
+    pub accounts: Vec<&'a Account>,
+    /// Groups that were found or made, or whose members were read again, or are no longer known.
+    pub groups: Vec<&'a SiteGroup>,
+}
+
+/// The site as it was stored: accounts, groups, and the members of the groups whose members are known.
+#[derive(Debug, Clone, Default)]
+pub struct SitePicture {
+    /// Accounts.
+    pub accounts: Vec<Account>,
+    /// Groups.
+    pub groups: Vec<SiteGroup>,
+    /// Members by group.
+    pub members: HashMap<SiteGroupId, Vec<AccountId>>,
 }
 
 impl SiteSnapshot {
+    /// A snapshot of a stored picture, with checks made just now. From here on it keeps account of what becomes
+    /// different from what is stored.
+    pub fn remembered(standing: SiteStanding, picture: SitePicture) -> Self {
+        let mut snapshot = Self::new(standing, picture.accounts, picture.groups);
+        for (group, members) in picture.members {
+            snapshot.put_members(group, SiteMembers::Complete(members));
+        }
+        snapshot.stored();
+        snapshot
+    }
+
+    /// What is here now is stored.
+    pub fn stored(&mut self) {
+        self.touched = Some(SiteTouched::default());
+    }
+
+    /// What differs from the stored picture; `None` when nothing is stored yet and everything is to be taken for new.
+    pub fn changes(&self) -> Option<SiteChanges<'_>> {
+        let touched = self.touched.as_ref()?;
+        let mut accounts: Vec<&Account> =
+            touched.accounts.iter().map(|ix| &self.accounts[*ix as usize]).collect();
+        let mut groups: Vec<&SiteGroup> = touched.groups.iter().filter_map(|id| self.group(id)).collect();
+        accounts.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        groups.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Some(SiteChanges { accounts, groups })
+    }
+
+    fn touch_account(&mut self, ix: u32) {
+        if let Some(touched) = &mut self.touched {
+            touched.accounts.insert(ix);
+        }
+    }
+
+    fn touch_group(&mut self, id: &SiteGroupId) {
+        if let Some(touched) = &mut self.touched {
+            touched.groups.insert(id.clone());
+        }
+    }
+
     /// A snapshot of a completely read roll of accounts and groups; a roll that could not be read to its end is a
     /// failure of the run, never a snapshot. Doubled accounts (pages that shift) are taken once.
     pub fn new(standing: SiteStanding, accounts: Vec<Account>, groups: Vec<SiteGroup>) -> Self {
@@ -224,6 +290,7 @@ impl SiteSnapshot {
             group_by_name: HashMap::with_capacity(groups.len()),
             members: HashMap::new(),
             renaming: HashMap::new(),
+            touched: None,
         };
         for account in accounts {
             snapshot.put_account(account);
@@ -237,6 +304,10 @@ impl SiteSnapshot {
     /// An account that was found or made after the roll was read. A known id is replaced.
     pub fn put_account(&mut self, account: Account) {
         if let Some(ix) = self.by_id.get(&account.id).copied() {
+            if self.accounts[ix as usize] == account {
+                return;
+            }
+            self.touch_account(ix);
             if let Some(email) = &self.accounts[ix as usize].email
                 && let Some(list) = self.by_email.get_mut(&email.key())
             {
@@ -254,6 +325,7 @@ impl SiteSnapshot {
             self.by_email.entry(email.key()).or_default().push(ix);
         }
         self.accounts.push(account);
+        self.touch_account(ix);
     }
 
     /// A group that was found, made or renamed after the roll was read. A known id gets the new name.
@@ -266,12 +338,14 @@ impl SiteSnapshot {
                 }
                 self.group_by_name.entry(group_name_key(&group.name)).or_default().push(ix);
                 known.name = group.name;
+                self.touch_group(&group.id);
             }
             return;
         }
         let ix = self.groups.len() as u32;
         self.group_by_id.insert(group.id.clone(), ix);
         self.group_by_name.entry(group_name_key(&group.name)).or_default().push(ix);
+        self.touch_group(&group.id);
         self.groups.push(group);
     }
 
@@ -285,7 +359,17 @@ impl SiteSnapshot {
             }
             unread @ SiteMembers::Unread(_) => unread,
         };
-        self.members.insert(group, members);
+        if self.members.get(&group) != Some(&members) {
+            self.touch_group(&group);
+            self.members.insert(group, members);
+        }
+    }
+
+    /// The members of a group are no longer known: they were written and not read back.
+    pub fn forget_members(&mut self, group: &SiteGroupId) {
+        if self.members.remove(group).is_some() {
+            self.touch_group(group);
+        }
     }
 
     /// Who can rename a group; asked only of groups that are to be renamed.

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 
 use crate::memory::MemoryChange;
 use crate::model::ProductKey;
+use crate::policy::Rules;
 
 /// The ordered steps from the site as it is to the desired state.
 #[derive(Debug, Clone)]
@@ -57,6 +58,19 @@ pub struct Tally {
 }
 
 impl Plan {
+    /// The plan of a run that finds both sides in step.
+    pub fn nothing(rules: &Rules) -> Self {
+        Self {
+            steps: Vec::new(),
+            records: Vec::new(),
+            set_aside: Vec::new(),
+            notes: Vec::new(),
+            held: Vec::new(),
+            seats: BTreeMap::new(),
+            digest: Digest::of(&[], rules),
+        }
+    }
+
     /// Steps that a guard holds do not count as to be done.
     pub fn open_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|s| s.hold.is_none())

@@ -18,12 +18,21 @@ pub struct Demand {
 impl Demand {
     /// Tells demands apart: a mirror that was read for one demand cannot be brought up to date for another.
     pub fn fingerprint(&self) -> String {
-        let digest = Sha256::digest(format!("{self:?}"));
-        digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        fingerprint(&format!("{self:?}"))
     }
 }
 
+fn fingerprint(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 impl Rules {
+    /// Tells rules apart: what was planned under one set of rules says nothing of another.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&format!("{self:?}"))
+    }
+
     /// What these rules ask of the directory.
     pub fn demand(&self) -> Demand {
         Demand { scope: self.scope.clone(), attributes: BTreeSet::new() }

@@ -1,21 +1,28 @@
 //! One run as a resumable state machine: claim, read, settle what an earlier run left open, plan, verify, apply, read
 //! back, report. Every passage is stored before the next begins, so that a run killed anywhere is taken up by the next
 //! start under its own id: the journal is looked up first, then both sides are read afresh and planned afresh.
+//!
+//! How much is read is the [`course`]: everything, or from the mirrors of both sides what changed.
 
+mod course;
+mod onward;
 mod read;
 
 use std::time::Duration;
 
-use entrain_domain::plan::{Approval, Plan, PlanInput, StepKind, plan};
+use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, StepKind, plan};
 use entrain_domain::run::{Phase, RequestCounts, RunReport, Trigger};
 use entrain_domain::verify::{Finding, verify};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
 
+use course::Course;
+pub use course::Freshness;
+use onward::{Found, Quiet};
 pub(crate) use read::{World, fold, side_by_side};
 
 use crate::error::EngineError;
-use crate::ports::{ClaimError, Clock, Directory, Event, Ids, Progress, Site, Store};
+use crate::ports::{ClaimError, Clock, Directory, Event, Ids, Learnt, Progress, Site, SiteState, Store};
 use crate::recover::Recovered;
 use crate::report::{Draft, end_note, plan_document};
 use crate::saved_plan::Expected;
@@ -47,11 +54,18 @@ pub struct Options {
     pub patience: Duration,
     /// For how long after its answer was lost an invitation that nobody finds is not repeated.
     pub quarantine: Duration,
+    /// Time between full reads of both sides.
+    pub full_every: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { in_flight: 32, patience: Duration::from_mins(1), quarantine: Duration::from_mins(15) }
+        Self {
+            in_flight: 32,
+            patience: Duration::from_mins(1),
+            quarantine: Duration::from_mins(15),
+            full_every: Duration::from_hours(24),
+        }
     }
 }
 
@@ -71,6 +85,8 @@ pub struct RunOptions {
     pub trigger: Trigger,
     /// What a person released.
     pub approval: Approval,
+    /// How much is read.
+    pub freshness: Freshness,
     /// What to do when another run is under way.
     pub wait: Wait,
     /// The plan that a fresh one must equal, for a saved plan.
@@ -80,11 +96,12 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// An ordinary run: nothing released, no waiting, no saved plan.
+    /// An ordinary run: nothing released, no more read than needed, no waiting, no saved plan.
     pub fn new(trigger: Trigger) -> Self {
         Self {
             trigger,
             approval: Approval::None,
+            freshness: Freshness::Incremental,
             wait: Wait::No,
             expect: None,
             stop: CancellationToken::new(),
@@ -110,6 +127,9 @@ pub struct Engine<D, S, T, C, I> {
     pub(crate) rules: Rules,
     pub(crate) connection: String,
     pub(crate) holder: String,
+    /// What tells the two sides of this connection from others, so that no mirror is taken for that of another tenant
+    /// or site.
+    pub(crate) place: String,
     pub(crate) options: Options,
     /// Always [`verify`], but for the test of what a finding does.
     second_opinion: fn(&PlanInput<'_>, &Plan) -> Vec<Finding>,
@@ -118,7 +138,15 @@ pub struct Engine<D, S, T, C, I> {
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// The engine of a connection. `holder` is how its runs name themselves to others: host, process.
     pub fn new(ports: Ports<D, S, T, C, I>, rules: Rules, connection: String, holder: String) -> Self {
-        Self { ports, rules, connection, holder, options: Options::default(), second_opinion: verify }
+        let (place, options) = (String::new(), Options::default());
+        Self { ports, rules, connection, holder, place, options, second_opinion: verify }
+    }
+
+    /// The same engine for these two sides: tenant and site, in words. What was remembered of others does not count.
+    #[must_use]
+    pub fn between(mut self, place: String) -> Self {
+        self.place = place;
+        self
     }
 
     /// The same engine with other options.
@@ -129,12 +157,23 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// Reads both sides and plans; writes nothing, neither to the site nor to the store, and needs no claim.
-    pub async fn preview(&self, approval: Approval, progress: &dyn Progress) -> Result<Preview, Failure> {
+    pub async fn preview(
+        &self,
+        approval: Approval,
+        freshness: Freshness,
+        progress: &dyn Progress,
+    ) -> Result<Preview, Failure> {
         let before = self.requests();
-        let mut world = self.read_rolls(progress).await?;
-        self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
-        self.read_rest(&mut world).await?;
-        let plan = self.sound_plan(&world, approval)?;
+        let course = self.course(freshness).await?;
+        let plan = match self.read(course, progress).await? {
+            Found::Nothing(_) => Plan::nothing(&self.rules),
+            Found::World(mut world) => {
+                self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
+                self.read_rest(&mut world).await?;
+                self.make_sure(&mut world).await?;
+                self.sound_plan(&world, approval)?
+            }
+        };
         let requests = since(before, self.requests());
         let document = plan_document(&plan, &self.connection, requests);
         Ok(Preview { plan, requests, document })
@@ -146,6 +185,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let claim = self.claim(&options, progress).await?;
         let before = self.requests();
         let store = &self.ports.store;
+        let course = match &options.expect {
+            Some(_) => Course::Full,
+            None => self.course(options.freshness).await?,
+        };
         let mut draft = if let Some(left) = store.unfinished(&self.connection).await? {
             tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
             Draft { resumed: true, ..Draft::new(left.id, left.trigger, left.started_at, left.journal) }
@@ -154,7 +197,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             store.begin(&run, &self.connection, options.trigger, now).await?;
             Draft::new(run, options.trigger, now, Vec::new())
         };
-        if let Err(failure) = self.go(&mut draft, &options, progress).await {
+        if let Err(failure) = self.go(&mut draft, course, &options, progress).await {
             if failure.code == FailureCode::Stopped {
                 self.say_stopped(&mut draft, 0);
             } else {
@@ -201,16 +244,24 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     async fn go(
         &self,
         draft: &mut Draft,
+        course: Course,
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
         let store = &self.ports.store;
         store.phase(&draft.run, Phase::Reading, None).await?;
-        let mut world = until_stopped(&options.stop, self.read_rolls(progress)).await?;
+        let mut world = match until_stopped(&options.stop, self.read(course, progress)).await? {
+            Found::Nothing(quiet) => return self.nothing_changed(draft, quiet).await,
+            Found::World(world) => *world,
+        };
         let recovered = self.recover_creations(&mut world, draft, &options.stop, progress).await?;
         let patience = if draft.resumed { self.options.patience } else { Duration::ZERO };
         self.see_invited(&mut world, patience, &options.stop).await?;
-        until_stopped(&options.stop, self.read_rest(&mut world)).await?;
+        until_stopped(&options.stop, async {
+            self.read_rest(&mut world).await?;
+            self.make_sure(&mut world).await
+        })
+        .await?;
         let mut recovered = self.recover_memberships(&mut world, draft, recovered).await?;
         if recovered.any() {
             world.history = store.history(&self.connection, self.ports.clock.now()).await?;
@@ -231,7 +282,15 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Ok(());
         }
 
-        store.learn(&self.connection, &plan.records, &world.directory).await?;
+        let learnt = Learnt {
+            changes: &plan.records,
+            directory: &world.directory,
+            site: &world.site,
+            state: if open == 0 { SiteState::Settled } else { SiteState::Writing },
+            basis: &world.basis,
+        };
+        store.learn(&self.connection, learnt).await?;
+        world.site.stored();
         for change in &plan.records {
             world.memory.apply(change);
         }
@@ -239,7 +298,21 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Ok(());
         }
         Self::may_write(&world, &plan)?;
-        self.write(draft, &mut world, &plan, &recovered, options, progress).await
+        self.write(draft, &mut world, &plan, &recovered, options, progress).await?;
+        // Until here the mirror says that writes may have followed which it does not have.
+        store.learn_site(&self.connection, &world.site).await
+    }
+
+    /// The end of a run that found nothing changed since one that converged: what that one said still stands.
+    async fn nothing_changed(&self, draft: &mut Draft, quiet: Quiet) -> Result<(), Failure> {
+        draft.take_plan(&Plan::nothing(&self.rules));
+        draft.seats = quiet
+            .last
+            .seats
+            .into_iter()
+            .map(|(product, seats)| (product, SeatForecast { before: seats.after, ..seats }))
+            .collect();
+        self.ports.store.advance(&self.connection, &quiet.watermark).await
     }
 
     /// The plan, with the second opinion's consent.
@@ -290,6 +363,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if options.stop.is_cancelled() {
             // Whatever was done: nothing has been read back, so nothing is said of it.
             draft.incomplete();
+            for group in &applied.groups {
+                world.site.forget_members(group);
+            }
             return Ok(());
         }
         if applied.touched() {
@@ -386,7 +462,7 @@ mod tests {
         assert!(error.message.contains("spends a seat that is not there"), "{error}");
         assert_eq!(fixture.site.writes(), 0);
         assert!(fixture.store.state().watermark.is_none());
-        assert!(engine.preview(Approval::None, &Told::default()).await.is_err());
+        assert!(engine.preview(Approval::None, Freshness::Incremental, &Told::default()).await.is_err());
         fixture.run().await;
         fixture.assert_in_step("the opinion mended").await;
     }

@@ -1,12 +1,13 @@
 //! Reading: the checks that begin a run, both sides side by side, then what only the directory can tell is needed from
 //! the site (members of managed groups, look-ups of hidden addresses).
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountKind, DirectoryUserId, EmailAddress, RenameBy, SiteGroupId, SiteMembers, SiteSnapshot,
-    Unread, same_name,
+    Account, AccountKind, DirectoryUserId, EmailAddress, RenameBy, SiteGroup, SiteGroupId, SiteMembers,
+    SiteSnapshot, SiteStanding, Unread, same_name,
 };
 use entrain_domain::plan::{
     Approval, History, Lookup, LookupBy, Lookups, PlanInput, accounts_to_look_up, group_targets,
@@ -20,11 +21,24 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Engine;
 use crate::error::EngineError;
-use crate::ports::{Clock, Directory, DirectoryRead, Event, Ids, Progress, Site, Store};
+use crate::ports::{Basis, Clock, Directory, DirectoryRead, Event, Ids, Progress, Site, Store};
+
+/// How much of the site was read for a plan; the rest is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Accounts, groups, and the members of managed groups.
+    Full,
+    /// Accounts and groups; members are remembered.
+    Rolls,
+    /// The checks alone.
+    Checks,
+}
 
 /// Everything a plan rests on, as read.
 #[derive(Debug)]
 pub(crate) struct World {
+    pub(crate) reach: Reach,
+    pub(crate) basis: Basis,
     pub(crate) directory: DirectoryRead,
     pub(crate) site: SiteSnapshot,
     pub(crate) memory: Memory,
@@ -90,34 +104,62 @@ pub(crate) fn fold(hits: Vec<Account>, address: &EmailAddress, name: &str) -> Lo
     }
 }
 
+/// Directory users on whom memberships of the ledger hang: before they are taken for gone, they are asked for by id.
+fn owners(memory: &Memory) -> Vec<DirectoryUserId> {
+    let accounts: HashSet<_> = memory.all_memberships().map(|(_, account, _)| account).collect();
+    let mut owners: Vec<DirectoryUserId> =
+        accounts.into_iter().filter_map(|account| memory.user_of(account)).cloned().collect();
+    owners.sort_unstable();
+    owners
+}
+
+pub(crate) fn tell_directory(read: &DirectoryRead, progress: &dyn Progress) {
+    progress.report(Event::DirectoryRead {
+        users: read.snapshot.users().count(),
+        groups: read.snapshot.groups().count(),
+    });
+}
+
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
-    /// Checks, then both sides: the directory, and the site's rolls of accounts and groups.
-    pub(crate) async fn read_rolls(&self, progress: &dyn Progress) -> Result<World, Failure> {
-        progress.report(Event::Phase(Phase::Reading));
-        let memory = self.ports.store.memory(&self.connection).await?;
-        let history = self.ports.store.history(&self.connection, self.ports.clock.now()).await?;
+    /// The checks that begin every run which looks at the site; a mirror never hides that the technical account has
+    /// lost its rights.
+    pub(crate) async fn standing(&self) -> Result<SiteStanding, Failure> {
         let standing = self.ports.site.standing().await?;
         if standing.browse_users == Some(false) {
             return Err(EngineError::RightMissing("Browse users and groups").into());
         }
+        Ok(standing)
+    }
+
+    /// Checks, then both sides in full: the directory, and the site's rolls of accounts and groups.
+    pub(crate) async fn read_rolls(&self, progress: &dyn Progress) -> Result<World, Failure> {
+        progress.report(Event::Phase(Phase::Reading));
+        let begun = self.ports.clock.now();
+        let memory = self.ports.store.memory(&self.connection).await?;
+        let history = self.ports.store.history(&self.connection, begun).await?;
+        let standing = self.standing().await?;
+        let expected = owners(&memory);
         let directory = async {
-            let read = self.ports.directory.read(&self.rules.demand()).await?;
-            progress.report(Event::DirectoryRead {
-                users: read.snapshot.users().count(),
-                groups: read.snapshot.groups().count(),
-            });
+            let read = self.ports.directory.read(&self.rules.demand(), &expected).await?;
+            tell_directory(&read, progress);
             Ok::<_, Failure>(read)
         };
-        let rolls = async {
-            let (accounts, groups) = tokio::try_join!(self.ports.site.accounts(), self.ports.site.groups())?;
-            progress.report(Event::SiteRead { accounts: accounts.len(), groups: groups.len() });
-            Ok::<_, Failure>((accounts, groups))
-        };
-        let (directory, (accounts, groups)) = tokio::try_join!(directory, rolls)?;
+        let (directory, (accounts, groups)) = tokio::try_join!(directory, self.rolls(progress))?;
         let standing = standing.distrusting_unfiltered_lists(&groups);
         self.ports.site.protect(&self.rules.protected, &standing, &groups);
         let site = SiteSnapshot::new(standing, accounts, groups);
-        Ok(World { directory, site, memory, lookups: Lookups::new(), history })
+        let (reach, basis) = (Reach::Full, self.basis(begun));
+        Ok(World { reach, basis, directory, site, memory, lookups: Lookups::new(), history })
+    }
+
+    /// The site's accounts and groups.
+    pub(crate) async fn rolls(
+        &self,
+        progress: &dyn Progress,
+    ) -> Result<(Vec<Account>, Vec<SiteGroup>), Failure> {
+        let (accounts, groups) = tokio::try_join!(self.ports.site.accounts(), self.ports.site.groups())?;
+        progress.report(Event::SiteRead { accounts: accounts.len(), groups: groups.len() });
+        Ok((accounts, groups))
     }
 
     /// The members of every managed group, then the look-ups.
@@ -186,22 +228,30 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             accounts_to_look_up(&world.directory.snapshot, &world.site, &self.rules, &world.memory, by);
         match by {
             LookupBy::Site => self.look_up_on_site(world, people).await,
-            LookupBy::Organization => {
-                self.look_up_in_organization(world, people).await;
-                Ok(())
-            }
+            LookupBy::Organization => self.look_up_in_organization(world, people).await,
         }
     }
 
-    async fn look_up_in_organization(&self, world: &mut World, people: Vec<(DirectoryUserId, EmailAddress)>) {
+    async fn look_up_in_organization(
+        &self,
+        world: &mut World,
+        people: Vec<(DirectoryUserId, EmailAddress)>,
+    ) -> Result<(), Failure> {
         if people.is_empty() {
-            return;
+            return Ok(());
         }
         let addresses: Vec<EmailAddress> = people.iter().map(|(_, address)| address.clone()).collect();
         match self.ports.site.find_in_organization(&addresses).await {
             Ok(found) => {
                 for (address, id) in found {
-                    // An account that the site does not list is none of the site's; the invitation brings it there.
+                    // An account that the site does not list is none of the site's; the invitation brings it there. A
+                    // remembered list may lack what has come since.
+                    if world.reach == Reach::Checks
+                        && world.site.account(&id).is_none()
+                        && let Some(account) = self.ports.site.account(&id).await?
+                    {
+                        world.site.put_account(account);
+                    }
                     if let Some(known) = world.site.account(&id).cloned() {
                         world.site.put_account(Account { email: Some(address), ..known });
                     }
@@ -219,9 +269,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 }
             }
         }
+        Ok(())
     }
 
-    async fn look_up_on_site(
+    /// Searches the site for people by their complete addresses.
+    pub(crate) async fn look_up_on_site(
         &self,
         world: &mut World,
         people: Vec<(DirectoryUserId, EmailAddress)>,

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use entrain_domain::memory::{Memory, MemoryChange};
+use entrain_domain::memory::Memory;
 use entrain_domain::model::*;
 use entrain_domain::plan::{Before, History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Demand, GroupSelector, Protected, Rules, Scope, UserScope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::*;
-use entrain_engine::{Engine, Options, Ports, RunOptions};
+use entrain_engine::{Engine, Freshness, Options, Ports, RunOptions};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -100,73 +100,175 @@ struct DirectoryState {
     reading: DirectoryReading,
     requests: u64,
     fails: Option<Failure>,
+    clock: Option<TestClock>,
+    version: u64,
+    /// Watermarks of these versions and older are not known any more.
+    forgotten: Option<u64>,
+    /// The next changes do not fit.
+    implausible: bool,
+    full_reads: usize,
+    asked_for: Vec<DirectoryUserId>,
 }
 
 impl FakeDirectory {
     fn state(&self) -> MutexGuard<'_, DirectoryState> {
         self.0.lock().unwrap()
     }
+    fn change(&self) -> MutexGuard<'_, DirectoryState> {
+        let mut state = self.state();
+        state.version += 1;
+        state
+    }
     pub(crate) fn person(&self, n: u32, account: AccountState) {
-        self.state().reading.put_user(DirectoryUser {
-            id: user_id(n),
-            display_name: Some(format!("Person {n}").into()),
-            mail: Some(address(n).as_str().into()),
-            user_principal_name: None,
-            other_mail: None,
-            account,
-            kind: UserKind::Member,
-            attributes: Attributes::NONE,
-        });
+        self.change().reading.put_user(person(n, account));
+    }
+    /// In the recycle bin: no longer listed, and in no list of members; the memberships come back with him.
+    pub(crate) fn soft_delete(&self, n: u32) {
+        self.change().reading.user_gone(&user_id(n), Gone::SoftDeleted);
     }
     pub(crate) fn address(&self, n: u32, address: &str) {
-        let mut state = self.state();
+        let mut state = self.change();
         let mut user = state.reading.known_user(&user_id(n)).unwrap().clone();
         user.mail = Some(address.into());
         state.reading.put_user(user);
     }
     pub(crate) fn group(&self, name: &str, people: &[u32]) {
-        let mut state = self.state();
+        let mut state = self.change();
         state.reading.put_group(&group_id(name), name);
         state.reading.set_members(&group_id(name), people.iter().map(|n| MemberRef::User(user_id(*n))));
     }
     /// Another name for a group, which stays the same.
     pub(crate) fn rename(&self, group: &str, name: &str) {
-        self.state().reading.put_group(&group_id(group), name);
+        self.change().reading.put_group(&group_id(group), name);
+    }
+    /// Nothing changed that anybody sees, but the directory tells something all the same.
+    pub(crate) fn replay(&self) {
+        drop(self.change());
     }
     /// Lists nobody and nothing from now on.
     pub(crate) fn empty(&self) {
-        self.state().reading = DirectoryReading::new();
+        self.change().reading = DirectoryReading::new();
     }
     pub(crate) fn fail(&self, failure: Option<Failure>) {
         self.state().fails = failure;
     }
+    /// No watermark given so far is known any more.
+    pub(crate) fn forget_watermarks(&self) {
+        let mut state = self.state();
+        state.forgotten = Some(state.version);
+        state.version += 1;
+    }
+    pub(crate) fn implausible(&self) {
+        self.change().implausible = true;
+    }
+    pub(crate) fn full_reads(&self) -> usize {
+        self.state().full_reads
+    }
+    /// Whom the last full read was told to ask for.
+    pub(crate) fn asked_for(&self) -> Vec<DirectoryUserId> {
+        self.state().asked_for.clone()
+    }
     fn snapshot(&self) -> DirectorySnapshot {
         self.state().reading.clone().finish(Coverage::Complete, Coverage::Complete)
     }
+    fn watermark(&self) -> Watermark {
+        let version = self.state().version;
+        let issued_at = self.state().clock.as_ref().map_or(Timestamp::UNIX_EPOCH, TestClock::now);
+        Watermark { users: format!("users-{version}"), groups: "groups".into(), issued_at }
+    }
+    async fn request(&self) -> Result<(), Failure> {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let mut state = self.state();
+        state.requests += 1;
+        state.fails.clone().map_or(Ok(()), Err)
+    }
+}
+
+fn ids(snapshot: &DirectorySnapshot, group: &DirectoryGroupId) -> BTreeSet<DirectoryUserId> {
+    let direct = snapshot.group(group).and_then(DirectoryGroup::direct).map(|(users, _)| users);
+    direct.unwrap_or_default().iter().map(|ix| snapshot.user_id_at(*ix).clone()).collect()
 }
 
 impl Directory for FakeDirectory {
-    async fn read(&self, _demand: &Demand) -> Result<DirectoryRead, Failure> {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let requests = {
-            let mut state = self.state();
-            state.requests += 1;
-            if let Some(failure) = &state.fails {
-                return Err(failure.clone());
+    type Changes = ();
+
+    async fn read(&self, _: &Demand, expected: &[DirectoryUserId]) -> Result<DirectoryRead, Failure> {
+        self.request().await?;
+        let mut state = self.state();
+        state.full_reads += 1;
+        state.asked_for = expected.to_vec();
+        drop(state);
+        // A list does not name who is in the recycle bin, neither does a list of members.
+        let seen = self.snapshot();
+        let mut reading = DirectoryReading::new();
+        for user in seen.users() {
+            reading.put_user(user.clone());
+        }
+        for group in seen.groups() {
+            reading.put_group(&group.id, &group.display_name);
+            let members = ids(&seen, &group.id).into_iter().filter(|id| seen.user(id).is_some());
+            reading.set_members(&group.id, members.map(MemberRef::User));
+        }
+        let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
+        Ok(DirectoryRead { snapshot, watermark: self.watermark() })
+    }
+    async fn changes(&self, since: &Watermark) -> Result<Since<()>, Failure> {
+        self.request().await?;
+        let version: u64 = since.users.strip_prefix("users-").unwrap().parse().unwrap();
+        let state = self.state();
+        if state.forgotten.is_some_and(|forgotten| version <= forgotten) {
+            return Ok(Since::Lost);
+        }
+        let same = state.version == version;
+        drop(state);
+        Ok(if same { Since::Nothing(self.watermark()) } else { Since::Changes(()) })
+    }
+    async fn catch_up(&self, mut reading: DirectoryReading, (): (), _: &Demand) -> Result<CaughtUp, Failure> {
+        if std::mem::take(&mut self.state().implausible) {
+            return Ok(CaughtUp::Implausible("so the test wishes".into()));
+        }
+        let (known, seen) = (reading.clone().finish(Coverage::Complete, Coverage::Complete), self.snapshot());
+        for user in seen.users() {
+            reading.put_user(user.clone());
+        }
+        for user in known.users().filter(|user| seen.user(&user.id).is_none()) {
+            reading.user_gone(&user.id, seen.gone(&user.id).unwrap_or(Gone::Deleted));
+        }
+        for group in known.groups().filter(|group| seen.group(&group.id).is_none()) {
+            reading.group_gone(&group.id);
+        }
+        for group in seen.groups() {
+            reading.put_group(&group.id, &group.display_name);
+            let (before, now) = (ids(&known, &group.id), ids(&seen, &group.id));
+            if !reading.has_members(&group.id) {
+                reading.set_members(&group.id, now.into_iter().map(MemberRef::User));
+                continue;
             }
-            state.requests
-        };
-        Ok(DirectoryRead {
-            snapshot: self.snapshot(),
-            watermark: Watermark {
-                users: format!("users-{requests}"),
-                groups: format!("groups-{requests}"),
-                issued_at: Timestamp::UNIX_EPOCH,
-            },
-        })
+            for left in before.difference(&now) {
+                reading.remove_member(&group.id, &MemberRef::User(left.clone()));
+            }
+            for joined in now.difference(&before) {
+                reading.add_member(&group.id, &MemberRef::User(joined.clone()));
+            }
+        }
+        let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
+        Ok(CaughtUp::Read(DirectoryRead { snapshot, watermark: self.watermark() }))
     }
     fn requests(&self) -> RequestCounts {
         RequestCounts { directory: self.state().requests, ..RequestCounts::default() }
+    }
+}
+
+fn person(n: u32, account: AccountState) -> DirectoryUser {
+    DirectoryUser {
+        id: user_id(n),
+        display_name: Some(format!("Person {n}").into()),
+        mail: Some(address(n).as_str().into()),
+        user_principal_name: None,
+        other_mail: None,
+        account,
+        kind: UserKind::Member,
+        attributes: Attributes::NONE,
     }
 }
 
@@ -212,14 +314,16 @@ impl Fixture {
             exclude_groups: Vec::new(),
             users: UserScope::InGroups,
         };
+        let (directory, clock) = (FakeDirectory::default(), TestClock::new());
+        directory.state().clock = Some(clock.clone());
         Self {
-            directory: FakeDirectory::default(),
+            directory,
             site: FakeSite::new(kill.clone()),
             store: FakeStore::new(kill.clone()),
             kill,
             rules: Rules::for_scope(scope),
             options: Options::default(),
-            clock: TestClock::new(),
+            clock,
             ids: TestIds::default(),
         }
     }
@@ -310,10 +414,27 @@ impl Fixture {
         let open = self.store.open_intents(CONNECTION).await.unwrap();
         assert!(open.is_empty(), "{context}: still open: {open:?}");
         let before = self.site.writes();
-        let again = self.run().await;
-        assert_eq!(again.status, RunStatus::Converged, "{context}: {again:?}");
-        assert!(again.steps.is_empty(), "{context}: {again:?}");
-        assert_eq!(self.site.writes(), before, "{context}: writes of a further run");
+        for freshness in [Freshness::Incremental, Freshness::Full] {
+            let options = RunOptions { freshness, ..RunOptions::new(Trigger::Manual) };
+            let again = self.run_with(options).await;
+            let context = format!("{context}, {freshness:?}");
+            assert_eq!(again.status, RunStatus::Converged, "{context}: {again:?}");
+            assert!(again.steps.is_empty(), "{context}: {again:?}");
+            assert_eq!(self.site.writes(), before, "{context}: writes of a further run");
+            self.assert_mirror(&context).await;
+        }
+    }
+
+    /// What is remembered of the site is what it is.
+    pub(crate) async fn assert_mirror(&self, context: &str) {
+        let Some(mirror) = self.store.site_mirror(CONNECTION).await.unwrap() else { return };
+        for (group, members) in &mirror.members {
+            let mut is = self.site.members_of(group);
+            let mut known = members.clone();
+            is.sort();
+            known.sort();
+            assert_eq!(known, is, "{context}: mirror of {group}");
+        }
     }
 }
 

@@ -13,6 +13,13 @@ pub(crate) enum Fault {
     Refuse(Failure),
 }
 
+/// What a person does in a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ByHand {
+    In,
+    Out,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct FakeSite {
     state: Arc<Mutex<SiteState>>,
@@ -154,6 +161,28 @@ impl FakeSite {
         }
         picture
     }
+    pub(crate) fn members_of(&self, group: &SiteGroupId) -> Vec<AccountId> {
+        self.state().members[group].iter().cloned().collect()
+    }
+    /// Somebody is put into a group, or taken out, by hand.
+    pub(crate) fn by_hand(&self, group: &str, account: &AccountId, act: ByHand) {
+        let mut state = self.state();
+        let id = state.groups.iter().find(|g| *g.name == *group).unwrap().id.clone();
+        let members = state.members.get_mut(&id).unwrap();
+        match act {
+            ByHand::In => members.insert(account.clone()),
+            ByHand::Out => members.remove(account),
+        };
+    }
+    pub(crate) fn account_of(&self, n: u32) -> AccountId {
+        let state = self.state();
+        let (account, _) =
+            state.accounts.iter().find(|(a, _)| a.email.as_ref() == Some(&address(n))).unwrap();
+        account.id.clone()
+    }
+    pub(crate) fn member_reads(&self) -> u64 {
+        self.state().member_reads
+    }
     async fn call(&self) {
         self.state().requests += 1;
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -236,6 +265,7 @@ impl Site for FakeSite {
             browse_users: Some(true),
         })
     }
+    fn remember(&self, _accounts: &[Account]) {}
     fn protect(&self, _protected: &Protected, _standing: &SiteStanding, _groups: &[SiteGroup]) {}
     async fn accounts(&self) -> Result<Vec<Account>, Failure> {
         self.call().await;

@@ -16,6 +16,9 @@ pub(crate) struct StoreState {
     pub(crate) audit: Vec<AuditNote>,
     pub(crate) watermark: Option<String>,
     pub(crate) users_before: Option<usize>,
+    directory: Option<DirectoryReading>,
+    site: Option<SitePicture>,
+    head: Option<MirrorHead>,
     claimed: Option<String>,
     pub(crate) intend_fails: bool,
 }
@@ -50,6 +53,18 @@ impl FakeStore {
         let result = act(&mut self.state());
         self.kill.point().await;
         result
+    }
+}
+
+fn picture(site: &SiteSnapshot) -> SitePicture {
+    let members = site.groups_read().filter_map(|(group, members)| match members {
+        SiteMembers::Complete(list) => Some((group.clone(), list.clone())),
+        SiteMembers::Unread(_) => None,
+    });
+    SitePicture {
+        accounts: site.accounts().to_vec(),
+        groups: site.groups().to_vec(),
+        members: members.collect(),
     }
 }
 
@@ -154,14 +169,52 @@ impl Store for FakeStore {
         .await;
         Ok(())
     }
-    async fn learn(&self, _: &str, changes: &[MemoryChange], read: &DirectoryRead) -> Result<(), Failure> {
+    async fn last_report(&self, _connection: &str) -> Result<Option<RunReport>, Failure> {
+        Ok(self.state().runs.values().next_back().and_then(|run| run.report.clone()))
+    }
+    async fn mirror_head(&self, _connection: &str) -> Result<Option<MirrorHead>, Failure> {
+        Ok(self.state().head.clone())
+    }
+    async fn directory_mirror(&self, _connection: &str) -> Result<Option<DirectoryReading>, Failure> {
+        Ok(self.state().directory.clone().map(DirectoryReading::remembered))
+    }
+    async fn site_mirror(&self, _connection: &str) -> Result<Option<SitePicture>, Failure> {
+        Ok(self.state().site.clone())
+    }
+    async fn learn(&self, _: &str, learnt: Learnt<'_>) -> Result<(), Failure> {
+        let read = learnt.directory;
         let users = read.snapshot.users().count();
+        let picture = picture(learnt.site);
         self.write(|state| {
-            for change in changes {
+            for change in learnt.changes {
                 state.memory.apply(change);
             }
             state.watermark = Some(read.watermark.users.clone());
             state.users_before = Some(users);
+            state.directory = Some(read.snapshot.clone().into_reading());
+            state.site = Some(picture);
+            state.head = Some(MirrorHead {
+                watermark: read.watermark.clone(),
+                basis: learnt.basis.clone(),
+                state: learnt.state,
+            });
+        })
+        .await;
+        Ok(())
+    }
+    async fn learn_site(&self, _: &str, site: &SiteSnapshot) -> Result<(), Failure> {
+        let picture = picture(site);
+        self.write(|state| {
+            state.site = Some(picture);
+            state.head.as_mut().unwrap().state = SiteState::Settled;
+        })
+        .await;
+        Ok(())
+    }
+    async fn advance(&self, _: &str, watermark: &Watermark) -> Result<(), Failure> {
+        self.write(|state| {
+            state.watermark = Some(watermark.users.clone());
+            state.head.as_mut().unwrap().watermark = watermark.clone();
         })
         .await;
         Ok(())

@@ -28,7 +28,7 @@ pub(crate) async fn learn(store: &Store, connection: &str, changes: &[MemoryChan
     let snapshot = DirectoryReading::new().finish(gap(), gap());
     let watermark =
         Watermark { users: String::new(), groups: String::new(), issued_at: jiff::Timestamp::UNIX_EPOCH };
-    store.learn(connection, changes, &snapshot, &watermark).await.unwrap();
+    crate::mirror::learn_all(store, connection, changes, &snapshot, &watermark).await;
 }
 
 fn change(random: &mut StdRng) -> MemoryChange {

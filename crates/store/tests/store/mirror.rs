@@ -1,11 +1,12 @@
 //! Both sides come back as they were read.
 
+use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
     Account, AccountActivity, AccountId, AccountKind, AccountState, Attributes, Coverage, DirectoryGroupId,
     DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress, Gone, MemberRef,
     SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, UserKind,
 };
-use entrain_store::Watermark;
+use entrain_store::{Basis, Learnt, MirrorHead, SiteState, Store, Watermark};
 use jiff::Timestamp;
 
 use crate::support::on_both;
@@ -83,72 +84,191 @@ fn complete(reading: DirectoryReading) -> DirectorySnapshot {
     reading.finish(Coverage::Complete, Coverage::Complete)
 }
 
-on_both!(the_directory_comes_back_as_it_was_read, |world| {
-    let store = world.open().await;
-    assert!(store.mirror("Azure AD").await.unwrap().is_none());
-    assert_eq!(store.history("Azure AD", world.now()).await.unwrap().users_before, None);
-    let first = complete(reading());
-    store.learn("Azure AD", &[], &first, &watermark("one")).await.unwrap();
-    let mirror = store.mirror("Azure AD").await.unwrap().unwrap();
-    assert_eq!(mirror.watermark, watermark("one"));
-    assert!(!mirror.reading.has_members(&group("g4")), "a group that could not be read is not known");
-    assert_eq!(picture(&complete(mirror.reading)), picture(&first));
-    assert_eq!(store.history("Azure AD", world.now()).await.unwrap().users_before, Some(1200));
+fn basis(demand: &str) -> Basis {
+    Basis {
+        demand: demand.into(),
+        rules: "rules".into(),
+        full_at: Timestamp::from_millisecond(1_700_000_000_456).unwrap(),
+    }
+}
 
-    // The next read: one renamed, one gone for good, a group gone, a member back
-    let mut second = reading();
-    second.put_user(user("u7", "Ben"));
-    second.user_gone(&DirectoryUserId::parse("u2").unwrap(), Gone::Deleted);
-    second.group_gone(&group("g3"));
-    second.put_user(user("ghost", "Back"));
-    let second = complete(second);
-    store.learn("Azure AD", &[], &second, &watermark("two")).await.unwrap();
-    store.close().await;
-    let mirror = world.open().await.mirror("Azure AD").await.unwrap().unwrap();
-    assert_eq!(mirror.watermark, watermark("two"));
-    assert_eq!(picture(&complete(mirror.reading)), picture(&second));
-});
-
-on_both!(a_read_with_gaps_moves_neither_mirror_nor_watermark, |world| {
-    let store = world.open().await;
-    let first = complete(reading());
-    store.learn("Azure AD", &[], &first, &watermark("one")).await.unwrap();
-    let gap = Coverage::Partial(Unread { reason: "503".into(), remedy: "later".into() });
-    let second = DirectoryReading::new().finish(Coverage::Complete, gap);
-    store.learn("Azure AD", &[], &second, &watermark("two")).await.unwrap();
-    let mirror = store.mirror("Azure AD").await.unwrap().unwrap();
-    assert_eq!(mirror.watermark, watermark("one"));
-    assert_eq!(picture(&complete(mirror.reading)), picture(&first));
-});
-
-on_both!(the_site_comes_back_as_it_was_read, |world| {
-    let store = world.open().await;
-    let account = |id: &str, email: Option<&str>| Account {
+fn account(id: &str, email: Option<&str>) -> Account {
+    Account {
         id: AccountId::parse(id).unwrap(),
         email: email.map(|text| EmailAddress::parse(text).unwrap()),
         display_name: "Ana".into(),
         activity: AccountActivity::Inactive,
         kind: AccountKind::Person,
-    };
-    let site_group = |id: &str| SiteGroup { id: SiteGroupId::parse(id).unwrap(), name: "G".into() };
-    let standing = SiteStanding {
+    }
+}
+
+fn site_group(id: &str) -> SiteGroup {
+    SiteGroup { id: SiteGroupId::parse(id).unwrap(), name: "G".into() }
+}
+
+fn standing() -> SiteStanding {
+    SiteStanding {
         own_account: AccountId::parse("bot").unwrap(),
         products: Vec::new(),
         administrative_groups: std::collections::BTreeSet::default(),
         site_admin: None,
         administer: None,
         browse_users: None,
-    };
+    }
+}
+
+/// Two accounts, two groups, the members of one.
+fn site() -> SiteSnapshot {
     let accounts = vec![account("a1", Some("Ana@acme.example")), account("a2", None)];
-    let mut site = SiteSnapshot::new(standing, accounts.clone(), vec![site_group("s1"), site_group("s2")]);
-    let members = vec![accounts[0].id.clone(), accounts[1].id.clone()];
-    site.put_members(SiteGroupId::parse("s1").unwrap(), SiteMembers::Complete(members.clone()));
-    store.learn_site("Azure AD", &site).await.unwrap();
+    let members = accounts.iter().map(|account| account.id.clone()).collect();
+    let mut site = SiteSnapshot::new(standing(), accounts, vec![site_group("s1"), site_group("s2")]);
+    site.put_members(site_group("s1").id, SiteMembers::Complete(members));
+    site
+}
+
+/// Learns observations and both sides.
+pub(crate) async fn learn_all(
+    store: &Store,
+    connection: &str,
+    changes: &[MemoryChange],
+    directory: &DirectorySnapshot,
+    watermark: &Watermark,
+) {
+    let (basis, site) = (basis("demand"), site());
+    let state = SiteState::Settled;
+    let learnt = Learnt { changes, directory, watermark, site: &site, state, basis: &basis };
+    store.learn(connection, learnt).await.unwrap();
+}
+
+async fn learn(
+    store: &Store,
+    directory: &DirectorySnapshot,
+    watermark: &Watermark,
+    site: &SiteSnapshot,
+    state: SiteState,
+) {
+    let basis = basis("demand");
+    let learnt = Learnt { changes: &[], directory, watermark, site, state, basis: &basis };
+    store.learn("Azure AD", learnt).await.unwrap();
+}
+
+async fn directory(store: &Store) -> DirectorySnapshot {
+    complete(store.directory_mirror("Azure AD").await.unwrap().unwrap())
+}
+
+on_both!(the_directory_comes_back_as_it_was_read, |world| {
+    let store = world.open().await;
+    assert!(store.directory_mirror("Azure AD").await.unwrap().is_none());
+    assert!(store.mirror_head("Azure AD").await.unwrap().is_none());
+    assert_eq!(store.history("Azure AD", world.now()).await.unwrap().users_before, None);
+    let first = complete(reading());
+    learn(&store, &first, &watermark("one"), &site(), SiteState::Settled).await;
+    let head = store.mirror_head("Azure AD").await.unwrap().unwrap();
+    assert_eq!(
+        head,
+        MirrorHead { watermark: watermark("one"), basis: basis("demand"), state: SiteState::Settled }
+    );
+    let mirror = store.directory_mirror("Azure AD").await.unwrap().unwrap();
+    assert!(!mirror.has_members(&group("g4")), "a group that could not be read is not known");
+    assert_eq!(picture(&complete(mirror)), picture(&first));
+    assert_eq!(store.history("Azure AD", world.now()).await.unwrap().users_before, Some(1200));
+
+    // The next full read: one renamed, one gone for good, a group gone, a member back
+    let mut second = reading();
+    second.put_user(user("u7", "Ben"));
+    second.user_gone(&DirectoryUserId::parse("u2").unwrap(), Gone::Deleted);
+    second.group_gone(&group("g3"));
+    second.group_gone(&group("g2"));
+    second.put_user(user("ghost", "Back"));
+    let second = complete(second);
+    learn(&store, &second, &watermark("two"), &site(), SiteState::Settled).await;
+    store.close().await;
+    let store = world.open().await;
+    assert_eq!(store.mirror_head("Azure AD").await.unwrap().unwrap().watermark, watermark("two"));
+    let mirror = directory(&store).await;
+    assert_eq!(picture(&mirror), picture(&second));
+    assert!(mirror.group_is_gone(&group("g2")), "still named as nested, so it must be known to be gone");
+});
+
+on_both!(a_mirror_that_was_brought_up_to_date_comes_back_so, |world| {
+    let store = world.open().await;
+    learn(&store, &complete(reading()), &watermark("one"), &site(), SiteState::Settled).await;
+    let mut mirror = store.directory_mirror("Azure AD").await.unwrap().unwrap();
+    mirror.put_user(user("u7", "Ben"));
+    mirror.put_user(user("u8", "Ana \"quoted\" Müller"));
+    mirror.user_gone(&DirectoryUserId::parse("u1").unwrap(), Gone::SoftDeleted);
+    mirror.user_gone(&DirectoryUserId::parse("u3").unwrap(), Gone::Deleted);
+    mirror.put_user(user("ghost", "Back"));
+    mirror.put_group(&group("g1"), "Jira people");
+    mirror.remove_member(&group("g1"), &member("u2"));
+    mirror.add_member(&group("g1"), &member("u9"));
+    mirror.group_gone(&group("g2"));
+    mirror.put_group(&group("g5"), "New");
+    let second = complete(mirror);
+    let touched = second.changes().unwrap();
+    assert_eq!(
+        (touched.users.len(), touched.groups.len()),
+        (4, 3),
+        "who was said to be as known is not touched"
+    );
+    learn(&store, &second, &watermark("two"), &site(), SiteState::Settled).await;
+    assert_eq!(picture(&directory(&store).await), picture(&second));
+    assert!(directory(&store).await.group_is_gone(&group("g2")));
+    let ghost = DirectoryUserId::parse("u1").unwrap();
+    assert_eq!(directory(&store).await.gone(&ghost), Some(Gone::SoftDeleted));
+    assert_eq!(store.mirror_head("Azure AD").await.unwrap().unwrap().watermark, watermark("two"));
+
+    let head = store.mirror_head("Azure AD").await.unwrap().unwrap();
+    store.advance("Azure AD", &watermark("three")).await.unwrap();
+    let advanced = store.mirror_head("Azure AD").await.unwrap().unwrap();
+    assert_eq!(advanced, MirrorHead { watermark: watermark("three"), ..head });
+    assert_eq!(picture(&directory(&store).await), picture(&second));
+    assert_eq!(store.history("Azure AD", world.now()).await.unwrap().users_before, Some(1199));
+});
+
+on_both!(a_read_with_gaps_moves_neither_mirror_nor_watermark, |world| {
+    let store = world.open().await;
+    let first = complete(reading());
+    learn(&store, &first, &watermark("one"), &site(), SiteState::Settled).await;
+    let gap = Coverage::Partial(Unread { reason: "503".into(), remedy: "later".into() });
+    let second = DirectoryReading::new().finish(Coverage::Complete, gap);
+    learn(&store, &second, &watermark("two"), &site(), SiteState::Writing).await;
+    let head = store.mirror_head("Azure AD").await.unwrap().unwrap();
+    assert_eq!((head.watermark, head.state), (watermark("one"), SiteState::Settled));
+    assert_eq!(picture(&directory(&store).await), picture(&first));
+});
+
+on_both!(the_site_comes_back_as_it_was_read_and_written, |world| {
+    let store = world.open().await;
+    let read = site();
+    learn(&store, &complete(reading()), &watermark("one"), &read, SiteState::Writing).await;
+    assert_eq!(store.mirror_head("Azure AD").await.unwrap().unwrap().state, SiteState::Writing);
     let mirror = store.site_mirror("Azure AD").await.unwrap().unwrap();
-    assert_eq!(mirror.accounts, accounts);
+    assert_eq!(mirror.accounts, read.accounts());
     assert_eq!(mirror.accounts[0].email.as_ref().unwrap().as_str(), "Ana@acme.example");
     assert_eq!(mirror.groups, [site_group("s1"), site_group("s2")]);
-    assert_eq!(mirror.members[&SiteGroupId::parse("s1").unwrap()], members);
     assert_eq!(mirror.members.len(), 1);
-    assert_eq!(mirror.at, world.now());
+    assert_eq!(mirror.members[&site_group("s1").id], [account("a1", None).id, account("a2", None).id]);
+
+    // A new account in a new group; the members of the old one were written and not read back
+    let mut written = SiteSnapshot::remembered(standing(), mirror);
+    assert!(written.changes().unwrap().accounts.is_empty());
+    written.put_account(account("a1", Some("Ana@acme.example")));
+    written.put_account(account("a3", Some("cy@acme.example")));
+    written.put_group(site_group("s3"));
+    written.put_members(site_group("s3").id, SiteMembers::Complete(vec![account("a3", None).id]));
+    written.forget_members(&site_group("s1").id);
+    let touched = written.changes().unwrap();
+    assert_eq!((touched.accounts.len(), touched.groups.len()), (1, 2));
+    store.learn_site("Azure AD", &written).await.unwrap();
+    assert_eq!(store.mirror_head("Azure AD").await.unwrap().unwrap().state, SiteState::Settled);
+    let mirror = store.site_mirror("Azure AD").await.unwrap().unwrap();
+    assert_eq!(mirror.accounts.len(), 3);
+    assert_eq!(mirror.groups, [site_group("s1"), site_group("s2"), site_group("s3")]);
+    assert_eq!(mirror.members.keys().collect::<Vec<_>>(), [&site_group("s3").id]);
+
+    // Read in full again, without what is gone
+    learn(&store, &complete(reading()), &watermark("two"), &site(), SiteState::Settled).await;
+    let mirror = store.site_mirror("Azure AD").await.unwrap().unwrap();
+    assert_eq!((mirror.accounts.len(), mirror.groups.len(), mirror.members.len()), (2, 2, 1));
 });

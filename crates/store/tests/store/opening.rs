@@ -45,7 +45,7 @@ async fn fill(world: &World) {
     let watermark =
         Watermark { users: "https://a".into(), groups: "https://b".into(), issued_at: world.now() };
     let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
-    store.learn("Azure AD", &changes, &snapshot, &watermark).await.unwrap();
+    crate::mirror::learn_all(&store, "Azure AD", &changes, &snapshot, &watermark).await;
     let id = crate::runs::half_a_run(&store, world).await;
     let note = AuditNote {
         actor: "entrain".into(),
@@ -65,13 +65,16 @@ async fn everything(store: &Store, world: &World) -> Result<Vec<String>> {
         let stored = store.get(&entry.name).await?.unwrap();
         lines.extend(stored.document.secrets.values().map(|secret| secret.expose_secret().to_owned()));
     }
-    let mirror = store.mirror("Azure AD").await?;
-    let mirror = mirror.map(|m| (m.watermark, m.reading.finish(Coverage::Complete, Coverage::Complete)));
-    let mut users: Vec<_> =
-        mirror.iter().flat_map(|(_, s)| s.users().map(|user| format!("{user:?}"))).collect();
+    let mirror = store.directory_mirror("Azure AD").await?;
+    let mirror = mirror.map(|reading| reading.finish(Coverage::Complete, Coverage::Complete));
+    let mut users: Vec<_> = mirror.iter().flat_map(|s| s.users().map(|user| format!("{user:?}"))).collect();
     users.sort();
     lines.extend(users);
-    lines.push(format!("{:?}", mirror.map(|(watermark, _)| watermark)));
+    lines.push(format!("{:?}", store.mirror_head("Azure AD").await?));
+    if let Some(site) = store.site_mirror("Azure AD").await? {
+        lines.push(format!("{:?} {:?}", site.accounts, site.groups));
+        lines.extend(site.members.iter().map(|members| format!("{members:?}")));
+    }
     for run in store.runs(None, 100).await? {
         lines.push(format!("{run:?} {:?} {:?}", store.journal(&run.id).await?, store.plan(&run.id).await?));
     }

@@ -185,7 +185,8 @@ pub(crate) struct ScheduleSection {
     pub(crate) cron: Option<String>,
     /// IANA time zone of `cron`, such as `Europe/Berlin`; UTC when left out.
     pub(crate) time_zone: Option<String>,
-    /// Time between full reads of both sides, such as `24h`.
+    /// Time between full reads of both sides, such as `24h` (the default). In between, a run reads what changed in the
+    /// directory since the one before; what people change by hand on the site shows in a full read, or with `--full`.
     pub(crate) full_every: Option<String>,
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Meaning {
     pub(crate) organization: Option<OrganizationMeaning>,
     /// `network.timeout`
     pub(crate) timeout: Option<Duration>,
+    /// `schedule.full_every`
+    pub(crate) full_every: Duration,
     /// The rules.
     pub(crate) rules: Rules,
 }
@@ -68,6 +70,9 @@ pub(crate) struct OrganizationMeaning {
     /// `rename_groups`
     pub(crate) renames: Renames,
 }
+
+/// Time between full reads, unless the document says otherwise.
+const FULL_EVERY: Duration = Duration::from_hours(24);
 
 /// Reads the sections; every mistake is reported.
 pub(super) fn read(sections: &Sections, lines: &Lines) -> Result<Meaning, Vec<Problem>> {
@@ -123,7 +128,7 @@ impl Reader<'_> {
                 "write the address of the technical account",
             );
         }
-        self.schedule(&s.schedule);
+        let full_every = self.schedule(&s.schedule);
         let timeout = self.span("network.timeout", s.network.timeout.as_deref(), Duration::from_secs(1));
         if let Some(proxy) = &s.network.proxy {
             let url = url::Url::parse(proxy)
@@ -156,6 +161,7 @@ impl Reader<'_> {
                 _ => None,
             },
             timeout,
+            full_every,
             rules: rules?,
         })
     }
@@ -263,10 +269,11 @@ impl Reader<'_> {
         }
     }
 
-    fn schedule(&mut self, s: &ScheduleSection) {
+    /// Gives back the time between full reads.
+    fn schedule(&mut self, s: &ScheduleSection) -> Duration {
         let minute = Duration::from_mins(1);
         self.span("schedule.every", s.every.as_deref(), minute);
-        self.span("schedule.full_every", s.full_every.as_deref(), minute);
+        let full_every = self.span("schedule.full_every", s.full_every.as_deref(), minute);
         if s.every.is_some() && s.cron.is_some() {
             self.found("schedule.cron", "is given beside every", "keep one of the two");
         }
@@ -296,6 +303,7 @@ impl Reader<'_> {
             }
             _ => {}
         }
+        full_every.unwrap_or(FULL_EVERY)
     }
 
     fn selectors(&mut self, key: &str, texts: &[String]) -> Vec<GroupSelector> {
