@@ -114,7 +114,7 @@ pub enum Since<C> {
 #[derive(Debug)]
 pub enum CaughtUp {
     /// Up to date.
-    Read(DirectoryRead),
+    Read(Box<DirectoryRead>),
     /// The changes do not fit what was known, for the reason in words: only a full read helps.
     Implausible(String),
 }

@@ -53,7 +53,7 @@ impl Directory for DirectoryPort {
         demand: &Demand,
     ) -> Result<CaughtUp, Failure> {
         Ok(match self.0.catch_up(reading, changes, demand).await.map_err(|e| e.failure())? {
-            entra::CaughtUp::Read(read) => CaughtUp::Read(directory_read(read)),
+            entra::CaughtUp::Read(read) => CaughtUp::Read(Box::new(directory_read(*read))),
             entra::CaughtUp::Implausible(why) => CaughtUp::Implausible(why),
         })
     }

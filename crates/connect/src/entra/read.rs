@@ -67,7 +67,7 @@ pub enum Since {
 #[derive(Debug)]
 pub enum CaughtUp {
     /// Up to date.
-    Read(DirectoryRead),
+    Read(Box<DirectoryRead>),
     /// The changes do not fit what was known, for the reason in words: only a full read helps.
     Implausible(String),
 }
@@ -162,7 +162,7 @@ impl Entra {
             let what = format!("{unseen} members of groups are not among the {live} users that are known");
             return Ok(CaughtUp::Implausible(what));
         }
-        Ok(CaughtUp::Read(self.finish(reading, links).await?))
+        Ok(CaughtUp::Read(Box::new(self.finish(reading, links).await?)))
     }
 
     /// The changes during a first read, then the groups that came into scope meanwhile.

@@ -76,7 +76,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             (Since::Changes(changes), _) => {
                 let Some(reading) = store.directory_mirror(&self.connection).await? else { return Ok(None) };
                 match directory.catch_up(reading, changes, &self.rules.demand()).await? {
-                    CaughtUp::Read(read) => read,
+                    CaughtUp::Read(read) => *read,
                     CaughtUp::Implausible(why) => {
                         tracing::warn!(why, "what changed does not fit what was known; everything is read");
                         return Ok(None);

@@ -252,7 +252,7 @@ impl Directory for FakeDirectory {
             }
         }
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
-        Ok(CaughtUp::Read(DirectoryRead { snapshot, watermark: self.watermark() }))
+        Ok(CaughtUp::Read(Box::new(DirectoryRead { snapshot, watermark: self.watermark() })))
     }
     fn requests(&self) -> RequestCounts {
         RequestCounts { directory: self.state().requests, ..RequestCounts::default() }
