@@ -102,8 +102,8 @@ pub struct Watermark {
 /// What happened in the directory since a watermark.
 #[derive(Debug)]
 pub enum Since<C> {
-    /// Nothing; the next read may begin here.
-    Nothing(Watermark),
+    /// Nothing; the next read may begin here. The changes, empty as they are, bring a reading up to it.
+    Nothing(Watermark, C),
     /// Changes, not yet put into anything.
     Changes(C),
     /// The directory no longer knows the watermark: only a full read helps.

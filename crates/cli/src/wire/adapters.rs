@@ -39,8 +39,8 @@ impl Directory for DirectoryPort {
         let Watermark { users, groups, issued_at } = since.clone();
         let links = entra::Links { users, groups, issued_at };
         Ok(match self.0.changes(&links).await.map_err(|e| e.failure())? {
-            entra::Since::Nothing(entra::Links { users, groups, issued_at }) => {
-                Since::Nothing(Watermark { users, groups, issued_at })
+            entra::Since::Nothing(entra::Links { users, groups, issued_at }, changes) => {
+                Since::Nothing(Watermark { users, groups, issued_at }, changes)
             }
             entra::Since::Changes(changes) => Since::Changes(changes),
             entra::Since::Lost => Since::Lost,

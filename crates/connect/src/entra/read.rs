@@ -55,8 +55,8 @@ pub struct DirectoryRead {
 /// What happened since an earlier read.
 #[derive(Debug)]
 pub enum Since {
-    /// Nothing; the next read may begin here.
-    Nothing(Links),
+    /// Nothing; the next read may begin here. The changes, empty as they are, bring a reading up to it.
+    Nothing(Links, Changes),
     /// This.
     Changes(Changes),
     /// Graph no longer knows where the earlier read ended: only a full read helps.
@@ -127,7 +127,7 @@ impl Entra {
     /// As [`Entra::read`]. That Graph no longer knows where the earlier read ended is no error.
     pub async fn changes(&self, links: &Links) -> Result<Since, Error> {
         match catch_up::rounds(&self.graph, links).await {
-            Ok(changes) if changes.is_empty() => Ok(Since::Nothing(changes.links().clone())),
+            Ok(changes) if changes.is_empty() => Ok(Since::Nothing(changes.links().clone(), changes)),
             Ok(changes) => Ok(Since::Changes(changes)),
             Err(Refusal { kind: RefusalKind::StateLost, error }) => {
                 tracing::warn!(%error, "the place where the last read ended is lost");

@@ -18,8 +18,7 @@ use super::Engine;
 use super::course::{Course, Left};
 use super::read::{Reach, World, side_by_side, tell_directory};
 use crate::ports::{
-    CaughtUp, Clock, Directory, DirectoryRead, Event, Ids, MirrorHead, Progress, Since, Site, Store,
-    Watermark,
+    CaughtUp, Clock, Directory, Event, Ids, MirrorHead, Progress, Since, Site, Store, Watermark,
 };
 
 /// What reading found.
@@ -60,28 +59,23 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     ) -> Result<Option<Found>, Failure> {
         let (store, directory) = (&self.ports.store, &self.ports.directory);
         progress.report(Event::Phase(Phase::Reading));
-        let read = match (directory.changes(&head.watermark).await?, &left) {
+        let changes = match (directory.changes(&head.watermark).await?, &left) {
             (Since::Lost, _) => {
                 tracing::warn!("the directory no longer knows where the last read ended; it is read in full");
                 return Ok(None);
             }
-            (Since::Nothing(watermark), Left::Nothing(last)) => {
+            (Since::Nothing(watermark, _), Left::Nothing(last)) => {
                 return Ok(Some(Found::Nothing(Quiet { watermark, last: last.clone() })));
             }
-            (Since::Nothing(watermark), Left::Something) => {
-                let Some(reading) = store.directory_mirror(&self.connection).await? else { return Ok(None) };
-                let complete = entrain_domain::model::Coverage::Complete;
-                DirectoryRead { snapshot: reading.finish(complete.clone(), complete), watermark }
-            }
-            (Since::Changes(changes), _) => {
-                let Some(reading) = store.directory_mirror(&self.connection).await? else { return Ok(None) };
-                match directory.catch_up(reading, changes, &self.rules.demand()).await? {
-                    CaughtUp::Read(read) => *read,
-                    CaughtUp::Implausible(why) => {
-                        tracing::warn!(why, "what changed does not fit what was known; everything is read");
-                        return Ok(None);
-                    }
-                }
+            // Members that could not be read the last time are due now.
+            (Since::Nothing(_, changes), Left::Something) | (Since::Changes(changes), _) => changes,
+        };
+        let Some(reading) = store.directory_mirror(&self.connection).await? else { return Ok(None) };
+        let read = match directory.catch_up(reading, changes, &self.rules.demand()).await? {
+            CaughtUp::Read(read) => *read,
+            CaughtUp::Implausible(why) => {
+                tracing::warn!(why, "what changed does not fit what was known; everything is read");
+                return Ok(None);
             }
         };
         tell_directory(&read, progress);

@@ -221,7 +221,7 @@ impl Directory for FakeDirectory {
         }
         let same = state.version == version;
         drop(state);
-        Ok(if same { Since::Nothing(self.watermark()) } else { Since::Changes(()) })
+        Ok(if same { Since::Nothing(self.watermark(), ()) } else { Since::Changes(()) })
     }
     async fn catch_up(&self, mut reading: DirectoryReading, (): (), _: &Demand) -> Result<CaughtUp, Failure> {
         if std::mem::take(&mut self.state().implausible) {
