@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, SiteGroupId};
+use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, Profile, SiteGroupId};
+use crate::policy::PropertyValues;
 
 /// How something on the site came to be Entrain's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -69,6 +70,13 @@ pub enum MemoryChange {
     LinkUser(UserLink),
     /// A directory group and a site group belong together.
     LinkGroup(GroupLink),
+    /// Attributes of an account were written, or found to be as they should.
+    ApplyAttributes {
+        /// The account.
+        account: AccountId,
+        /// What it has from now on.
+        values: AppliedValues,
+    },
     /// A membership enters the ledger.
     OwnMembership {
         /// The site group.
@@ -87,6 +95,31 @@ pub enum MemoryChange {
     },
 }
 
+/// Attributes as they were last written to an account.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "part", rename_all = "snake_case")]
+pub enum AppliedValues {
+    /// Fields of its profile.
+    Profile {
+        /// Values.
+        values: Profile,
+    },
+    /// A property of it.
+    Property {
+        /// Key.
+        key: String,
+        /// Values.
+        values: PropertyValues,
+    },
+}
+
+/// What was last written to one account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Applied {
+    profile: Option<Profile>,
+    properties: BTreeMap<String, PropertyValues>,
+}
+
 /// Links and ledger of one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
@@ -95,6 +128,7 @@ pub struct Memory {
     groups: HashMap<DirectoryGroupId, GroupLink>,
     site_groups: HashMap<SiteGroupId, DirectoryGroupId>,
     memberships: HashMap<SiteGroupId, BTreeMap<AccountId, Origin>>,
+    applied: HashMap<AccountId, Applied>,
 }
 
 impl Memory {
@@ -108,6 +142,7 @@ impl Memory {
         match change {
             MemoryChange::LinkUser(link) => self.link_user(link.clone()),
             MemoryChange::LinkGroup(link) => self.link_group(link.clone()),
+            MemoryChange::ApplyAttributes { account, values } => self.apply_attributes(account, values),
             MemoryChange::OwnMembership { group, account, origin } => {
                 self.own_membership(group, account, *origin);
             }
@@ -159,6 +194,42 @@ impl Memory {
         }
     }
 
+    /// Remembers attributes as written to an account.
+    pub fn apply_attributes(&mut self, account: &AccountId, values: &AppliedValues) {
+        let applied = self.applied.entry(account.clone()).or_default();
+        match values {
+            AppliedValues::Profile { values } => applied.profile = Some(values.clone()),
+            AppliedValues::Property { key, values } => {
+                applied.properties.insert(key.clone(), values.clone());
+            }
+        }
+    }
+
+    /// Everything last written to accounts, for looking at.
+    pub fn all_applied(&self) -> Vec<(&AccountId, AppliedValues)> {
+        let mut all = Vec::new();
+        for (account, applied) in &self.applied {
+            all.extend(
+                applied
+                    .profile
+                    .iter()
+                    .map(|values| (account, AppliedValues::Profile { values: values.clone() })),
+            );
+            all.extend(applied.properties.iter().map(|(key, values)| {
+                (account, AppliedValues::Property { key: key.clone(), values: values.clone() })
+            }));
+        }
+        all
+    }
+
+    /// The profile as last written to an account.
+    pub fn applied_profile(&self, account: &AccountId) -> Option<&Profile> {
+        self.applied.get(account)?.profile.as_ref()
+    }
+    /// A property as last written to an account.
+    pub fn applied_property(&self, account: &AccountId, key: &str) -> Option<&PropertyValues> {
+        self.applied.get(account)?.properties.get(key)
+    }
     /// The link of a directory user.
     pub fn user(&self, id: &DirectoryUserId) -> Option<&UserLink> {
         self.users.get(id)

@@ -182,6 +182,15 @@ pub enum Intent {
         /// Name, for people.
         name: String,
     },
+    /// Write attributes to an account.
+    UpdateUser {
+        /// Directory user.
+        user: crate::model::DirectoryUserId,
+        /// Account.
+        account: crate::model::AccountId,
+        /// What, and what was there before.
+        update: crate::plan::Update,
+    },
     /// Create a group of this name for this directory group.
     CreateGroup {
         /// Directory group.

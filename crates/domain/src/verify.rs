@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use crate::memory::Memory;
 use crate::model::{
-    AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, GroupStanding,
-    Nesting, RenameBy, SiteGroup, SiteGroupId, group_name_key,
+    AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, EmailAddress,
+    GroupStanding, Nesting, ProfileStanding, RenameBy, SiteGroup, SiteGroupId, group_name_key,
 };
-use crate::plan::{Action, GroupRef, Guard, Lookup, Plan, PlanInput, Step, StepKind};
+use crate::plan::{Action, GroupRef, Guard, Lookup, Person, Plan, PlanInput, Step, StepKind, Update};
 use crate::policy::GroupMode;
 
 /// A breach of an invariant.
@@ -135,6 +135,7 @@ impl<'a> Check<'a> {
                     self.find(Some(step), "invites somebody who is linked to an account on the site");
                 }
             }
+            Action::UpdateUser { person, update } => self.update(step, person, update),
             Action::CreateGroup { group } => {
                 let exists = self.input.site.groups_by_name(&group.name).any(|g| g.name == group.name);
                 if exists {
@@ -166,6 +167,58 @@ impl<'a> Check<'a> {
             }
             Action::RemoveMember { group, site_group, account, owned, .. } => {
                 self.removal(step, &group.directory_id, site_group, account, owned.is_some());
+            }
+        }
+    }
+
+    /// Attributes go to the person's own account, and are what the rules make of the directory, no more and no less.
+    fn update(&mut self, step: &Step, person: &Person, update: &Update) {
+        let PlanInput { directory, site, rules, memory, lookups, .. } = *self.input;
+        let id = person.directory_id.as_ref();
+        let Some(user) = id.and_then(|id| directory.user(id)).filter(|u| u.account == AccountState::Enabled)
+        else {
+            return self
+                .find(Some(step), "writes attributes of somebody who is no enabled user of the directory");
+        };
+        if let Some(account) = &person.site_id {
+            let shown = site.account(account).and_then(|a| a.email.clone());
+            let linked = memory.user(&user.id).map(|link| &link.account);
+            let same = user.address().is_some() && user.address() == shown
+                || lookups.get(&user.id) == Some(&Lookup::One(account.clone()));
+            if linked.map_or(!same, |linked| linked != account && !same) {
+                self.find(Some(step), "writes attributes to an account that is not the person's");
+            }
+            let listed = |address: &EmailAddress| rules.protected.addresses.contains(&address.key());
+            if *account == site.standing().own_account
+                || rules.protected.accounts.contains(account)
+                || shown.as_ref().is_some_and(listed)
+            {
+                self.find(Some(step), "writes attributes to a protected account");
+            }
+        }
+        let account = person.site_id.as_ref();
+        match update {
+            Update::Profile { set, .. } => {
+                let applied = account.and_then(|account| memory.applied_profile(account));
+                let (wanted, _) = rules.attributes.profile(user, applied);
+                if set.is_empty() || set.iter().any(|(field, value)| wanted.get(field) != Some(value)) {
+                    self.find(Some(step), "sets a profile that the rules do not ask for");
+                }
+                let may = account
+                    .is_none_or(|account| matches!(site.profile(account), Some(ProfileStanding::Managed(_))));
+                if !may {
+                    self.find(Some(step), "sets the profile of an account that is not managed");
+                }
+            }
+            Update::Property { key, values, .. } => {
+                let applied = account.and_then(|account| memory.applied_property(account, key));
+                let keyed = rules.attributes.property.as_ref().is_some_and(|rule| rule.key == *key);
+                if !keyed || rules.attributes.property(user, applied).as_ref() != Some(values) {
+                    self.find(Some(step), "sets a property that the rules do not ask for");
+                }
+                if applied == Some(values) {
+                    self.find(Some(step), "sets a property that the account has");
+                }
             }
         }
     }
@@ -349,7 +402,10 @@ impl<'a> Check<'a> {
 
 /// What a step is called, without its text: texts of all steps would be as large as the plan.
 fn name_of(step: &Step) -> (StepKind, Option<&str>, Option<&str>) {
-    let group = step.action.group().map(|group| group.directory_id.as_str());
+    let group = match &step.action {
+        Action::UpdateUser { update, .. } => Some(update.part()),
+        action => action.group().map(|group| group.directory_id.as_str()),
+    };
     let person = step.action.person().and_then(|person| match (&person.directory_id, &person.site_id) {
         (Some(user), _) => Some(user.as_str()),
         (None, account) => account.as_ref().map(AccountId::as_str),

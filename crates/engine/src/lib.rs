@@ -7,6 +7,7 @@
 //! | [`run`] | the engine of one connection: preview, and one run as a resumable state machine |
 //! | [`report`] | a plan as JSON, labels for people |
 //! | [`saved_plan`] | the file of `plan --out` |
+//! | [`attributes`] | what the attribute rules make of one person |
 //! | [`check`] | both sides tried out, for `entrain check` |
 //! | [`error`] | what the engine itself refuses |
 
@@ -14,6 +15,7 @@
 extern crate self as entrain_engine;
 
 mod apply;
+pub mod attributes;
 pub mod check;
 pub mod error;
 pub mod ports;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use entrain_domain::Failure;
 use entrain_domain::memory::{Memory, MemoryChange};
 use entrain_domain::model::{
-    Account, AccountId, DirectoryReading, DirectorySnapshot, DirectoryUserId, EmailAddress, RenameBy, RunId,
-    SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
+    Account, AccountId, DirectoryReading, DirectorySnapshot, DirectoryUserId, EmailAddress, Profile,
+    ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
 };
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
-use entrain_domain::policy::{Demand, Protected};
+use entrain_domain::policy::{Demand, PropertyValues, Protected};
 use entrain_domain::run::{
     AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
 };
@@ -271,6 +271,30 @@ pub trait Site: Send + Sync {
         let _ = (group, name);
         async { Err(no_organization()) }
     }
+    /// Whether the profiles of these accounts can be changed, and what they show.
+    fn profiles(
+        &self,
+        accounts: &[AccountId],
+    ) -> impl Future<Output = Result<Vec<(AccountId, ProfileStanding)>, Failure>> + Send {
+        let _ = accounts;
+        async { Err(no_organization()) }
+    }
+    /// Sets these fields of a profile; ends in the same state however often it is made.
+    fn set_profile(
+        &self,
+        account: &AccountId,
+        profile: &Profile,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = (account, profile);
+        async { Err(no_organization()) }
+    }
+    /// Sets a property of an account; ends in the same state however often it is made.
+    fn set_property(
+        &self,
+        account: &AccountId,
+        key: &str,
+        values: &PropertyValues,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Groups of exactly this name.
     fn find_groups(&self, name: &str) -> impl Future<Output = Result<Vec<SiteGroup>, Failure>> + Send;
     /// One account by id; `None` when the site does not know it.

@@ -9,12 +9,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use entrain_domain::Failure;
-use entrain_domain::memory::{GroupLink, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{AppliedValues, GroupLink, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{
-    Account, AccountKind, AccountState, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroup,
-    SiteMembers,
+    Account, AccountId, AccountKind, AccountState, DirectoryGroupId, DirectoryUserId, EmailAddress, Profile,
+    ProfileStanding, SiteGroup, SiteMembers,
 };
-use entrain_domain::plan::{Action, Lookup, Plan, StepId};
+use entrain_domain::plan::{Action, Lookup, Plan, StepId, Update};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,8 @@ impl Recovered {
 enum Found {
     Account(Account),
     Group(SiteGroup),
+    /// The profile shows what was to be set.
+    Profile,
     Nothing,
 }
 
@@ -88,6 +90,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     self.lost_account(seen, &open, address, name, stop).await
                 }
                 Intent::CreateGroup { name, .. } => self.lost_group(seen, name).await,
+                Intent::UpdateUser { account, update: Update::Profile { set, .. }, .. } => {
+                    Ok(self.lost_profile(account, set).await)
+                }
                 _ => Ok(Found::Nothing),
             };
             (open, found)
@@ -134,6 +139,20 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 (Intent::CreateUser { .. }, _) if open.entry.attempts > 0 && self.fresh(&open) => {
                     recovered.parked.insert(step);
                     continue;
+                }
+                (Intent::UpdateUser { account, update: Update::Profile { set, .. }, .. }, Found::Profile) => {
+                    let mut values = world.memory.applied_profile(account).cloned().unwrap_or_default();
+                    values.extend(set.clone());
+                    let values = AppliedValues::Profile { values };
+                    let change = MemoryChange::ApplyAttributes { account: account.clone(), values };
+                    world.memory.apply(&change);
+                    let answer = "found written after an interruption".to_owned();
+                    self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                }
+                (Intent::UpdateUser { .. }, _) => {
+                    let answer = "not found after an interruption: written again, it ends in the same state";
+                    self.close(draft, &open, Outcome::NotDone, answer.to_owned(), Vec::new()).await?;
+                    recovered.reopened.insert(step);
                 }
                 _ => {
                     let answer = "looked up after an interruption: it had not happened".to_owned();
@@ -321,6 +340,22 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
     }
 
+    /// Whether a profile shows what an interrupted call was to set. Where that cannot be asked it is set again.
+    async fn lost_profile(&self, account: &AccountId, set: &Profile) -> Found {
+        let told = self.ports.site.profiles(std::slice::from_ref(account)).await.unwrap_or_default();
+        let shows = |standing: &ProfileStanding| match standing {
+            ProfileStanding::Managed(shown) => {
+                set.iter().all(|(field, value)| shown.get(field) == Some(value))
+            }
+            _ => false,
+        };
+        if told.iter().any(|(id, standing)| id == account && shows(standing)) {
+            Found::Profile
+        } else {
+            Found::Nothing
+        }
+    }
+
     async fn lost_group(&self, world: &World, name: &str) -> Result<Found, Failure> {
         let shown: Vec<&SiteGroup> = world.site.groups_by_name(name).filter(|g| *g.name == *name).collect();
         let found = match shown.as_slice() {
@@ -435,6 +470,7 @@ fn object_of(intent: &Intent) -> String {
     match intent {
         Intent::CreateUser { address, name, .. } => format!("{name} <{address}>"),
         Intent::CreateGroup { name, .. } | Intent::AdoptGroup { name, .. } => format!("group “{name}”"),
+        Intent::UpdateUser { account, update, .. } => format!("{} of account {account}", update.part()),
         Intent::RenameGroup { before, name, .. } => format!("group “{before}”, now “{name}”"),
         Intent::AddMember { group, account } | Intent::RemoveMember { group, account } => {
             format!("account {account} in group {group}")

@@ -45,6 +45,9 @@ fn step_document(step: &Step) -> Value {
     if let Some(group) = step.action.group() {
         document.insert("group".into(), json!(**group));
     }
+    if let Action::UpdateUser { update, .. } = &step.action {
+        document.insert("update".into(), json!(**update));
+    }
     if let Action::RenameGroup { name, .. } = &step.action {
         document.insert("new_name".into(), json!(**name));
     }
@@ -72,6 +75,7 @@ fn person_label(person: &Person) -> String {
 pub fn object_of(step: &Step) -> String {
     match &step.action {
         Action::CreateUser { person, .. } => person_label(person),
+        Action::UpdateUser { person, update } => format!("{} of {}", update.part(), person_label(person)),
         Action::CreateGroup { group } | Action::AdoptGroup { group, .. } => format!("group “{}”", group.name),
         Action::RenameGroup { group, name, .. } => format!("group “{}” to “{name}”", group.name),
         Action::AddMember { group, person } | Action::RemoveMember { group, person, .. } => {

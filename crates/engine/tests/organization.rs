@@ -5,8 +5,12 @@
 mod support;
 
 use entrain_domain::memory::Origin;
-use entrain_domain::model::{AccountActivity, AccountState, RenameBy, Unread};
+use entrain_domain::model::{
+    AccountActivity, AccountId, AccountState, AttributeValue, Profile, ProfileField, ProfileStanding,
+    RenameBy, Unread,
+};
 use entrain_domain::plan::StepKind;
+use entrain_domain::policy::attributes::{AttributeRules, Expression, FieldRule, PropertyRule, Source, When};
 use entrain_domain::run::{Outcome, RunStatus};
 use entrain_domain::{FailureClass, FailureCode};
 use support::site::{Fault, refusal};
@@ -153,6 +157,118 @@ async fn where_nobody_renames_the_plan_is_empty_and_says_why() {
         .organization_fails(Some(refusal(FailureCode::OrganizationUnavailable, FailureClass::Transient)));
     assert_eq!(fixture.run().await.status, RunStatus::Converged);
     assert_eq!(fixture.site.writes(), before);
+}
+
+#[expect(clippy::unwrap_used, reason = "literals")]
+fn mapped() -> Fixture {
+    let mut fixture = company();
+    let from = |text: &str| FieldRule {
+        source: Source::From(Expression::parse(text).unwrap()),
+        default: None,
+        when: When::Always,
+    };
+    fixture.rules.attributes = AttributeRules {
+        profile: [(ProfileField::JobTitle, from("user.jobTitle"))].into(),
+        property: Some(PropertyRule {
+            key: "entrain".into(),
+            fields: [("department".to_owned(), from("user.department"))].into(),
+        }),
+    };
+    for n in 1..=6 {
+        fixture.directory.attributes(n, &[("jobTitle", "Baker"), ("department", "R&D")]);
+    }
+    for n in [1, 2] {
+        let account = AccountId::parse(format!("acc-{n}")).unwrap();
+        fixture.site.profile(&account, ProfileStanding::Managed(Profile::new()));
+    }
+    fixture
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_are_written_with_one_request_each_and_a_second_run_writes_nothing() {
+    let fixture = mapped();
+    let report = fixture.run().await;
+    assert_eq!(report.status, RunStatus::Converged, "{report:?}");
+    // Four people in groups, two of them invited by this run
+    assert_eq!(report.steps[&StepKind::UpdateUser].done, 8);
+    assert_eq!(fixture.site.calls(StepKind::UpdateUser), 8);
+    let one = AccountId::parse("acc-1").unwrap();
+    let property = fixture.site.property(&one, "entrain").unwrap();
+    assert_eq!(property["department"], AttributeValue::Text("R&D".into()));
+    let shown: Profile = [(ProfileField::JobTitle, "Baker".into())].into();
+    assert_eq!(fixture.site.profile_now(&one), Some(ProfileStanding::Managed(shown)));
+    fixture.assert_in_step("attributes").await;
+
+    fixture.directory.attributes(1, &[("jobTitle", "Baker"), ("department", "Ops")]);
+    let report = fixture.run().await;
+    assert_eq!((report.status, report.steps.len()), (RunStatus::Converged, 1), "{report:?}");
+    assert_eq!(report.steps[&StepKind::UpdateUser].done, 1);
+    assert_eq!(fixture.site.calls(StepKind::UpdateUser), 9);
+    fixture.assert_in_step("one changed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_profile_harms_neither_the_property_nor_the_rest() {
+    let fixture = mapped();
+    let two = AccountId::parse("acc-2").unwrap();
+    fixture.site.profile(&two, ProfileStanding::Unmanaged);
+    let report = fixture.run().await;
+    assert_eq!(report.status, RunStatus::Partial);
+    assert_eq!(report.set_aside.len(), 1, "{:?}", report.set_aside);
+    assert_eq!(report.set_aside[0].object, "profiles of 1 account of example.com");
+    assert_eq!(report.steps[&StepKind::UpdateUser].done, 7);
+    assert!(fixture.site.property(&two, "entrain").is_some());
+    // The key is refused in the middle of it: memberships and properties go on.
+    let fixture = mapped();
+    for _ in 0..4 {
+        fixture.site.fault(
+            StepKind::UpdateUser,
+            Fault::Refuse(refusal(FailureCode::OrganizationCredentialRefused, FailureClass::Object)),
+        );
+    }
+    let report = fixture.run().await;
+    assert_eq!(report.status, RunStatus::Partial);
+    assert_eq!(report.steps[&StepKind::AddMember].done, 5, "{report:?}");
+    assert_eq!(fixture.run().await.status, RunStatus::Converged, "the rest is written by the next run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_01_attributes_killed_at_any_write_point_are_written_by_the_next_start() {
+    for nth in 1.. {
+        let fixture = mapped();
+        fixture.run().await;
+        fixture.live_on();
+        fixture.directory.rename("Jira A", "Jira Alpha");
+        for n in 1..=7 {
+            fixture.directory.attributes(n, &[("jobTitle", "Smith"), ("department", "Ops")]);
+        }
+        fixture.kill.arm(nth);
+        if fixture.run_until_killed().await.is_some() {
+            assert!(nth > 60, "{nth}");
+            return;
+        }
+        let report = fixture.run().await;
+        let context = format!("killed at write point {nth}");
+        assert_eq!(report.status, RunStatus::Converged, "{context}: {report:?}");
+        fixture.assert_in_step(&context).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attributes_of_one_person_are_shown_without_a_write() {
+    let fixture = mapped();
+    let engine = fixture.engine();
+    let shown = engine.attributes("PERSON1@example.com").await.unwrap();
+    assert_eq!(shown.fields.len(), 2);
+    assert_eq!(shown.fields[0].from.as_deref(), Some("user.jobTitle"));
+    assert_eq!(shown.fields[0].value, Some(AttributeValue::Text("Baker".into())));
+    assert_eq!(shown.fields[0].last_written, None);
+    assert_eq!(fixture.site.writes(), 0);
+    fixture.run().await;
+    let shown = engine.attributes("acc-1").await.unwrap();
+    assert_eq!(shown.fields[1].last_written, Some(AttributeValue::Text("R&D".into())));
+    let failure = engine.attributes("nobody@example.com").await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::ObjectUnknown);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,9 @@
-//! Links and ledger, with the meaning that `domain::memory` gives to each change, in statements of many rows.
+//! Links, ledger and applied attributes, with the meaning that `domain::memory` gives to each change, in statements of many rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use entrain_domain::memory::{GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{AccountId, DirectoryGroupId, DirectoryUserId, SiteGroupId};
 use futures_util::TryStreamExt as _;
 use sqlx::AssertSqlSafe;
@@ -21,6 +21,8 @@ const USERS: &str = "SELECT directory_id, account, address, origin, sum FROM use
 const GROUPS: &str = "SELECT directory_id, site_group, name, origin, sum FROM group_links WHERE connection = $1 ORDER BY directory_id";
 const LEDGER: &str = "SELECT site_group, account, origin, sum FROM ledger WHERE connection = $1 \
     ORDER BY site_group, account";
+const APPLIED: &str = "SELECT account, part, property, body, sum FROM applied_attributes WHERE connection = $1 \
+    ORDER BY account, part, property";
 const DISOWN: &str = "DELETE FROM ledger WHERE connection = $1 AND site_group = $2 AND account = $3";
 
 /// `($1, $2), ($3, $4), …`
@@ -91,6 +93,7 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
                     .collect();
                 link(batch, connection, &GROUP_LINKS, &links).await?;
             }
+            MemoryChange::ApplyAttributes { .. } => apply_attributes(batch, connection, now).await?,
             MemoryChange::OwnMembership { .. } => own(batch, connection, now).await?,
             MemoryChange::DisownMembership { .. } => disown(batch, connection, now).await?,
         }
@@ -103,6 +106,10 @@ fn objects(change: &MemoryChange) -> Vec<(u8, &str, &str)> {
     match change {
         MemoryChange::LinkUser(link) => vec![(0, link.user.as_str(), ""), (1, link.account.as_str(), "")],
         MemoryChange::LinkGroup(link) => vec![(0, link.directory.as_str(), ""), (1, link.group.as_str(), "")],
+        MemoryChange::ApplyAttributes { account, values } => {
+            let (part, key) = part_of(values);
+            vec![(part, account.as_str(), key)]
+        }
         MemoryChange::OwnMembership { group, account, .. }
         | MemoryChange::DisownMembership { group, account } => vec![(0, group.as_str(), account.as_str())],
     }
@@ -154,6 +161,47 @@ async fn link(batch: &mut Batch, connection: &str, links: &Links, rows: &[[Optio
     Ok(())
 }
 
+const PARTS: [&str; 2] = ["profile", "property"];
+
+/// Which part of an account, as a position in [`PARTS`], and the key of a property.
+fn part_of(values: &AppliedValues) -> (u8, &str) {
+    match values {
+        AppliedValues::Profile { .. } => (0, ""),
+        AppliedValues::Property { key, .. } => (1, key),
+    }
+}
+
+fn applied_sum(connection: &str, account: &str, part: &str, property: &str, body: &str) -> i64 {
+    let sum = Sum::of("applied_attributes").text(connection).text(account);
+    sum.text(part).text(property).text(body).finish()
+}
+
+async fn apply_attributes(batch: &mut Batch, connection: &str, changes: &[MemoryChange]) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO applied_attributes (connection, account, part, property, body, sum) VALUES {} \
+         ON CONFLICT (connection, account, part, property) DO UPDATE SET body = excluded.body, sum = excluded.sum",
+        placeholders(changes.len(), 6)
+    );
+    on!(Tx, &mut batch.tx, tx => {
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(changes.len() == 1);
+        for change in changes {
+            if let MemoryChange::ApplyAttributes { account, values } = change {
+                let (part, property) = part_of(values);
+                let (account, part) = (account.as_str(), PARTS[usize::from(part)]);
+                let body = match values {
+                    AppliedValues::Profile { values } => serde_json::to_string(values),
+                    AppliedValues::Property { values, .. } => serde_json::to_string(values),
+                };
+                let body = body.expect("texts by name are JSON");
+                let sum = applied_sum(connection, account, part, property, &body);
+                query = query.bind(connection).bind(account).bind(part).bind(property).bind(body).bind(sum);
+            }
+        }
+        query.execute(&mut **tx).await.map_err(Error::database("storing attributes"))?;
+    });
+    Ok(())
+}
+
 async fn own(batch: &mut Batch, connection: &str, changes: &[MemoryChange]) -> Result<()> {
     // What was granted stays granted when it is found again
     let sql = format!(
@@ -189,6 +237,7 @@ async fn disown(batch: &mut Batch, connection: &str, changes: &[MemoryChange]) -
 }
 
 type LinkRow = (String, String, Option<String>, String, i64);
+type AppliedRow = (String, String, String, String, i64);
 type LedgerRow = (String, String, String, i64);
 
 impl Store {
@@ -258,6 +307,29 @@ impl Store {
                 accounts.entry(account).or_insert_with(|| account_id.clone());
                 memory.own_membership(&group_id, &account_id, origin);
                 of = Some((group, group_id));
+            }
+        });
+        on!(Pool, &self.inner.readers, db => {
+            let mut rows = sqlx::query_as::<_, AppliedRow>(APPLIED).bind(connection).fetch(db);
+            while let Some((account, part, property, body, sum)) =
+                rows.try_next().await.map_err(Error::database(doing))?
+            {
+                let wrong = || Error::row("applied_attributes", format_args!("{account} {part} {property}"));
+                if applied_sum(connection, &account, &part, &property, &body) != sum {
+                    return Err(wrong());
+                }
+                let values = if part == PARTS[0] {
+                    let values = serde_json::from_str(&body).map_err(|_| wrong())?;
+                    AppliedValues::Profile { values }
+                } else {
+                    let values = serde_json::from_str(&body).map_err(|_| wrong())?;
+                    AppliedValues::Property { key: property.clone(), values }
+                };
+                let id = match accounts.get(&account) {
+                    Some(id) => id.clone(),
+                    None => AccountId::parse(&account).map_err(|_| wrong())?,
+                };
+                memory.apply_attributes(&id, &values);
             }
         });
         Ok(memory)

@@ -1,6 +1,7 @@
 //! The command line: what is accepted, and which module does it.
 
 mod apply;
+mod attributes;
 mod audit;
 mod check;
 mod connection;
@@ -111,6 +112,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Reads, plans, applies what no guard holds, and reads back
     Sync(sync::SyncArgs),
+    /// Shows what the attribute rules make of one person; changes nothing
+    Attributes(attributes::AttributesArgs),
     /// Connections, as documents
     Connection {
         #[command(subcommand)]
@@ -240,6 +243,7 @@ async fn dispatch(cx: &Context<'_>, command: Command) -> Result<Exit, Failure> {
         Command::Plan(args) => Box::pin(plan::run(cx, args)).await,
         Command::Apply(args) => Box::pin(apply::run(cx, args)).await,
         Command::Sync(args) => Box::pin(sync::run(cx, args)).await,
+        Command::Attributes(args) => Box::pin(attributes::run(cx, args)).await,
         Command::Connection { command } => Box::pin(connection::run(cx, command)).await,
         Command::Runs { command } => runs::run(cx, command.unwrap_or_default()).await,
         Command::Audit { command } => audit::run(cx, command.unwrap_or_default()).await,

@@ -83,6 +83,9 @@ fn kind(schema: &Value) -> String {
     if !words.is_empty() {
         return words.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(", ");
     }
+    if schema["anyOf"].is_array() {
+        return "text or table".into();
+    }
     match (schema["type"].as_str(), schema["format"].as_str()) {
         (_, Some("secret")) => "secret".into(),
         (Some("string"), _) => "text".into(),
@@ -92,6 +95,9 @@ fn kind(schema: &Value) -> String {
             _ => "number".into(),
         },
         (Some("array"), _) => "list of texts".into(),
+        (Some("object"), _) if schema["additionalProperties"]["anyOf"].is_array() => {
+            "table of texts or tables".into()
+        }
         (Some("object"), _) => match kind(&schema["additionalProperties"]) {
             words if words.contains('"') => format!("table of {words}"),
             _ => "table of texts".into(),

@@ -15,8 +15,9 @@ pub(crate) fn letter(plan: &PlanView, shown: usize) -> Page {
     page.line(summary(plan, &lives));
     new_groups(&mut page, plan, shown);
     people(&mut page, "Joining", lives.iter().filter(|l| l.joins()), Tone::Good, shown);
-    people(&mut page, "Moving", lives.iter().filter(|l| !l.joins() && !l.leaves()), Tone::Warn, shown);
+    people(&mut page, "Moving", lives.iter().filter(|l| l.moves()), Tone::Warn, shown);
     people(&mut page, "Leaving", lives.iter().filter(|l| l.leaves()), Tone::Bad, shown);
+    people(&mut page, "Attributes", lives.iter().filter(|l| l.stays()), Tone::Normal, shown);
     held(&mut page, plan);
     set_aside(&mut page, plan, shown);
     cost(&mut page, plan);
@@ -33,7 +34,8 @@ fn summary(plan: &PlanView, lives: &[Life<'_>]) -> String {
     }
     let joining = lives.iter().filter(|l| l.joins()).count();
     let leaving = lives.iter().filter(|l| l.leaves()).count();
-    let moving = lives.len() - joining - leaving;
+    let moving = lives.iter().filter(|l| l.moves()).count();
+    let updated = lives.iter().filter(|l| !l.updates.is_empty()).count();
     let mut parts = Vec::new();
     let groups = plan.of_kind("create_group").count();
     if groups > 0 {
@@ -54,6 +56,7 @@ fn summary(plan: &PlanView, lives: &[Life<'_>]) -> String {
         (joining, "person joins", "people join"),
         (moving, "person moves", "people move"),
         (leaving, "person leaves", "people leave"),
+        (updated, "person gets new attributes", "people get new attributes"),
     ] {
         if n > 0 {
             parts.push(count(n, one, many));
@@ -130,6 +133,12 @@ fn people<'a>(
                 format!("out of {}{}", groups(&life.leaves), all_waiting(&life.leaves)),
             );
         }
+        for step in &life.updates {
+            if let Some(update) = &step.update {
+                let text = format!("{}: {}{}", update.part, update.changes().join(", "), waiting(step));
+                page.paragraph(Tone::Normal, "      ", text);
+            }
+        }
         let reasons = reasons(life);
         for reason in reasons.iter().take(3) {
             page.paragraph(Tone::Faint, "      ", format!("because: {reason}"));
@@ -149,6 +158,8 @@ fn reasons(life: &Life<'_>) -> Vec<String> {
         let said = match step.kind.as_str() {
             // What an invitation rests on is said again, and better, by the memberships
             "create_user" if !life.joins.is_empty() => continue,
+            // The values say it
+            "update_user" => continue,
             "add_member" => links.first().copied().unwrap_or_default().to_owned(),
             _ => links.iter().take(2).copied().collect::<Vec<_>>().join("; "),
         };

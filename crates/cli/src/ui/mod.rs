@@ -22,7 +22,7 @@ use serde::Serialize;
 pub(crate) use letter::{SHOWN, letter};
 pub(crate) use logs::start_logging;
 pub(crate) use markdown::markdown;
-pub(crate) use page::{Page, Tone};
+pub(crate) use page::{Page, Tone, table};
 pub(crate) use plan_view::{PlanView, count};
 pub(crate) use progress::{ProgressBars, Shown};
 pub(crate) use results::{audit_list, connection_list, report, run_detail, runs_list};

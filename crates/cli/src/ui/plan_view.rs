@@ -39,6 +39,9 @@ pub(crate) struct StepView {
     /// The new name of a group that is renamed.
     #[serde(default)]
     pub(crate) new_name: Option<String>,
+    /// What is written to an account.
+    #[serde(default)]
+    pub(crate) update: Option<UpdateView>,
     /// Why.
     pub(crate) reason: String,
     /// Whether an ordinary step takes it back.
@@ -47,6 +50,44 @@ pub(crate) struct StepView {
     /// The guard that holds it.
     #[serde(default)]
     pub(crate) held_by: Option<String>,
+}
+
+/// What is written to an account, with what was written before.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct UpdateView {
+    /// `profile`, or `property`.
+    pub(crate) part: String,
+    /// Fields of the profile that change.
+    #[serde(default)]
+    pub(crate) set: BTreeMap<String, serde_json::Value>,
+    /// Fields of the property.
+    #[serde(default)]
+    pub(crate) values: BTreeMap<String, serde_json::Value>,
+    /// Before.
+    #[serde(default)]
+    pub(crate) before: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+impl UpdateView {
+    /// `department “A” → “B”`, for each field that changes.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let now = if self.part == "profile" { &self.set } else { &self.values };
+        let nothing = BTreeMap::new();
+        let before = self.before.as_ref().unwrap_or(&nothing);
+        let shown = |value: Option<&serde_json::Value>| match value {
+            None => "–".to_owned(),
+            Some(serde_json::Value::String(text)) => format!("“{text}”"),
+            Some(other) => other.to_string(),
+        };
+        let fields: std::collections::BTreeSet<&String> = now.keys().chain(before.keys()).collect();
+        let differs = fields.into_iter().filter(|f| now.get(*f) != before.get(*f));
+        differs
+            .map(|field| match before.get(field) {
+                None => format!("{field} {}", shown(now.get(field))),
+                old => format!("{field} {} → {}", shown(old), shown(now.get(field))),
+            })
+            .collect()
+    }
 }
 
 /// A person or group.
@@ -119,6 +160,8 @@ pub(crate) struct Life<'a> {
     pub(crate) joins: Vec<&'a StepView>,
     /// Groups left.
     pub(crate) leaves: Vec<&'a StepView>,
+    /// Attributes written.
+    pub(crate) updates: Vec<&'a StepView>,
 }
 
 impl PlanView {
@@ -143,8 +186,10 @@ impl PlanView {
                 invited: None,
                 joins: Vec::new(),
                 leaves: Vec::new(),
+                updates: Vec::new(),
             });
             match step.kind.as_str() {
+                "update_user" => life.updates.push(step),
                 "create_user" => life.invited = Some(step),
                 "remove_member" => life.leaves.push(step),
                 _ => life.joins.push(step),
@@ -165,17 +210,25 @@ impl PlanView {
 }
 
 impl Life<'_> {
+    /// Whether only attributes change.
+    pub(crate) fn stays(&self) -> bool {
+        self.leaves.is_empty() && self.joins.is_empty() && self.invited.is_none()
+    }
     /// Whether the person only gains.
     pub(crate) fn joins(&self) -> bool {
-        self.leaves.is_empty()
+        self.leaves.is_empty() && !self.stays()
     }
     /// Whether the person only loses.
     pub(crate) fn leaves(&self) -> bool {
-        self.joins.is_empty() && self.invited.is_none()
+        self.joins.is_empty() && self.invited.is_none() && !self.stays()
+    }
+    /// Whether the person gains and loses.
+    pub(crate) fn moves(&self) -> bool {
+        !self.joins() && !self.leaves() && !self.stays()
     }
     /// All steps about the person.
     pub(crate) fn steps(&self) -> impl Iterator<Item = &StepView> {
-        self.invited.iter().chain(&self.joins).chain(&self.leaves).copied()
+        self.invited.iter().chain(&self.joins).chain(&self.leaves).chain(&self.updates).copied()
     }
 }
 

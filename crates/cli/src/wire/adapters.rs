@@ -7,11 +7,11 @@ use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::{self, Entra};
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, RenameBy, RunId, SiteGroup,
-    SiteGroupId, SitePicture, SiteSnapshot, SiteStanding, Unread,
+    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, Profile, ProfileStanding, RenameBy,
+    RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding, Unread,
 };
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
-use entrain_domain::policy::{Binding, Demand, Protected};
+use entrain_domain::policy::{Binding, Demand, PropertyValues, Protected};
 use entrain_domain::run::{AuditNote, Intent, Phase, RequestCounts, RunReport, StepEnd, Trigger};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
@@ -156,6 +156,22 @@ impl Site for SitePort {
     }
     async fn rename_group(&self, group: &SiteGroup, name: &str) -> Result<(), Failure> {
         self.organization()?.rename_group(group, name).await.map_err(|e| e.failure())
+    }
+    async fn profiles(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, ProfileStanding)>, Failure> {
+        let known = self.organization()?.accounts(accounts).await.map_err(|e| e.failure())?;
+        Ok(known.into_iter().map(|user| (user.account, user.profile)).collect())
+    }
+    async fn set_profile(&self, account: &AccountId, profile: &Profile) -> Result<(), Failure> {
+        self.organization()?.set_profile(account, profile).await.map_err(|e| e.failure())
+    }
+    async fn set_property(
+        &self,
+        account: &AccountId,
+        key: &str,
+        values: &PropertyValues,
+    ) -> Result<(), Failure> {
+        let values = serde_json::to_value(values).expect("texts by name are JSON");
+        self.jira.set_property(account, key, &values).await.map_err(|e| e.failure())
     }
     async fn find_groups(&self, name: &str) -> Result<Vec<SiteGroup>, Failure> {
         self.jira.find_groups(name).await.map_err(|e| e.failure())

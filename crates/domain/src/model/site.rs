@@ -9,6 +9,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::address::EmailAddress;
 use super::directory::Unread;
 use super::ids::{AccountId, SiteGroupId};
+use super::profile::ProfileStanding;
 
 /// Kind of an Atlassian account (`accountType`). Only people are synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -208,6 +209,7 @@ pub struct SiteSnapshot {
     group_by_name: HashMap<String, Vec<u32>>,
     members: HashMap<SiteGroupId, SiteMembers>,
     renaming: HashMap<SiteGroupId, RenameBy>,
+    profiles: HashMap<AccountId, ProfileStanding>,
     touched: Option<SiteTouched>,
 }
 
@@ -290,6 +292,7 @@ impl SiteSnapshot {
             group_by_name: HashMap::with_capacity(groups.len()),
             members: HashMap::new(),
             renaming: HashMap::new(),
+            profiles: HashMap::new(),
             touched: None,
         };
         for account in accounts {
@@ -377,6 +380,11 @@ impl SiteSnapshot {
         self.renaming.insert(group, by);
     }
 
+    /// Whether an account's profile can be changed; asked only of accounts whose profile should change.
+    pub fn put_profile(&mut self, account: AccountId, standing: ProfileStanding) {
+        self.profiles.insert(account, standing);
+    }
+
     /// What the start-up checks found.
     pub fn standing(&self) -> &SiteStanding {
         &self.standing
@@ -416,6 +424,10 @@ impl SiteSnapshot {
     /// Who can rename a group, if it was asked.
     pub fn rename_by(&self, group: &SiteGroupId) -> Option<&RenameBy> {
         self.renaming.get(group)
+    }
+    /// Whether an account's profile can be changed, if it was asked.
+    pub fn profile(&self, account: &AccountId) -> Option<&ProfileStanding> {
+        self.profiles.get(account)
     }
     /// The groups whose members were asked for.
     pub fn groups_read(&self) -> impl Iterator<Item = (&SiteGroupId, &SiteMembers)> {

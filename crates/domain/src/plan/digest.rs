@@ -21,6 +21,7 @@ impl Digest {
             .map(|step| {
                 let target = match &step.action {
                     Action::CreateUser { address, .. } => address.key(),
+                    Action::UpdateUser { person, update } => format!("{:?} {update:?}", person.site_id),
                     Action::CreateGroup { group } => group.name.to_string(),
                     Action::RenameGroup { site_id, name, .. } => format!("{site_id} {name}"),
                     Action::AdoptGroup { site_id, .. } => site_id.to_string(),

@@ -5,23 +5,27 @@
 //! reason and the remedy.
 
 mod after;
+mod attributes;
 mod digest;
 mod guard;
 mod matching;
 mod planner;
 mod reason;
+mod renaming;
 mod seats;
 mod step;
 mod targets;
 
 pub use after::After;
+pub use attributes::profiles_to_ask;
 pub use digest::Digest;
 pub use guard::{Approval, Before, Guard, Held, History};
 pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
-pub use planner::{PlanInput, group_targets, groups_to_rename, plan};
+pub use planner::{PlanInput, group_targets, plan};
 pub use reason::Reason;
+pub use renaming::groups_to_rename;
 pub use seats::SeatForecast;
-pub use step::{Action, GroupRef, Hold, Person, SetAside, Step, StepId, StepKind, Undo};
+pub use step::{Action, GroupRef, Hold, Person, SetAside, Step, StepId, StepKind, Undo, Update};
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Memory, MemoryChange, Origin};
 use crate::model::{
     AccountId, AccountState, Closure, CompleteClosure, DirectorySnapshot, DirectoryUser, DirectoryUserId,
-    GroupIx, RenameBy, SiteGroupId, SiteMembers, SiteSnapshot, UserIx,
+    GroupIx, SiteGroupId, SiteMembers, SiteSnapshot, UserIx,
 };
 use crate::policy::{Existing, GroupMode, Memberships, Rules, UserScope};
 
@@ -48,18 +48,6 @@ pub fn group_targets(
     }
     let targets = targets::resolve(directory, site, rules, memory);
     targets.list.iter().filter_map(|target| target.group.site_id.clone()).collect()
-}
-
-/// The linked site groups that should bear another name and could: whoever plans asks first who can rename them.
-pub fn groups_to_rename(
-    directory: &DirectorySnapshot,
-    site: &SiteSnapshot,
-    rules: &Rules,
-    memory: &Memory,
-) -> Vec<SiteGroupId> {
-    let targets = targets::resolve(directory, site, rules, memory);
-    let wished = targets.list.into_iter().filter(|target| target.new_name.is_some());
-    wished.filter_map(|target| target.group.site_id.clone()).collect()
 }
 
 /// The enabled users who take part, in the order of ids. A group whose closure is not known brings nobody.
@@ -114,6 +102,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     draft.groups_and_adoptions(&open);
     draft.removals(&open, &matches);
     draft.invitations(&matches, &invited_through);
+    draft.attributes(&matches);
     draft.additions(&open, &matches);
 
     let Draft { steps, records, set_aside, notes, .. } = draft;
@@ -129,15 +118,15 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 }
 
 #[derive(Debug, Default)]
-struct Steps {
+pub(super) struct Steps {
     list: Vec<Step>,
     /// Position of the step that makes or adopts a directory group's site group.
     group_step: HashMap<crate::model::DirectoryGroupId, u32>,
-    user_step: HashMap<DirectoryUserId, u32>,
+    pub(super) user_step: HashMap<DirectoryUserId, u32>,
 }
 
 impl Steps {
-    fn push(
+    pub(super) fn push(
         &mut self,
         action: Action,
         reason: Reason,
@@ -150,13 +139,13 @@ impl Steps {
     }
 }
 
-struct Draft<'a> {
-    input: &'a PlanInput<'a>,
+pub(super) struct Draft<'a> {
+    pub(super) input: &'a PlanInput<'a>,
     persons: HashMap<DirectoryUserId, Arc<Person>>,
-    steps: Steps,
-    records: Vec<MemoryChange>,
-    set_aside: Vec<SetAside>,
-    notes: Vec<SetAside>,
+    pub(super) steps: Steps,
+    pub(super) records: Vec<MemoryChange>,
+    pub(super) set_aside: Vec<SetAside>,
+    pub(super) notes: Vec<SetAside>,
 }
 
 impl Draft<'_> {
@@ -192,7 +181,7 @@ impl Draft<'_> {
         });
     }
 
-    fn person(&mut self, user: &DirectoryUser, account: Option<&AccountId>) -> Arc<Person> {
+    pub(super) fn person(&mut self, user: &DirectoryUser, account: Option<&AccountId>) -> Arc<Person> {
         self.persons
             .entry(user.id.clone())
             .or_insert_with(|| {
@@ -251,41 +240,6 @@ impl Draft<'_> {
                 _ => continue,
             };
             self.steps.group_step.insert(target.group.directory_id.clone(), at);
-        }
-    }
-
-    fn rename(&mut self, target: &Target, site_id: &SiteGroupId, name: &Arc<str>) {
-        let aside = |why: Option<&crate::model::Unread>| SetAside {
-            object: format!(
-                "group “{}” ({})",
-                crate::policy::quoted(&target.directory_name),
-                target.group.directory_id
-            ),
-            reason: format!(
-                "the directory calls it “{name}”, the site keeps the name “{}”: {}",
-                target.group.name,
-                why.map_or("Jira cannot rename groups, and no organization key is configured", |u| &u.reason)
-            ),
-            remedy: match why {
-                Some(why) => format!("{}; {}", why.remedy, swap(&target.group.name, name)),
-                None => format!("configure [site.organization]; {}", swap(&target.group.name, name)),
-            },
-        };
-        match self.input.site.rename_by(site_id) {
-            Some(RenameBy::Organization) => {
-                let reason = Reason::Renamed {
-                    directory_name: target.directory_name.clone(),
-                    before: target.group.name.clone(),
-                };
-                let action = Action::RenameGroup {
-                    group: target.group.clone(),
-                    site_id: site_id.clone(),
-                    name: name.clone(),
-                };
-                self.steps.push(action, reason, Vec::new(), None);
-            }
-            Some(RenameBy::Nobody(why)) => self.notes.push(aside(Some(why))),
-            None => self.notes.push(aside(None)),
         }
     }
 
@@ -517,15 +471,6 @@ impl Draft<'_> {
             hold,
         );
     }
-}
-
-/// How a person changes a group for one of another name, where nobody can rename it.
-pub(super) fn swap(old: &str, new: &str) -> String {
-    format!(
-        "nothing is lost meanwhile, membership follows the link. By hand: rename “{old}” at admin.atlassian.com \
-         (Directory, Groups), the next run follows; or swap: create “{new}” there, grant it what “{old}” grants, delete \
-         “{old}” and name “{new}” as the group that takes over, then run a sync, which asks to adopt “{new}” and fills it"
-    )
 }
 
 /// One path text per holding group of a closure, shared by everybody it holds.

@@ -29,6 +29,15 @@ pub enum Reason {
         /// The selector that names it.
         selector: Arc<str>,
     },
+    /// Attributes of the directory differ from what was last written to the account.
+    Attributes {
+        /// The fields that differ, joined.
+        fields: Arc<str>,
+        /// The part of the account, as the document calls its section.
+        section: &'static str,
+        /// Whether anything was written before.
+        before: super::guard::Before,
+    },
     /// The directory has another name for the group than the site.
     Renamed {
         /// The directory group's own name.
@@ -78,6 +87,17 @@ impl Reason {
                 ("source", format!("directory group “{directory_name}”")),
                 ("rule", format!("named by scope “{selector}”")),
                 ("site", "a group of this name exists and is not linked".into()),
+            ],
+            Self::Attributes { fields, section, before } => vec![
+                ("source", format!("attributes of the directory: {fields}")),
+                ("rule", format!("mapped under [attributes.{section}]")),
+                (
+                    "site",
+                    match before {
+                        super::guard::Before::Never => "nothing was written yet".into(),
+                        super::guard::Before::Once => "differs from what was last written".into(),
+                    },
+                ),
             ],
             Self::Renamed { directory_name, before } => vec![
                 ("source", format!("directory group “{directory_name}”")),

@@ -7,7 +7,10 @@ use super::after::After;
 use super::guard::Guard;
 use super::reason::Reason;
 use crate::memory::Origin;
-use crate::model::{AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, SiteGroupId};
+use crate::model::{
+    AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, Profile, SiteGroupId,
+};
+use crate::policy::PropertyValues;
 
 /// Kind of a step, in the words of the contract. The order is the order in which kinds are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -15,6 +18,8 @@ use crate::model::{AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, E
 pub enum StepKind {
     /// Invite a person who has no account.
     CreateUser,
+    /// Write attributes of the directory to an account.
+    UpdateUser,
     /// Create a group.
     CreateGroup,
     /// Give a linked group the name that the directory has for it now.
@@ -29,8 +34,9 @@ pub enum StepKind {
 
 impl StepKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CreateUser,
+        Self::UpdateUser,
         Self::CreateGroup,
         Self::RenameGroup,
         Self::AdoptGroup,
@@ -42,6 +48,7 @@ impl StepKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CreateUser => "create_user",
+            Self::UpdateUser => "update_user",
             Self::CreateGroup => "create_group",
             Self::RenameGroup => "rename_group",
             Self::AdoptGroup => "adopt_group",
@@ -86,6 +93,51 @@ pub struct GroupRef {
     pub site_id: Option<SiteGroupId>,
 }
 
+/// What an update writes; each is one request.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "part", rename_all = "snake_case")]
+pub enum Update {
+    /// Fields of the profile, of managed accounts.
+    Profile {
+        /// The fields that change, and no others.
+        set: Profile,
+        /// What was last written to these fields, for taking it back.
+        before: Profile,
+    },
+    /// A property of the account, whole.
+    Property {
+        /// Its key.
+        key: String,
+        /// Its value.
+        values: PropertyValues,
+        /// What was last written; `None` when nothing was.
+        before: Option<PropertyValues>,
+    },
+}
+
+impl Update {
+    /// Which part of the account it is about.
+    pub fn part(&self) -> &'static str {
+        match self {
+            Self::Profile { .. } => "profile",
+            Self::Property { .. } => "property",
+        }
+    }
+
+    /// The fields that change, by name.
+    pub fn changed(&self) -> Vec<String> {
+        match self {
+            Self::Profile { set, .. } => set.keys().map(|field| field.as_str().to_owned()).collect(),
+            Self::Property { values, before, .. } => {
+                let before = before.clone().unwrap_or_default();
+                let all: std::collections::BTreeSet<&Arc<str>> = values.keys().chain(before.keys()).collect();
+                let differs = |name: &&Arc<str>| values.get(*name) != before.get(*name);
+                all.into_iter().filter(differs).map(ToString::to_string).collect()
+            }
+        }
+    }
+}
+
 /// What a step does. A removal carries its proof; there is no other way to build one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -95,6 +147,13 @@ pub enum Action {
         person: Arc<Person>,
         /// The address to invite.
         address: EmailAddress,
+    },
+    /// `PATCH …/manage/profile`, or `PUT /user/properties/{key}`
+    UpdateUser {
+        /// The person.
+        person: Arc<Person>,
+        /// What is written.
+        update: Arc<Update>,
     },
     /// `POST /group`
     CreateGroup {
@@ -146,6 +205,7 @@ impl Action {
     pub fn kind(&self) -> StepKind {
         match self {
             Self::CreateUser { .. } => StepKind::CreateUser,
+            Self::UpdateUser { .. } => StepKind::UpdateUser,
             Self::CreateGroup { .. } => StepKind::CreateGroup,
             Self::RenameGroup { .. } => StepKind::RenameGroup,
             Self::AdoptGroup { .. } => StepKind::AdoptGroup,
@@ -158,6 +218,7 @@ impl Action {
     pub fn person(&self) -> Option<&Arc<Person>> {
         match self {
             Self::CreateUser { person, .. }
+            | Self::UpdateUser { person, .. }
             | Self::AddMember { person, .. }
             | Self::RemoveMember { person, .. } => Some(person),
             Self::CreateGroup { .. } | Self::RenameGroup { .. } | Self::AdoptGroup { .. } => None,
@@ -172,7 +233,7 @@ impl Action {
             | Self::AdoptGroup { group, .. }
             | Self::AddMember { group, .. }
             | Self::RemoveMember { group, .. } => Some(group),
-            Self::CreateUser { .. } => None,
+            Self::CreateUser { .. } | Self::UpdateUser { .. } => None,
         }
     }
 
@@ -244,6 +305,9 @@ impl Step {
         let kind = self.action.kind();
         StepId(Arc::from(match &self.action {
             Action::CreateUser { person, .. } => format!("{kind}/{}", user(person, None)),
+            Action::UpdateUser { person, update } => {
+                format!("{kind}/{}/{}", user(person, None), update.part())
+            }
             Action::CreateGroup { group }
             | Action::RenameGroup { group, .. }
             | Action::AdoptGroup { group, .. } => {

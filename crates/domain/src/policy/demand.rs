@@ -35,6 +35,6 @@ impl Rules {
 
     /// What these rules ask of the directory.
     pub fn demand(&self) -> Demand {
-        Demand { scope: self.scope.clone(), attributes: BTreeSet::new() }
+        Demand { scope: self.scope.clone(), attributes: self.attributes.names() }
     }
 }

@@ -1,6 +1,7 @@
 //! The rules of a connection, parsed: who and what takes part, how people are matched and groups named, what happens
 //! to what exists already, and the limits that hold a plan.
 
+pub mod attributes;
 pub mod demand;
 pub mod groups;
 pub mod naming;
@@ -8,6 +9,7 @@ pub mod scope;
 
 use std::collections::BTreeSet;
 
+pub use attributes::{AttributeRules, PropertyValues};
 pub use demand::Demand;
 pub use groups::PerGroup;
 pub(crate) use naming::quoted;
@@ -143,6 +145,8 @@ pub struct Rules {
     pub nesting: Nesting,
     /// The same for single directory groups.
     pub nestings: PerGroup<Nesting>,
+    /// Attributes that go to the site.
+    pub attributes: AttributeRules,
     /// Limits.
     pub limits: Limits,
     /// Untouchable principals.
@@ -165,6 +169,7 @@ impl Rules {
             modes: PerGroup::default(),
             nesting: Nesting::Flatten,
             nestings: PerGroup::default(),
+            attributes: AttributeRules::default(),
             limits: Limits::default(),
             protected: Protected::default(),
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test world that cannot be built is a failed test")]
 
+mod attributes;
 mod groups;
 mod organization;
 mod planner;

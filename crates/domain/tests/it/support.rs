@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use entrain_domain::memory::{GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
 use entrain_domain::model::*;
 use entrain_domain::plan::{
-    Action, Approval, History, Lookups, Plan, PlanInput, Step, group_targets, groups_to_rename, plan,
+    Action, Approval, History, Lookups, Plan, PlanInput, Step, Update, group_targets, groups_to_rename, plan,
+    profiles_to_ask,
 };
-use entrain_domain::policy::{GroupSelector, Rules, Scope, UserScope};
+use entrain_domain::policy::{GroupSelector, PropertyValues, Rules, Scope, UserScope};
 use entrain_domain::verify::verify;
 
 pub(crate) fn uid(name: &str) -> DirectoryUserId {
@@ -55,6 +56,11 @@ pub(crate) struct World {
     pub(crate) users_coverage: Coverage,
     /// Who can rename groups, when that is asked.
     pub(crate) rename_by: Option<RenameBy>,
+    /// Attributes of directory users by name.
+    pub(crate) attributes: BTreeMap<String, Vec<(&'static str, String)>>,
+    /// What the organization says of profiles, when it is asked.
+    pub(crate) profiles: BTreeMap<AccountId, ProfileStanding>,
+    pub(crate) properties: BTreeMap<AccountId, PropertyValues>,
 }
 
 impl World {
@@ -76,6 +82,9 @@ impl World {
             unread_site_groups: BTreeSet::new(),
             users_coverage: Coverage::Complete,
             rename_by: None,
+            attributes: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            properties: BTreeMap::new(),
         }
     }
 
@@ -133,7 +142,13 @@ impl World {
                 other_mail: None,
                 account: *state,
                 kind: UserKind::Member,
-                attributes: Attributes::NONE,
+                attributes: self
+                    .attributes
+                    .get(name)
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, value)| (Arc::from(*name), AttributeValue::Text(value.as_str().into())))
+                    .collect(),
             });
         }
         for (key, group) in &self.groups {
@@ -177,6 +192,11 @@ impl World {
                 SiteMembers::Complete(self.site_groups[&id].1.iter().cloned().collect())
             };
             site.put_members(id, members);
+        }
+        for id in profiles_to_ask(directory, &site, &self.rules, &self.memory, &self.lookups) {
+            if let Some(standing) = self.profiles.get(&id) {
+                site.put_profile(id, standing.clone());
+            }
         }
         if let Some(by) = &self.rename_by {
             for id in groups_to_rename(directory, &site, &self.rules, &self.memory) {
@@ -229,6 +249,26 @@ impl World {
                     address: Some(Arc::from(address.as_str())),
                     origin: Origin::Created,
                 }));
+            }
+            Action::UpdateUser { person, update } => {
+                let linked = person.directory_id.as_ref().and_then(|id| self.memory.user(id));
+                let account = person.site_id.clone().or(linked.map(|l| l.account.clone())).unwrap();
+                let values = match &**update {
+                    Update::Profile { set, .. } => {
+                        let standing = self.profiles.entry(account.clone());
+                        let standing = standing.or_insert(ProfileStanding::Managed(Profile::new()));
+                        let ProfileStanding::Managed(shown) = standing else { panic!("not managed") };
+                        shown.extend(set.clone());
+                        let mut values = self.memory.applied_profile(&account).cloned().unwrap_or_default();
+                        values.extend(set.clone());
+                        AppliedValues::Profile { values }
+                    }
+                    Update::Property { key, values, .. } => {
+                        self.properties.insert(account.clone(), values.clone());
+                        AppliedValues::Property { key: key.clone(), values: values.clone() }
+                    }
+                };
+                self.memory.apply(&MemoryChange::ApplyAttributes { account, values });
             }
             Action::CreateGroup { group } => {
                 let id = sid(&group.name);

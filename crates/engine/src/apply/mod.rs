@@ -13,7 +13,7 @@ use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
     Account, AccountId, DirectoryGroupId, DirectoryUserId, SiteGroup, SiteGroupId, SiteMembers,
 };
-use entrain_domain::plan::{Action, Plan, SetAside, Step, StepId, StepKind};
+use entrain_domain::plan::{Action, Person, Plan, SetAside, Step, StepId, StepKind};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -38,13 +38,15 @@ pub(crate) struct Applied {
     pub(crate) groups: BTreeSet<SiteGroupId>,
     /// Accounts that were invited.
     pub(crate) accounts: Vec<AccountId>,
+    /// How many updates of accounts were done; the answer says what was set, so nothing is read back.
+    pub(crate) updated: usize,
     /// Groups that were renamed, with their new names.
     pub(crate) renamed: Vec<SiteGroup>,
 }
 
 impl Applied {
     pub(crate) fn touched(&self) -> bool {
-        !self.groups.is_empty() || !self.accounts.is_empty() || !self.renamed.is_empty()
+        !self.groups.is_empty() || !self.accounts.is_empty() || !self.renamed.is_empty() || self.updated > 0
     }
 }
 
@@ -160,10 +162,23 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The person's account, known before or made meanwhile.
+    fn account_of(&self, person: &Person) -> Option<AccountId> {
+        person
+            .site_id
+            .clone()
+            .or_else(|| person.directory_id.as_ref().and_then(|user| self.accounts.get(user)).cloned())
+    }
+
     /// What a step works on, now that everything it waits for is there.
     fn target(&self, ix: usize, world: &World) -> Option<Target> {
         match &self.step(ix).action {
             Action::CreateUser { .. } => Some(Target::Invite),
+            Action::UpdateUser { person, update } => {
+                let account = self.account_of(person)?;
+                let fresh = self.created_accounts.contains(&account);
+                Some(Target::Update { account, update: update.clone(), fresh })
+            }
             Action::CreateGroup { .. } => Some(Target::CreateGroup),
             Action::RenameGroup { group, site_id, name } => {
                 Some(Target::Rename { group: known(world, site_id, &group.name), name: name.clone() })
@@ -178,9 +193,7 @@ impl<'a> Work<'a> {
                     (None, Some(group)) => group.clone(),
                     (None, None) => return None,
                 };
-                let account = person.site_id.clone().or_else(|| {
-                    person.directory_id.as_ref().and_then(|user| self.accounts.get(user)).cloned()
-                })?;
+                let account = self.account_of(person)?;
                 let fresh =
                     self.created_accounts.contains(&account) || self.created_groups.contains(&group.id);
                 Some(Target::Add { group, account, fresh })
@@ -349,6 +362,7 @@ fn settle(
             work.transient = 0;
             draft.done(kind);
             work.applied.done.insert(step.id());
+            work.applied.updated += usize::from(kind == StepKind::UpdateUser);
             if let Some(account) = &account {
                 work.applied.accounts.push(account.id.clone());
                 work.created_accounts.insert(account.id.clone());

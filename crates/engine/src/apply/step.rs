@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use entrain_domain::memory::{GroupLink, MemoryChange, Origin};
+use entrain_domain::memory::{AppliedValues, GroupLink, MemoryChange, Origin};
 use entrain_domain::model::{Account, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId};
-use entrain_domain::plan::{Action, Step, StepId};
+use entrain_domain::plan::{Action, Step, StepId, Update};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,12 @@ const LAG: [Duration; 5] = [
 pub(super) enum Target {
     Invite,
     CreateGroup,
+    Update {
+        account: AccountId,
+        update: std::sync::Arc<Update>,
+        /// Made by this run, so that the site may not know it yet.
+        fresh: bool,
+    },
     Rename {
         group: SiteGroup,
         name: std::sync::Arc<str>,
@@ -155,6 +161,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 call.group = Some(group.clone());
                 call
             }
+            (Target::Update { account, update, fresh }, _) => {
+                self.update(account, update, *fresh, stop, world).await
+            }
             (Target::Rename { group, name }, _) => self.rename(&job, group, name, world).await,
             (Target::Add { group, account, fresh }, _) => self.add(&job, group, account, *fresh, stop).await,
             (Target::Remove { group, account }, _) => self.remove(&job, group, account).await,
@@ -180,7 +189,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let group_id = match &job.target {
             Target::Add { group, .. } | Target::Remove { group, .. } => Some(group.id.clone()),
-            Target::Invite | Target::CreateGroup | Target::Rename { .. } | Target::Adopt(_) => None,
+            Target::Invite
+            | Target::Update { .. }
+            | Target::CreateGroup
+            | Target::Rename { .. }
+            | Target::Adopt(_) => None,
         };
         Performed {
             ix: job.ix,
@@ -274,6 +287,57 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 Err(broken) => Call::open(1, broken),
             },
             None => Call::open(1, not_seen(&failure, "the group may have been created")),
+        }
+    }
+
+    async fn update(
+        &self,
+        account: &AccountId,
+        update: &Update,
+        fresh: bool,
+        stop: &CancellationToken,
+        world: &World,
+    ) -> Call {
+        let site = &self.ports.site;
+        let mut lag = LAG.into_iter();
+        let (mut attempts, mut unclear) = (0, false);
+        loop {
+            attempts += 1;
+            let (sent, values) = match update {
+                Update::Profile { set, .. } => {
+                    let mut values = world.memory.applied_profile(account).cloned().unwrap_or_default();
+                    values.extend(set.clone());
+                    (site.set_profile(account, set).await, AppliedValues::Profile { values })
+                }
+                Update::Property { key, values, .. } => {
+                    let applied = AppliedValues::Property { key: key.clone(), values: values.clone() };
+                    (site.set_property(account, key, values).await, applied)
+                }
+            };
+            match sent {
+                Ok(()) => {
+                    let answer = format!("written: {}", update.changed().join(", "));
+                    let change = MemoryChange::ApplyAttributes { account: account.clone(), values };
+                    return Call::done(Outcome::Done, attempts, answer, vec![change]);
+                }
+                Err(failure) if failure.class == FailureClass::Unclear && !unclear => unclear = true,
+                Err(failure) if failure.class == FailureClass::Unclear => {
+                    return Call::open(attempts, not_seen(&failure, "the attributes may have been written"));
+                }
+                Err(failure) if fresh && failure.code == FailureCode::SiteObjectUnknown => match lag.next() {
+                    Some(pause) if self.pause(pause, stop).await => {}
+                    _ => return Call::failed(attempts, not_known_yet(&failure)),
+                },
+                Err(failure) => {
+                    return Call::failed(
+                        attempts,
+                        match update {
+                            Update::Profile { .. } => beside_the_site(failure),
+                            Update::Property { .. } => failure,
+                        },
+                    );
+                }
+            }
         }
     }
 
@@ -410,6 +474,11 @@ fn intent(step: &Step, target: &Target) -> Option<Intent> {
         (Action::CreateGroup { group }, Target::CreateGroup) => {
             Intent::CreateGroup { group: group.directory_id.clone(), name: group.name.to_string() }
         }
+        (Action::UpdateUser { person, .. }, Target::Update { account, update, .. }) => Intent::UpdateUser {
+            user: person.directory_id.clone()?,
+            account: account.clone(),
+            update: (**update).clone(),
+        },
         (Action::RenameGroup { group, .. }, Target::Rename { group: site, name }) => Intent::RenameGroup {
             group: group.directory_id.clone(),
             site_group: site.id.clone(),

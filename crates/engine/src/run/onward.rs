@@ -149,7 +149,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 _ => {}
             }
         }
-        self.look_up_on_site(world, strangers).await?;
+        self.search(world, strangers).await?;
         let found = side_by_side(self.options.in_flight, names, |name| async move {
             self.ports.site.find_groups(&name).await
         })

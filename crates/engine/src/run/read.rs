@@ -1,17 +1,17 @@
 //! Reading: the checks that begin a run, both sides side by side, then what only the directory can tell is needed from
 //! the site (members of managed groups, look-ups of hidden addresses).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountKind, DirectoryUserId, EmailAddress, RenameBy, SiteGroup, SiteGroupId, SiteMembers,
-    SiteSnapshot, SiteStanding, Unread, same_name,
+    Account, AccountKind, DirectoryUserId, EmailAddress, ProfileStanding, RenameBy, SiteGroup, SiteGroupId,
+    SiteMembers, SiteSnapshot, SiteStanding, Unread, same_name,
 };
 use entrain_domain::plan::{
     Approval, History, Lookup, LookupBy, Lookups, PlanInput, accounts_to_look_up, group_targets,
-    groups_to_rename,
+    groups_to_rename, profiles_to_ask,
 };
 use entrain_domain::policy::Rules;
 use entrain_domain::run::Phase;
@@ -169,7 +169,34 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             targets.into_iter().filter(|group| world.site.members(group).is_none()).collect();
         self.read_members(&mut world.site, targets).await?;
         self.ask_who_renames(world).await;
-        self.look_up(world).await
+        self.look_up(world).await?;
+        self.ask_whose_profile(world).await;
+        Ok(())
+    }
+
+    /// Whether the profiles that should change can be. Where that cannot be found out, they are left as they are.
+    async fn ask_whose_profile(&self, world: &mut World) {
+        let World { directory, site, memory, lookups, .. } = world;
+        let accounts = profiles_to_ask(&directory.snapshot, site, &self.rules, memory, lookups);
+        if accounts.is_empty() {
+            return;
+        }
+        let unread = |reason: &str, remedy: &str| {
+            ProfileStanding::Unread(Unread { reason: reason.into(), remedy: remedy.into() })
+        };
+        let told = self.ports.site.profiles(&accounts).await.map(HashMap::<_, _>::from_iter);
+        for account in accounts {
+            let standing = match &told {
+                Ok(told) => told.get(&account).cloned().unwrap_or_else(|| {
+                    unread(
+                        "the organization does not show the account",
+                        "check that [site.organization] names the organization of this site",
+                    )
+                }),
+                Err(failure) => unread(&failure.message, &failure.remedy),
+            };
+            site.put_profile(account, standing);
+        }
     }
 
     /// Who can rename the groups that should bear another name. Where that cannot be found out, nobody can, for now.
@@ -226,7 +253,16 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let by = self.ports.site.look_up_by();
         let people =
             accounts_to_look_up(&world.directory.snapshot, &world.site, &self.rules, &world.memory, by);
-        match by {
+        self.search(world, people).await
+    }
+
+    /// Searches for people by their complete addresses, where it is exact.
+    pub(crate) async fn search(
+        &self,
+        world: &mut World,
+        people: Vec<(DirectoryUserId, EmailAddress)>,
+    ) -> Result<(), Failure> {
+        match self.ports.site.look_up_by() {
             LookupBy::Site => self.look_up_on_site(world, people).await,
             LookupBy::Organization => self.look_up_in_organization(world, people).await,
         }
@@ -272,8 +308,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         Ok(())
     }
 
-    /// Searches the site for people by their complete addresses.
-    pub(crate) async fn look_up_on_site(
+    async fn look_up_on_site(
         &self,
         world: &mut World,
         people: Vec<(DirectoryUserId, EmailAddress)>,

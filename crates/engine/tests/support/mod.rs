@@ -12,7 +12,7 @@ use std::time::Duration;
 use entrain_domain::memory::Memory;
 use entrain_domain::model::*;
 use entrain_domain::plan::{Before, History, LookupBy, StepId, StepKind};
-use entrain_domain::policy::{Demand, GroupSelector, Protected, Rules, Scope, UserScope};
+use entrain_domain::policy::{Demand, GroupSelector, PropertyValues, Protected, Rules, Scope, UserScope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::*;
@@ -125,6 +125,15 @@ impl FakeDirectory {
     /// In the recycle bin: no longer listed, and in no list of members; the memberships come back with him.
     pub(crate) fn soft_delete(&self, n: u32) {
         self.change().reading.user_gone(&user_id(n), Gone::SoftDeleted);
+    }
+    pub(crate) fn attributes(&self, n: u32, attributes: &[(&str, &str)]) {
+        let mut state = self.change();
+        let Some(mut user) = state.reading.known_user(&user_id(n)).cloned() else { return };
+        user.attributes = attributes
+            .iter()
+            .map(|(name, value)| (Arc::from(*name), AttributeValue::Text((*value).into())))
+            .collect();
+        state.reading.put_user(user);
     }
     pub(crate) fn address(&self, n: u32, address: &str) {
         let mut state = self.change();

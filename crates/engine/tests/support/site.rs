@@ -46,6 +46,7 @@ struct SiteState {
     organization: Option<OrganizationState>,
     /// Accounts whose address the site does not show.
     hidden: BTreeSet<AccountId>,
+    properties: BTreeMap<(AccountId, String), PropertyValues>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ struct OrganizationState {
     requests: u64,
     addresses: usize,
     renames: Option<RenameBy>,
+    profiles: BTreeMap<AccountId, ProfileStanding>,
     fails: Option<Failure>,
 }
 
@@ -113,6 +115,15 @@ impl FakeSite {
     }
     pub(crate) fn renames(&self, by: RenameBy) {
         self.state().organization.as_mut().unwrap().renames = Some(by);
+    }
+    pub(crate) fn profile(&self, account: &AccountId, standing: ProfileStanding) {
+        self.state().organization.as_mut().unwrap().profiles.insert(account.clone(), standing);
+    }
+    pub(crate) fn profile_now(&self, account: &AccountId) -> Option<ProfileStanding> {
+        self.state().organization.as_ref().unwrap().profiles.get(account).cloned()
+    }
+    pub(crate) fn property(&self, account: &AccountId, key: &str) -> Option<PropertyValues> {
+        self.state().properties.get(&(account.clone(), key.to_owned())).cloned()
     }
     /// How many addresses the organization was asked for.
     pub(crate) fn addresses_asked(&self) -> usize {
@@ -328,6 +339,52 @@ impl Site for FakeSite {
             }
             known.name = name.into();
             Ok(((), Effect::Written))
+        })
+        .await
+    }
+    async fn profiles(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, ProfileStanding)>, Failure> {
+        let mut state = self.state();
+        let organization = state.organization.as_mut().unwrap();
+        organization.requests += 1;
+        if let Some(failure) = &organization.fails {
+            return Err(failure.clone());
+        }
+        let known = organization.profiles.clone();
+        // Whoever is on the site is managed, unless the test says otherwise
+        let told = |id: &AccountId| {
+            let there = state.accounts.iter().any(|(a, _)| a.id == *id);
+            let other = there.then(|| ProfileStanding::Managed(Profile::new()));
+            known.get(id).cloned().or(other).map(|standing| (id.clone(), standing))
+        };
+        Ok(accounts.iter().filter_map(told).collect())
+    }
+    async fn set_profile(&self, account: &AccountId, profile: &Profile) -> Result<(), Failure> {
+        self.write(StepKind::UpdateUser, |state| {
+            let organization = state.organization.as_mut().unwrap();
+            organization.requests += 1;
+            let known = organization.profiles.entry(account.clone());
+            let known = known.or_insert_with(|| ProfileStanding::Managed(Profile::new()));
+            let ProfileStanding::Managed(shown) = known else {
+                return Err(refusal(FailureCode::OrganizationRefused, FailureClass::Object));
+            };
+            let before = shown.clone();
+            shown.extend(profile.clone());
+            Ok(((), if *shown == before { Effect::Nothing } else { Effect::Written }))
+        })
+        .await
+    }
+    async fn set_property(
+        &self,
+        account: &AccountId,
+        key: &str,
+        values: &PropertyValues,
+    ) -> Result<(), Failure> {
+        self.write(StepKind::UpdateUser, |state| {
+            if !state.accounts.iter().any(|(a, at)| a.id == *account && visible(*at)) {
+                return Err(unknown());
+            }
+            let before = state.properties.insert((account.clone(), key.to_owned()), values.clone());
+            Ok(((), if before.as_ref() == Some(values) { Effect::Nothing } else { Effect::Written }))
         })
         .await
     }

@@ -1,8 +1,9 @@
 //! Links and ledger agree with `domain::memory`, change for change.
 
-use entrain_domain::memory::{GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{
-    AccountId, Coverage, DirectoryGroupId, DirectoryReading, DirectoryUserId, SiteGroupId, Unread,
+    AccountId, AttributeValue, Coverage, DirectoryGroupId, DirectoryReading, DirectoryUserId, ProfileField,
+    SiteGroupId, Unread,
 };
 use entrain_store::{Store, Watermark};
 use rand::rngs::StdRng;
@@ -16,6 +17,7 @@ pub(crate) fn picture(memory: &Memory) -> Vec<String> {
         .users()
         .map(|link| format!("{link:?}"))
         .chain(memory.groups().map(|link| format!("{link:?}")))
+        .chain(memory.all_applied().into_iter().map(|(a, values)| format!("{a} {values:?}")))
         .chain(memory.all_memberships().map(|(g, a, o)| format!("{g} {a} {o:?}")))
         .collect();
     lines.sort();
@@ -37,9 +39,21 @@ fn change(random: &mut StdRng) -> MemoryChange {
     let directory = DirectoryGroupId::parse(format!("d{}", random.random_range(0..5))).unwrap();
     let group = SiteGroupId::parse(format!("g{}", random.random_range(0..5))).unwrap();
     let origin = [Origin::Created, Origin::Adopted, Origin::Found][random.random_range(0..3)];
-    match random.random_range(0..4) {
+    match random.random_range(0..6) {
         0 => MemoryChange::LinkUser(UserLink { user, account, address: None, origin }),
         1 => MemoryChange::LinkGroup(GroupLink { directory, group, name: "G'; --".into(), origin }),
+        3 => {
+            let value = format!("v{}'; --", random.random_range(0..3));
+            let values = [(ProfileField::JobTitle, value.as_str().into())].into();
+            MemoryChange::ApplyAttributes { account, values: AppliedValues::Profile { values } }
+        }
+        4 => {
+            let key = ["entrain", "other"][random.random_range(0..2)].to_owned();
+            let list =
+                AttributeValue::List(vec!["a".into(), format!("{}", random.random_range(0..9)).into()]);
+            let values = [("x".into(), AttributeValue::Flag(true)), ("y \"".into(), list)].into();
+            MemoryChange::ApplyAttributes { account, values: AppliedValues::Property { key, values } }
+        }
         2 => MemoryChange::OwnMembership { group, account, origin },
         _ => MemoryChange::DisownMembership { group, account },
     }

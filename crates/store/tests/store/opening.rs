@@ -200,7 +200,7 @@ async fn two_first_starts_at_once_make_one_database() {
 
 on_both!(r_14_a_database_of_a_newer_entrain_is_refused, |world| {
     world.open().await.close().await;
-    world.tamper("UPDATE _sqlx_migrations SET version = 99999").await;
+    world.tamper("UPDATE _sqlx_migrations SET version = 99999 WHERE version = 1").await;
     let failure = Store::open(world.options()).await.unwrap_err().failure();
     assert_eq!(failure.code, FailureCode::StoreNewer);
     assert!(failure.message.contains("99999"), "{}", failure.message);

@@ -16,7 +16,6 @@ const LATER: &[(&str, &str)] = &[
     ("scope.assigned_to", "needs users = \"assigned\", which is"),
     ("scope.filter", "is"),
     ("matching", "is"),
-    ("attributes", "is"),
     ("leavers", "is"),
     ("notify", "is"),
 ];
@@ -146,17 +145,21 @@ impl Check<'_> {
     }
 
     fn value(&mut self, schema: &Value, value: &DeValue<'_>, path: &str) {
+        if let Some(alternatives) = schema["anyOf"].as_array() {
+            // Told apart by the kind of value: a text, or a table
+            match alternatives.iter().find(|one| fits(one, value)) {
+                Some(one) => self.value(one, value, path),
+                None => self.found(
+                    path,
+                    format!("is {}", given(value)),
+                    "write text in quotes, or a table in braces: { … = \"…\" }",
+                ),
+            }
+            return;
+        }
         let words = words(schema);
         let expected = schema["type"].as_str().unwrap_or("string");
-        let fits = match expected {
-            "string" => value.is_str(),
-            "boolean" => value.is_bool(),
-            "integer" => value.is_integer(),
-            "array" => value.is_array(),
-            "object" => value.is_table(),
-            _ => true,
-        };
-        if !fits {
+        if !fits(schema, value) {
             let remedy = if words.is_empty() {
                 format!("write {}", wanted(expected, path))
             } else {
@@ -195,6 +198,17 @@ impl Check<'_> {
         if let Some(table) = value.as_table() {
             self.table(schema, table, path);
         }
+    }
+}
+
+fn fits(schema: &Value, value: &DeValue<'_>) -> bool {
+    match schema["type"].as_str().unwrap_or("string") {
+        "string" => value.is_str(),
+        "boolean" => value.is_bool(),
+        "integer" => value.is_integer(),
+        "array" => value.is_array(),
+        "object" => value.is_table(),
+        _ => true,
     }
 }
 

@@ -212,6 +212,64 @@ fn names_are_rewritten_and_modes_and_nesting_are_set_per_group() {
 }
 
 #[test]
+fn attributes_become_rules_and_each_mistake_is_named() {
+    use entrain_domain::model::{AttributeValue, ProfileField};
+    use entrain_domain::policy::attributes::{Source, When};
+    let organization = "[site.organization]\nid = \"o1\"\napi_key = \"env:KEY\"\n";
+    let text = format!(
+        "{SMALLEST}{organization}[attributes.profile]\njob_title = {{ from = \"user.jobTitle\", default = \"–\" }}\n\
+         [attributes.property]\nfields = {{ a = \"user.department\", b = {{ constant = \"x\", when = \"create\" }} }}\n"
+    );
+    let rules = Document::parse(&text, "connection.toml").unwrap().meaning().rules.attributes.clone();
+    assert_eq!(rules.names(), ["department", "jobTitle"].map(String::from).into());
+    assert!(rules.profile[&ProfileField::JobTitle].default.is_some());
+    let property = rules.property.unwrap();
+    assert_eq!(property.key, "entrain");
+    assert_eq!(property.fields["b"].when, When::Create);
+    assert_eq!(property.fields["b"].source, Source::Constant(AttributeValue::Text("x".into())));
+
+    for (sections, key, what) in [
+        (
+            "[attributes.profile]\nname = \"user.displayName\"",
+            "attributes.profile.name",
+            "needs the organization",
+        ),
+        (
+            "[attributes.property.fields]\na = \"department\"",
+            "attributes.property.fields.a",
+            "cannot be used",
+        ),
+        ("[attributes.property.fields]\na = 5", "attributes.property.fields.a", "a number"),
+        ("[attributes.property.fields]\na = {}", "attributes.property.fields.a", "neither from nor constant"),
+        (
+            "[attributes.property.fields]\na = { from = \"user.mail\", constant = \"x\" }",
+            "attributes.property.fields.a",
+            "from and constant",
+        ),
+        (
+            "[attributes.property.fields]\na = { from = \"user.mail\", wen = \"create\" }",
+            "attributes.property.fields.a.wen",
+            "not a known key",
+        ),
+        (
+            "[attributes.property.fields]\na = { from = \"user.mail\", when = \"often\" }",
+            "attributes.property.fields.a.when",
+            "known words",
+        ),
+        (
+            "[attributes.profile]\nshoe_size = \"user.mail\"",
+            "attributes.profile.shoe_size",
+            "not a known key",
+        ),
+    ] {
+        let error = refused(&format!("{SMALLEST}{sections}\n"));
+        let problem =
+            error.problems.iter().find(|p| p.key == key).unwrap_or_else(|| panic!("{sections}: {error}"));
+        assert!(problem.what.contains(what), "{sections}: {problem:?}");
+    }
+}
+
+#[test]
 fn loopback_may_be_plain_http() {
     for host in ["127.0.0.1:8080", "localhost:1", "[::1]:9"] {
         let (text, _) = with(r#"url = "https://acme.atlassian.net""#, &format!("url = \"http://{host}\""));

@@ -5,17 +5,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use entrain_connect::http::BaseUrl;
-use entrain_domain::model::{AccountId, EmailAddress, SiteGroupId, group_name_key};
+use entrain_domain::model::{
+    AccountId, AttributeValue, EmailAddress, ProfileField, SiteGroupId, group_name_key,
+};
+use entrain_domain::policy::attributes::{Expression, FieldRule, PropertyRule, Source, When};
 use entrain_domain::policy::{
-    Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits, Memberships, PerGroup,
-    Protected, Rewriting, Rules, Scope, UserScope, site_name_problem,
+    AttributeRules, Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits,
+    Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope, site_name_problem,
 };
 
 use crate::wire::Renames;
 
 use super::lines::Lines;
 use super::problem::{Problem, ProblemKind};
-use super::sections::{DirectorySection, ExistingGroups, Mode, Nesting, ScheduleSection, Sections, Users};
+use super::sections::{
+    DirectorySection, ExistingGroups, Field, Mode, Nesting, ScheduleSection, Sections, Users, WhenWritten,
+};
 
 /// A credential of the app registration, as the document names it.
 #[derive(Debug, Clone)]
@@ -371,6 +376,7 @@ impl Reader<'_> {
             modes,
             nesting: nesting(s.groups.nesting),
             nestings,
+            attributes: self.attributes(s),
             limits: Limits {
                 removals: Limit { percent: s.limits.removals_percent, number: s.limits.removals_number },
                 additions: Limit { percent: s.limits.additions_percent, number: s.limits.additions_number },
@@ -412,6 +418,91 @@ impl Reader<'_> {
             }
         }
         read.into_iter().collect()
+    }
+
+    fn attributes(&mut self, s: &Sections) -> AttributeRules {
+        let profile = &s.attributes.profile;
+        let fields = [
+            (ProfileField::Name, &profile.name),
+            (ProfileField::Nickname, &profile.nickname),
+            (ProfileField::TimeZone, &profile.time_zone),
+            (ProfileField::Locale, &profile.locale),
+            (ProfileField::JobTitle, &profile.job_title),
+            (ProfileField::Department, &profile.department),
+            (ProfileField::Organization, &profile.organization),
+            (ProfileField::Location, &profile.location),
+        ];
+        let mut rules = AttributeRules::default();
+        for (field, written) in fields {
+            let Some(written) = written else { continue };
+            let key = format!("attributes.profile.{}", field.as_str());
+            if s.site.organization.is_none() {
+                self.found(
+                    &key,
+                    "needs the organization, whose key alone can change profiles",
+                    "add [site.organization], or take the field out",
+                );
+            }
+            rules.profile.extend(self.field(&key, written).map(|rule| (field, rule)));
+        }
+        if let Some(property) = &s.attributes.property {
+            if property.key.chars().count() > 255 || property.key.chars().any(char::is_control) {
+                self.found(
+                    "attributes.property.key",
+                    "has more than 255 characters, or control characters",
+                    "write a short word, such as \"entrain\"",
+                );
+            }
+            let mut fields = BTreeMap::new();
+            for (name, written) in &property.fields {
+                let key = format!("attributes.property.fields.{name}");
+                fields.extend(self.field(&key, written).map(|rule| (name.clone(), rule)));
+            }
+            rules.property = Some(PropertyRule { key: property.key.clone(), fields });
+        }
+        rules
+    }
+
+    fn field(&mut self, key: &str, written: &Field) -> Option<FieldRule> {
+        let text = |text: &str| AttributeValue::Text(text.into());
+        let (source, default, when) = match written {
+            Field::From(from) => (self.expression(key, from)?, None, WhenWritten::Always),
+            Field::Table(table) => {
+                let source = match (&table.from, &table.constant) {
+                    (Some(from), None) => self.expression(&format!("{key}.from"), from)?,
+                    (None, Some(constant)) => Source::Constant(text(constant)),
+                    (given, _) => {
+                        let what = if given.is_some() {
+                            "has from and constant"
+                        } else {
+                            "has neither from nor constant"
+                        };
+                        self.found(key, what, "write one of the two, such as from = \"user.department\"");
+                        return None;
+                    }
+                };
+                (source, table.default.as_deref(), table.when)
+            }
+        };
+        let when = match when {
+            WhenWritten::Always => When::Always,
+            WhenWritten::Create => When::Create,
+        };
+        Some(FieldRule { source, default: default.map(text), when })
+    }
+
+    fn expression(&mut self, key: &str, text: &str) -> Option<Source> {
+        match Expression::parse(text) {
+            Ok(expression) => Some(Source::From(expression)),
+            Err(e) => {
+                self.found(
+                    key,
+                    format!("cannot be used: {e}"),
+                    "write an expression such as \"user.department\"",
+                );
+                None
+            }
+        }
     }
 
     fn bindings(&mut self, s: &Sections) -> Vec<Binding> {
