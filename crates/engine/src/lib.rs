@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`ports`] | what is needed from outside |
 //! | [`run`] | the engine of one connection: preview, and one run as a resumable state machine |
+//! | [`explain`] | why somebody, or a group, is or is not what and where it is |
 //! | [`report`] | a plan as JSON, labels for people |
 //! | [`saved_plan`] | the file of `plan --out` |
 //! | [`attributes`] | what the attribute rules make of one person |
@@ -18,6 +19,7 @@ mod apply;
 pub mod attributes;
 pub mod check;
 pub mod error;
+pub mod explain;
 pub mod ports;
 mod readback;
 mod recover;
@@ -25,5 +27,6 @@ pub mod report;
 pub mod run;
 pub mod saved_plan;
 
+pub use explain::{Explained, Question};
 pub use run::{Engine, Freshness, Options, Ports, Preview, RunOptions, Wait};
 pub use saved_plan::{Expected, SavedPlan};

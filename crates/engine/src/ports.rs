@@ -463,6 +463,14 @@ pub trait Store: Send + Sync {
         connection: &str,
         watermark: &Watermark,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// The newest journal entries about an object, newest first. The object is one part of a step's name
+    /// ([`StepId`]): a directory id, or `account:` and an account's.
+    fn journal_about(
+        &self,
+        connection: &str,
+        object: &str,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(RunId, JournalEntry)>, Failure>> + Send;
     /// Ends a run.
     fn end(&self, report: &RunReport, note: AuditNote) -> impl Future<Output = Result<(), Failure>> + Send;
 }

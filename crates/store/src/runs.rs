@@ -79,6 +79,10 @@ const STEPS: &str = "SELECT run, step, kind, outcome, attempts, answer, at, inte
 const OPEN: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
     FROM journal j JOIN runs r ON r.id = j.run \
     WHERE j.outcome = 'intent' AND r.connection = $1 ORDER BY r.started_at, j.run, j.seq";
+const ABOUT: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
+    FROM journal j JOIN runs r ON r.id = j.run \
+    WHERE r.connection = $1 AND (j.step LIKE $2 ESCAPE '!' OR j.step LIKE $3 ESCAPE '!') \
+    ORDER BY j.at DESC, j.run DESC, j.seq DESC LIMIT $4";
 const SETTLE: &str = "UPDATE journal SET outcome = $1, attempts = $2, answer = $3, at = $4, sum = $5 \
     WHERE run = $6 AND step = $7";
 const CONVERGED: &str = "SELECT count(*) FROM runs WHERE connection = $1 AND status = 'converged'";
@@ -133,6 +137,11 @@ impl StepRow {
 
     fn checked(self) -> Result<Self> {
         if self.sum() == self.sum { Ok(self) } else { Err(Error::row("journal", &self.step)) }
+    }
+
+    fn run_and_entry(self) -> Result<(RunId, JournalEntry)> {
+        let run = RunId::parse(&self.run).map_err(|_| Error::row("journal", &self.run))?;
+        Ok((run, self.entry()?))
     }
 
     fn entry(self) -> Result<JournalEntry> {
@@ -374,12 +383,23 @@ impl Store {
         let rows: Vec<StepRow> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(OPEN).bind(connection).fetch_all(db).await)
         .map_err(Error::database("reading the journal"))?;
-        rows.into_iter()
-            .map(|row| {
-                let run = RunId::parse(&row.run).map_err(|_| Error::row("journal", &row.run))?;
-                Ok((run, row.entry()?))
-            })
-            .collect()
+        rows.into_iter().map(StepRow::run_and_entry).collect()
+    }
+
+    /// The newest entries of the connection's journals about an object, newest first. The object is one part of a
+    /// step's name: a directory id, or `account:` and an account's.
+    pub async fn journal_about(
+        &self,
+        connection: &str,
+        object: &str,
+        limit: u32,
+    ) -> Result<Vec<(RunId, JournalEntry)>> {
+        let escaped = object.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        let (last, inner) = (format!("%/{escaped}"), format!("%/{escaped}/%"));
+        let rows: Vec<StepRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(ABOUT).bind(connection).bind(last).bind(inner).bind(i64::from(limit)).fetch_all(db).await)
+        .map_err(Error::database("reading the journal"))?;
+        rows.into_iter().map(StepRow::run_and_entry).collect()
     }
 
     /// What guards look at.

@@ -8,6 +8,7 @@ mod connection;
 mod demo;
 mod demo_tour;
 mod emulate;
+mod explain;
 mod plan;
 mod runs;
 mod sync;
@@ -114,6 +115,8 @@ enum Command {
     Sync(sync::SyncArgs),
     /// Shows what the attribute rules make of one person; changes nothing
     Attributes(attributes::AttributesArgs),
+    /// Says why a person or group is, or is not, what and where it is; changes nothing
+    Explain(explain::ExplainArgs),
     /// Connections, as documents
     Connection {
         #[command(subcommand)]
@@ -244,6 +247,7 @@ async fn dispatch(cx: &Context<'_>, command: Command) -> Result<Exit, Failure> {
         Command::Apply(args) => Box::pin(apply::run(cx, args)).await,
         Command::Sync(args) => Box::pin(sync::run(cx, args)).await,
         Command::Attributes(args) => Box::pin(attributes::run(cx, args)).await,
+        Command::Explain(args) => Box::pin(explain::run(cx, args)).await,
         Command::Connection { command } => Box::pin(connection::run(cx, command)).await,
         Command::Runs { command } => runs::run(cx, command.unwrap_or_default()).await,
         Command::Audit { command } => audit::run(cx, command.unwrap_or_default()).await,

@@ -51,6 +51,9 @@ pub(crate) struct Page {
 /// Longest piece of text shown; names of the clouds have at most 256 characters.
 const LONGEST: usize = 400;
 
+/// Longest paragraph shown: a reason or remedy may name several objects.
+const LONGEST_PARAGRAPH: usize = 2000;
+
 /// Whether a character may change how a terminal or reader shows what is around it.
 fn steers(c: char) -> bool {
     c.is_control()
@@ -61,9 +64,13 @@ fn steers(c: char) -> bool {
 
 /// Text safe for a terminal: control, direction and invisible characters become `�`, runaway text is cut.
 pub(crate) fn clean(text: &str) -> String {
+    cut(text, LONGEST)
+}
+
+fn cut(text: &str, longest: usize) -> String {
     let mut clean: String =
-        text.chars().take(LONGEST).map(|c| if steers(c) { '\u{FFFD}' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
+        text.chars().take(longest).map(|c| if steers(c) { '\u{FFFD}' } else { c }).collect();
+    if text.chars().nth(longest).is_some() {
         clean.push('…');
     }
     clean
@@ -122,7 +129,7 @@ impl Page {
     /// Adds a paragraph broken into lines of at most 100 characters, indented.
     pub(crate) fn paragraph(&mut self, tone: Tone, indent: &str, text: impl AsRef<str>) -> &mut Self {
         let mut line = String::new();
-        for word in clean(text.as_ref()).split(' ') {
+        for word in cut(text.as_ref(), LONGEST_PARAGRAPH).split(' ') {
             if !line.is_empty()
                 && indent.chars().count() + line.chars().count() + 1 + word.chars().count() > 100
             {
@@ -135,6 +142,21 @@ impl Page {
             line.push_str(word);
         }
         self.toned(tone, format!("{indent}{line}"))
+    }
+
+    /// Adds a paragraph whose first line begins with a label, the others under its text.
+    pub(crate) fn labelled(&mut self, label: &str, text: impl AsRef<str>) -> &mut Self {
+        let at = self.lines.len();
+        let label = clean(label);
+        let indent = " ".repeat(label.chars().count());
+        self.paragraph(Tone::Normal, &indent, text);
+        if let Some(line) = self.lines.get_mut(at)
+            && let Some((_, first)) = line.first_mut()
+        {
+            *first = first.split_off(indent.len().min(first.len()));
+            line.insert(0, (Tone::Faint, label));
+        }
+        self
     }
 
     /// Adds another page.

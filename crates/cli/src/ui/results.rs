@@ -16,7 +16,7 @@ pub(super) fn failure(failure: &Failure) -> Page {
         page.line(format!("   object: {object}"));
     }
     if !failure.remedy.is_empty() {
-        page.paragraph(Tone::Normal, "  what to do: ", &failure.remedy);
+        page.labelled("  what to do: ", &failure.remedy);
     }
     page.toned(Tone::Faint, format!("  code: {}", failure.code));
     page

@@ -12,7 +12,9 @@ use entrain_domain::model::{
 };
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Binding, Demand, PropertyValues, Protected};
-use entrain_domain::run::{AuditNote, Intent, Phase, RequestCounts, RunReport, StepEnd, Trigger};
+use entrain_domain::run::{
+    AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
+};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
     Added, Basis, Busy, CaughtUp, ClaimError, Directory, DirectoryRead, Learnt, MirrorHead, OpenIntent,
@@ -303,6 +305,14 @@ impl Store for StorePort {
     }
     async fn advance(&self, connection: &str, watermark: &Watermark) -> Stored<()> {
         self.0.advance(connection, &stored_watermark(watermark)).await.map_err(|e| e.failure())
+    }
+    async fn journal_about(
+        &self,
+        connection: &str,
+        object: &str,
+        limit: u32,
+    ) -> Stored<Vec<(RunId, JournalEntry)>> {
+        self.0.journal_about(connection, object, limit).await.map_err(|e| e.failure())
     }
     async fn end(&self, report: &RunReport, note: AuditNote) -> Stored<()> {
         self.0.end(report, note).await.map_err(|e| e.failure())

@@ -7,6 +7,7 @@
 mod after;
 mod attributes;
 mod digest;
+pub mod explain;
 mod guard;
 mod matching;
 mod planner;

@@ -16,10 +16,10 @@ use entrain_domain::verify::{Finding, verify};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
 
-use course::Course;
 pub use course::Freshness;
+use course::{Course, Left};
 use onward::{Found, Quiet};
-pub(crate) use read::{World, fold, side_by_side};
+pub(crate) use read::{Reach, World, fold, side_by_side};
 
 use crate::error::EngineError;
 use crate::ports::{ClaimError, Clock, Directory, Event, Ids, Learnt, Progress, Site, SiteState, Store};
@@ -315,8 +315,24 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         self.ports.store.advance(&self.connection, &quiet.watermark).await
     }
 
+    /// Both sides for a question about them, with nothing written. Also when the directory has not changed: what people
+    /// did on the site is part of the answer.
+    pub(crate) async fn look(&self, freshness: Freshness, progress: &dyn Progress) -> Result<World, Failure> {
+        let course = match self.course(freshness).await? {
+            Course::Onward { head, .. } => Course::Onward { head, left: Left::Something },
+            Course::Full => Course::Full,
+        };
+        let mut world = match self.read(course, progress).await? {
+            Found::World(world) => *world,
+            Found::Nothing(_) => self.read_rolls(progress).await?,
+        };
+        self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
+        self.read_rest(&mut world).await?;
+        Ok(world)
+    }
+
     /// The plan, with the second opinion's consent.
-    fn sound_plan(&self, world: &World, approval: Approval) -> Result<Plan, Failure> {
+    pub(crate) fn sound_plan(&self, world: &World, approval: Approval) -> Result<Plan, Failure> {
         let input = world.input(&self.rules, approval);
         let plan = plan(&input);
         let findings = (self.second_opinion)(&input, &plan);

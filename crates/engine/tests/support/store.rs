@@ -219,6 +219,21 @@ impl Store for FakeStore {
         .await;
         Ok(())
     }
+    async fn journal_about(
+        &self,
+        _: &str,
+        object: &str,
+        limit: u32,
+    ) -> Result<Vec<(RunId, JournalEntry)>, Failure> {
+        let state = self.state();
+        let journals =
+            state.runs.iter().flat_map(|(run, r)| r.journal.iter().map(|e| (run.clone(), e.clone())));
+        let about = |entry: &JournalEntry| entry.step.as_str().split('/').skip(1).any(|part| part == object);
+        let mut found: Vec<_> = journals.filter(|(_, entry)| about(entry)).collect();
+        found.sort_by_key(|(run, entry)| std::cmp::Reverse((entry.at, run.clone())));
+        found.truncate(limit as usize);
+        Ok(found)
+    }
     async fn end(&self, report: &RunReport, note: AuditNote) -> Result<(), Failure> {
         self.write(|state| {
             let run = state.runs.get_mut(&report.run_id).unwrap();

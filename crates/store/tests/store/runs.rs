@@ -116,6 +116,25 @@ on_both!(an_unfinished_run_is_found_with_its_journal_after_a_restart, |world| {
     assert_eq!(store.run(&run_id("no")).await.unwrap_err().failure().code, FailureCode::RunUnknown);
 });
 
+on_both!(the_journal_tells_what_was_last_done_about_an_object, |world| {
+    let store = world.open().await;
+    let id = half_a_run(&store, &world).await;
+    let about = async |object: &str| {
+        let found = store.journal_about("Azure AD", object, 10).await.unwrap();
+        found.into_iter().map(|(run, entry)| (run, entry.step, entry.outcome)).collect::<Vec<_>>()
+    };
+    assert_eq!(about("1").await, [(id.clone(), step(1), Outcome::Done)]);
+    let both = about("g").await;
+    assert_eq!(both.len(), 2, "also where the object stands in the middle of a step's name");
+    assert!(about("remove_member").await.is_empty(), "the kind of a step is no object");
+    // Not patterns
+    for object in ["%", "_", "!", "!%"] {
+        assert!(about(object).await.is_empty(), "{object}");
+    }
+    assert_eq!(store.journal_about("Azure AD", "g", 1).await.unwrap().len(), 1);
+    assert!(store.journal_about("Other", "g", 10).await.unwrap().is_empty());
+});
+
 on_both!(a_step_is_settled_once_and_only_after_its_intent, |world| {
     let store = world.open().await;
     let id = half_a_run(&store, &world).await;

@@ -1,0 +1,386 @@
+//! The inputs and the plan, put together the way questions are asked: one group, one person, one membership.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::matching::{self, Match, Matches};
+use super::super::planner::PlanInput;
+use super::super::step::{Action, SetAside, Step};
+use super::super::targets::{self, Target};
+use super::super::{Guard, Plan};
+use super::paths::Ways;
+use super::{Place, Which, Who};
+use crate::memory::Origin;
+use crate::model::{
+    Account, AccountId, AccountState, Closure, CompleteClosure, DirectoryGroup, DirectoryGroupId,
+    DirectoryUser, DirectoryUserId, Gone, Nesting, SiteGroup, SiteGroupId,
+};
+use crate::policy::Memberships;
+
+/// Everything an explanation looks at.
+pub(super) struct View<'a> {
+    pub(super) input: &'a PlanInput<'a>,
+    pub(super) plan: &'a Plan,
+    /// The groups in scope, with the selector that names each.
+    pub(super) scoped: Vec<(&'a DirectoryGroup, &'a str)>,
+    targets: HashMap<DirectoryGroupId, Target>,
+    matches: Matches,
+    asides: HashMap<&'a str, Vec<&'a SetAside>>,
+}
+
+/// What is known of one person.
+pub(super) struct Person<'a> {
+    pub(super) id: Option<DirectoryUserId>,
+    pub(super) user: Option<&'a DirectoryUser>,
+    pub(super) gone: Option<Gone>,
+    pub(super) account_id: Option<AccountId>,
+    pub(super) account: Option<&'a Account>,
+    /// Name for sentences.
+    pub(super) name: Arc<str>,
+    /// Name, address and ids.
+    pub(super) label: String,
+}
+
+/// Whether the directory, under the rules, has a person in a group.
+pub(super) enum Entitled {
+    /// Yes; how, in words.
+    Yes(String),
+    /// No; why, in words.
+    No(String),
+    /// Not known; why, in words.
+    Unknown(String),
+}
+
+impl Entitled {
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Yes(why) | Self::No(why) | Self::Unknown(why) => why,
+        }
+    }
+    pub(super) fn holds(&self) -> bool {
+        matches!(self, Self::Yes(_))
+    }
+}
+
+/// A membership as the site and the ledger have it.
+pub(super) struct OnSite<'a> {
+    /// `None` when the members of the site group are not known.
+    pub(super) member: Option<bool>,
+    pub(super) owned: Option<Origin>,
+    pub(super) step: Option<&'a Step>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(input: &'a PlanInput<'a>, plan: &'a Plan) -> Self {
+        let PlanInput { directory, site, rules, memory, lookups, .. } = *input;
+        let targets = targets::resolve(directory, site, rules, memory).list;
+        let mut asides: HashMap<&str, Vec<&SetAside>> = HashMap::new();
+        for aside in &plan.set_aside {
+            asides.entry(&aside.object).or_default().push(aside);
+        }
+        Self {
+            asides,
+            input,
+            plan,
+            scoped: targets::in_scope(directory, rules),
+            targets: targets.into_iter().map(|t| (t.group.directory_id.clone(), t)).collect(),
+            matches: matching::match_people(directory, site, rules, memory, lookups),
+        }
+    }
+
+    pub(super) fn target(&self, group: &DirectoryGroupId) -> Option<&Target> {
+        self.targets.get(group)
+    }
+
+    /// What a person who takes part is on the site; `None` for those who take no part.
+    pub(super) fn matched(&self, user: &DirectoryUserId) -> Option<&Match> {
+        self.matches.people.get(user)
+    }
+
+    pub(super) fn person(&self, who: &Who) -> Person<'a> {
+        let PlanInput { directory, site, .. } = *self.input;
+        let id = who.user.clone();
+        let user = id.as_ref().and_then(|id| directory.user(id));
+        let matched = id.as_ref().and_then(|id| self.matched(id)).and_then(Match::account);
+        let account_id = matched.cloned().or_else(|| who.account.clone());
+        let account = account_id.as_ref().and_then(|id| site.account(id));
+        let name: Arc<str> = match (user, account) {
+            (Some(user), _) => Arc::from(user.label().trim()),
+            (None, Some(account)) => Arc::from(account.display_name.trim()),
+            (None, None) => Arc::from(id.as_ref().map_or_else(
+                || account_id.as_ref().map_or("", |account| account.as_str()),
+                |id| id.as_str(),
+            )),
+        };
+        let label = match (user, &id, &account_id) {
+            (Some(user), ..) => matching::person_label(user),
+            (None, Some(id), _) => format!("user “{name}” ({id})"),
+            (None, None, Some(account)) => format!("account “{name}” ({account})"),
+            (None, None, None) => format!("user “{name}”"),
+        };
+        let gone = id.as_ref().and_then(|id| directory.gone(id));
+        Person { id, user, gone, account_id, account, name, label }
+    }
+
+    /// What was set aside about an object.
+    pub(super) fn set_aside(&self, label: &str) -> impl Iterator<Item = &'a SetAside> {
+        self.asides.get(label).into_iter().flatten().copied()
+    }
+
+    /// The steps about a person.
+    pub(super) fn steps_of(&self, person: &Person<'_>) -> Vec<&'a Step> {
+        let about = |step: &&Step| {
+            step.action.person().is_some_and(|p| match (&p.directory_id, &person.id) {
+                (Some(a), Some(b)) => a == b,
+                _ => p.site_id.is_some() && p.site_id == person.account_id,
+            })
+        };
+        self.plan.steps.iter().filter(about).collect()
+    }
+
+    /// The site group that stands for a directory group, or will be adopted for it.
+    pub(super) fn site_group(&self, group: &DirectoryGroupId) -> Option<SiteGroupId> {
+        match self.target(group) {
+            Some(target) => target.group.site_id.clone(),
+            None => self.input.memory.group(group).map(|link| link.group.clone()),
+        }
+    }
+
+    pub(super) fn site_group_of(&self, which: &Which) -> Option<&'a SiteGroup> {
+        let id =
+            which.directory.as_ref().and_then(|id| self.site_group(id)).or_else(|| which.site.clone())?;
+        self.input.site.group(&id)
+    }
+
+    /// Whether the directory has the person in a group, direct or nested.
+    pub(super) fn entitled(
+        &self,
+        person: &Person<'_>,
+        group: &DirectoryGroup,
+        closure: &Closure,
+        paths: &[Vec<Arc<str>>],
+    ) -> Entitled {
+        let name = group.display_name.trim();
+        let through = paths.first().map(|shortest| {
+            let more = match paths.len() - 1 {
+                0 => String::new(),
+                1 => " and one other way".into(),
+                n => format!(" and {n} other ways"),
+            };
+            format!("member through {}{more}", path(shortest))
+        });
+        let complete = match closure {
+            Closure::Complete(closure) => closure,
+            Closure::Unknown(why) => {
+                let first = why.first().map_or("it was not read", |unread| &unread.reason);
+                let seen = through.map_or_else(String::new, |through| format!("; seen: {through}"));
+                return Entitled::Unknown(format!(
+                    "the members of “{name}” are not completely known, so it is left alone: {first}{seen}"
+                ));
+            }
+        };
+        let Some(id) = &person.id else {
+            return Entitled::No(format!("no directory user in “{name}” is linked to this account"));
+        };
+        if !self.reaches(complete, id) {
+            return Entitled::No(format!("not in “{name}”, directly or through nesting"));
+        }
+        let through = through.unwrap_or_else(|| format!("member of “{name}”"));
+        match cause_against(person) {
+            None => Entitled::Yes(through),
+            Some(cause) if person.user.is_some_and(|u| u.account == AccountState::Unknown) => {
+                Entitled::Unknown(format!("{through}, but {cause}"))
+            }
+            Some(cause) => Entitled::No(format!("{through}, but {cause}")),
+        }
+    }
+
+    fn reaches(&self, closure: &CompleteClosure, user: &DirectoryUserId) -> bool {
+        self.input.directory.user_ix(user).is_some_and(|ix| closure.contains(ix))
+    }
+
+    /// The membership on the site, and the step about it.
+    pub(super) fn on_site(
+        &self,
+        group: Option<&DirectoryGroupId>,
+        site_group: Option<&SiteGroupId>,
+        person: &Person<'_>,
+        steps: &[&'a Step],
+    ) -> OnSite<'a> {
+        let (member, owned) = self.on_membership(person, site_group);
+        let step = steps.iter().copied().find(|step| {
+            matches!(step.action, Action::AddMember { .. } | Action::RemoveMember { .. })
+                && step.action.group().is_some_and(|g| {
+                    group.is_some_and(|id| g.directory_id == *id)
+                        || (g.site_id.is_some() && g.site_id.as_ref() == site_group)
+                })
+        });
+        OnSite { member, owned, step }
+    }
+
+    /// Whether the account is a member on the site, and how the ledger came by it, without a look at the plan.
+    pub(super) fn on_membership(
+        &self,
+        person: &Person<'_>,
+        site_group: Option<&SiteGroupId>,
+    ) -> (Option<bool>, Option<Origin>) {
+        let account = person.account_id.as_ref();
+        let members = site_group.and_then(|id| self.input.site.members(id));
+        let member = match (members, account) {
+            (Some(members), Some(account)) => members.contains(account),
+            // Who has no account is in no group; a group that does not exist holds nobody.
+            (_, None) => Some(false),
+            (None, Some(_)) if site_group.is_none() => Some(false),
+            (None, Some(_)) => None,
+        };
+        let owned = site_group.zip(account).and_then(|(g, a)| self.input.memory.membership(g, a));
+        (member, owned)
+    }
+
+    /// One group, as seen from one person.
+    pub(super) fn place(
+        &self,
+        person: &Person<'_>,
+        steps: &[&'a Step],
+        group: &DirectoryGroup,
+        ways: Option<&Ways<'_>>,
+    ) -> (Place, Entitled) {
+        let closure = self.input.rules.closure(self.input.directory, group);
+        let nesting = self.input.rules.nesting_of(&group.id, &group.display_name);
+        let paths = ways.map(|ways| ways.from(&group.id, nesting)).unwrap_or_default();
+        let mut entitled = self.entitled(person, group, &closure, &paths);
+        // Where only direct members count, somebody nested is told so.
+        if let (Entitled::No(why), Nesting::Direct, []) = (&mut entitled, nesting, paths.as_slice())
+            && let Some(way) = ways.and_then(|ways| ways.from(&group.id, Nesting::Flatten).into_iter().next())
+        {
+            *why = format!("only through {}, and the group takes direct members only (nesting)", path(&way));
+        }
+        let site_id = self.site_group(&group.id);
+        let on_site = self.on_site(Some(&group.id), site_id.as_ref(), person, steps);
+        let place = Place {
+            name: Arc::from(group.display_name.trim()),
+            site_name: site_id.as_ref().and_then(|id| self.input.site.group(id)).map(|g| g.name.clone()),
+            directory_id: Some(group.id.clone()),
+            site_id,
+            member: entitled.holds(),
+            paths,
+            on_site: on_site.member,
+            why: entitled.why().to_owned(),
+            site: self.standing(&on_site, &entitled, self.target(&group.id), person),
+        };
+        (place, entitled)
+    }
+
+    /// How a membership stands on the site, and what the next sync does about it.
+    fn standing(
+        &self,
+        on_site: &OnSite<'_>,
+        entitled: &Entitled,
+        target: Option<&Target>,
+        person: &Person<'_>,
+    ) -> String {
+        if let Some(step) = on_site.step {
+            let now = match (&step.action, on_site.owned) {
+                (Action::AddMember { .. }, Some(_)) => "was taken out on the site by somebody else",
+                (Action::AddMember { .. }, None) => "not in the group on the site",
+                (_, Some(Origin::Created)) => "in the group on the site, granted by Entrain",
+                (_, Some(_)) => "in the group on the site since before Entrain came",
+                (_, None) => "in the group on the site, put there by somebody else",
+            };
+            return format!("{now}; {}", does(step));
+        }
+        let Some(target) = target else {
+            return "no site group is managed for it".into();
+        };
+        match (on_site.member, on_site.owned) {
+            (Some(true), Some(Origin::Created)) => "in the group on the site, granted by Entrain".into(),
+            (Some(true), Some(_)) => "in the group on the site, and was before Entrain came".into(),
+            (Some(true), None) if entitled.holds() => {
+                "in the group on the site; Entrain notes it at the next sync".into()
+            }
+            (Some(true), None) => {
+                "in the group on the site, put there by somebody else: Entrain leaves it alone".into()
+            }
+            (Some(false), Some(_)) if !entitled.holds() => "no longer in the group on the site".into(),
+            (Some(false), _) if target.group.site_id.is_none() && !entitled.holds() => {
+                "the site has no such group yet".into()
+            }
+            (Some(false), _) => match entitled.holds().then(|| self.blocked(person, target)).flatten() {
+                Some(why) => format!("not in the group on the site: {why}"),
+                None => "not in the group on the site".into(),
+            },
+            (None, _) if self.input.rules.memberships == Memberships::Leave => {
+                "sync_memberships is off: memberships are left alone".into()
+            }
+            (None, _) => "the members of the site group are not known".into(),
+        }
+    }
+
+    /// Why somebody entitled is not being added.
+    fn blocked(&self, person: &Person<'_>, target: &Target) -> Option<String> {
+        if self.input.rules.memberships == Memberships::Leave {
+            return Some("sync_memberships is off".into());
+        }
+        let group = format!("group “{}” on the site", target.group.name);
+        let mut asides = self.set_aside(&person.label).chain(self.set_aside(&group));
+        asides.next().map(|aside| aside.reason.clone())
+    }
+}
+
+/// What speaks against a person wherever their memberships would lead.
+pub(super) fn cause_against(person: &Person<'_>) -> Option<String> {
+    match (person.user.map(|user| user.account), person.gone) {
+        (Some(AccountState::Enabled), _) => None,
+        (Some(AccountState::Disabled), _) => Some("the account is disabled in Entra ID".into()),
+        (Some(AccountState::Unknown), _) => Some(
+            "Entra ID does not say whether the account is enabled, so it is neither added nor taken out"
+                .into(),
+        ),
+        (None, Some(Gone::SoftDeleted)) => Some("the user is in the recycle bin of Entra ID".into()),
+        (None, Some(Gone::Deleted)) => Some("the user was deleted in Entra ID".into()),
+        (None, None) if person.id.is_some() => Some("the directory does not list the user".into()),
+        (None, None) => Some("nobody in the directory is linked to this account".into()),
+    }
+}
+
+/// What the next sync does with a step.
+pub(super) fn does(step: &Step) -> String {
+    let act = match &step.action {
+        Action::CreateUser { .. } => "is invited",
+        Action::UpdateUser { .. } => "gets attributes of the directory written",
+        Action::CreateGroup { .. } => "is created",
+        Action::RenameGroup { .. } => "is renamed",
+        Action::AdoptGroup { .. } => "is adopted",
+        Action::AddMember { .. } => "is added",
+        Action::RemoveMember { .. } => "is taken out",
+    };
+    match step.hold {
+        None => format!("{act} at the next sync"),
+        Some(guard) => format!("{act} once a person approves ({})", held_by(guard)),
+    }
+}
+
+pub(super) fn held_by(guard: Guard) -> String {
+    format!("held by {}", guard.as_str().replace('_', " "))
+}
+
+/// “A” › “B”
+pub(super) fn path(names: &[Arc<str>]) -> String {
+    names.iter().map(|name| format!("“{}”", name.trim())).collect::<Vec<_>>().join(" › ")
+}
+
+/// “A”, “B” and “C”; with more than five, the rest is counted.
+pub(super) fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().take(5).map(|name| format!("“{}”", name.trim())).collect();
+    match (quoted.as_slice(), names.len().saturating_sub(5)) {
+        ([], _) => String::new(),
+        ([one], _) => one.clone(),
+        (_, more) if more > 0 => format!("{} and {more} more", quoted.join(", ")),
+        ([first @ .., last], _) => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// `1 person`, `2 people`.
+pub(super) fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
