@@ -210,6 +210,8 @@ enum UserBody {
         other: Option<Arc<str>>,
         account: AccountState,
         kind: UserKind,
+        #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+        more: Attributes,
     },
     #[serde(rename = "soft_deleted")]
     SoftDeleted,
@@ -273,6 +275,7 @@ fn user_object(connection: &str, user: &DirectoryUser) -> Object {
         other: user.other_mail.clone(),
         account: user.account,
         kind: user.kind,
+        more: user.attributes.clone(),
     };
     object(connection, DIRECTORY, "user", user.id.as_str(), &body)
 }
@@ -556,7 +559,7 @@ impl Store {
             match serde_json::from_str(body).map_err(|_| wrong())? {
                 UserBody::SoftDeleted => reading.user_gone(&user, Gone::SoftDeleted),
                 UserBody::Deleted => reading.user_gone(&user, Gone::Deleted),
-                UserBody::Live { name, mail, upn, other, account, kind } => {
+                UserBody::Live { name, mail, upn, other, account, kind, more } => {
                     reading.put_user(DirectoryUser {
                         id: user,
                         display_name: name,
@@ -565,7 +568,7 @@ impl Store {
                         other_mail: other,
                         account,
                         kind,
-                        attributes: Attributes::NONE,
+                        attributes: more,
                     });
                 }
             }

@@ -5,7 +5,7 @@ use entrain_domain::model::DirectoryReading;
 use super::graph::{Graph, Refusal};
 use super::paging::{self, Fresh, Round};
 use super::read::Links;
-use super::wire::{GROUP_DELTA_SELECT, GroupWire, USER_SELECT, UserWire};
+use super::wire::{GROUP_DELTA_SELECT, GroupWire, Selection, UserWire};
 use crate::Error;
 use crate::http::Target;
 
@@ -14,16 +14,17 @@ const GROUPS: &str = "/groups/delta";
 
 /// Where the directory stands now, without its objects: taken before everything else, so that nothing is lost that
 /// changes during the read (N-09).
-pub(super) async fn watermarks(graph: &Graph) -> Result<Links, Error> {
+pub(super) async fn watermarks(graph: &Graph, selection: &Selection) -> Result<Links, Error> {
     let issued_at = graph.http.options().environment.now();
-    let latest = |endpoint: &'static str, select: &'static str| async move {
+    let latest = async |endpoint: &'static str, select: &str| {
         let first =
             String::from(Target::new(endpoint).query("$deltatoken", "latest").query("$select", select));
         let take = |page: Vec<serde::de::IgnoredAny>| Fresh(page.len());
         let link = paging::read(graph, endpoint, &first, Round::Delta, take).await?;
         Ok::<String, Error>(link.expect("a delta round ends with a link, or fails"))
     };
-    let (users, groups) = tokio::try_join!(latest(USERS, USER_SELECT), latest(GROUPS, GROUP_DELTA_SELECT))?;
+    let (users, groups) =
+        tokio::try_join!(latest(USERS, &selection.text), latest(GROUPS, GROUP_DELTA_SELECT))?;
     Ok(Links { users, groups, issued_at })
 }
 
@@ -75,11 +76,15 @@ pub(super) struct Contradiction(pub(super) String);
 /// Puts the entries into the reading, in the order in which they came. Also gives back the first contradiction: beside
 /// a stored picture it means that something was missed; beside lists that were read while the changes happened it means
 /// nothing.
-pub(super) fn apply(reading: &mut DirectoryReading, changes: Changes) -> (Links, Option<Contradiction>) {
+pub(super) fn apply(
+    reading: &mut DirectoryReading,
+    changes: Changes,
+    selection: &Selection,
+) -> (Links, Option<Contradiction>) {
     let mut found = None;
     // Users first: a membership may name somebody whom only this round lists.
     for user in changes.users {
-        put_user(reading, user, &mut found);
+        put_user(reading, user, selection, &mut found);
     }
     for group in &changes.groups {
         put_group(reading, group, &mut found);
@@ -87,7 +92,12 @@ pub(super) fn apply(reading: &mut DirectoryReading, changes: Changes) -> (Links,
     (changes.links, found)
 }
 
-fn put_user(reading: &mut DirectoryReading, wire: UserWire, found: &mut Option<Contradiction>) {
+fn put_user(
+    reading: &mut DirectoryReading,
+    wire: UserWire,
+    selection: &Selection,
+    found: &mut Option<Contradiction>,
+) {
     if let Some(removed) = &wire.removed {
         reading.user_gone(&wire.id, removed.gone());
         return;
@@ -99,7 +109,7 @@ fn put_user(reading: &mut DirectoryReading, wire: UserWire, found: &mut Option<C
             Contradiction(format!("a part of the user {} changed, who was not known", wire.id))
         });
     }
-    let user = wire.into_user(known);
+    let user = wire.into_user(known, selection);
     reading.put_user(user);
 }
 

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::graph::{Graph, consent, refusal};
 use super::paging::Turns;
-use super::wire::{BatchWire, ErrorBody, MemberWire, Page, USER_SELECT, UserWire};
+use super::wire::{BatchWire, ErrorBody, MemberWire, Page, Selection, UserWire};
 use crate::Error;
 use crate::http::{Answer, Call, Repeat, Target, parse_retry_after};
 
@@ -271,10 +271,11 @@ pub(super) async fn read_members(
 pub(super) async fn read_users(
     graph: &Graph,
     users: &[DirectoryUserId],
+    selection: &Selection,
     done: impl Fn(&DirectoryUserId, Option<UserWire>),
 ) -> Result<(), Error> {
     let url = |user: &DirectoryUserId| {
-        String::from(Target::new("/users").segment(user.as_str()).query("$select", USER_SELECT))
+        String::from(Target::new("/users").segment(user.as_str()).query("$select", &selection.text))
     };
     let take = |user: &DirectoryUserId, answer: &Answer, body: Option<&RawValue>| {
         let wire: UserWire = part(answer, body)?;

@@ -19,7 +19,7 @@ use super::graph::{Graph, Refusal, RefusalKind, consent};
 use super::members::{self, Members};
 use super::paging::{self, Fresh, Round};
 use super::token::Tokens;
-use super::wire::{GROUP_SELECT, GroupWire, USER_SELECT, UserWire};
+use super::wire::{GROUP_SELECT, GroupWire, Selection, UserWire};
 use super::{EntraOptions, catch_up};
 use crate::Error;
 use crate::http::{BaseUrl, Http, HttpOptions, Plane, Target};
@@ -110,15 +110,16 @@ impl Entra {
     /// Anything that keeps the listings from being complete, and answers that contradict each other: members of whom
     /// no list knows, users without properties.
     pub async fn read(&self, demand: &Demand, expected: &[DirectoryUserId]) -> Result<DirectoryRead, Error> {
-        let links = catch_up::watermarks(&self.graph).await?;
+        let selection = Selection::of(&demand.attributes);
+        let links = catch_up::watermarks(&self.graph, &selection).await?;
         let reading = Mutex::new(DirectoryReading::new());
-        let users = self.list_users(&reading);
+        let users = self.list_users(&selection, &reading);
         let groups = async {
             self.list_groups(&reading).await?;
             self.read_groups_in(demand, &reading).await
         };
         tokio::try_join!(users, groups)?;
-        self.go_on(reading, &links, demand, expected).await
+        self.go_on(reading, &links, &selection, demand, expected).await
     }
 
     /// What changed since an earlier read: two requests when nothing did.
@@ -148,7 +149,8 @@ impl Entra {
         demand: &Demand,
     ) -> Result<CaughtUp, Error> {
         let mut reading = reading;
-        let (links, contradiction) = catch_up::apply(&mut reading, changes);
+        let selection = Selection::of(&demand.attributes);
+        let (links, contradiction) = catch_up::apply(&mut reading, changes, &selection);
         if let Some(contradiction) = contradiction {
             return Ok(CaughtUp::Implausible(contradiction.0));
         }
@@ -162,7 +164,7 @@ impl Entra {
             let what = format!("{unseen} members of groups are not among the {live} users that are known");
             return Ok(CaughtUp::Implausible(what));
         }
-        Ok(CaughtUp::Read(Box::new(self.finish(reading, links).await?)))
+        Ok(CaughtUp::Read(Box::new(self.finish(reading, links, &selection).await?)))
     }
 
     /// The changes during a first read, then the groups that came into scope meanwhile.
@@ -170,19 +172,25 @@ impl Entra {
         &self,
         reading: Mutex<DirectoryReading>,
         links: &Links,
+        selection: &Selection,
         demand: &Demand,
         expected: &[DirectoryUserId],
     ) -> Result<DirectoryRead, Error> {
         let changes = catch_up::rounds(&self.graph, links).await.map_err(Error::from)?;
-        let (links, _) = catch_up::apply(&mut lock(&reading), changes);
+        let (links, _) = catch_up::apply(&mut lock(&reading), changes, selection);
         // Groups that came into scope, or into a group in scope, since the lists were read.
         self.read_groups_in(demand, &reading).await?;
-        self.find_missing(expected, &reading).await?;
-        self.finish(reading, links).await
+        self.find_missing(expected, selection, &reading).await?;
+        self.finish(reading, links, selection).await
     }
 
-    async fn finish(&self, reading: Mutex<DirectoryReading>, links: Links) -> Result<DirectoryRead, Error> {
-        self.settle_unseen(&reading).await?;
+    async fn finish(
+        &self,
+        reading: Mutex<DirectoryReading>,
+        links: Links,
+        selection: &Selection,
+    ) -> Result<DirectoryRead, Error> {
+        self.settle_unseen(selection, &reading).await?;
         let reading = reading.into_inner().expect("nothing panics while it holds the lock");
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         let Links { users, groups, issued_at } = links;
@@ -194,6 +202,7 @@ impl Entra {
     async fn find_missing(
         &self,
         expected: &[DirectoryUserId],
+        selection: &Selection,
         reading: &Mutex<DirectoryReading>,
     ) -> Result<(), Error> {
         let missing: Vec<DirectoryUserId> = {
@@ -207,24 +216,29 @@ impl Entra {
         if missing.is_empty() {
             return Ok(());
         }
-        members::read_users(&self.graph, &missing, |id, user| {
+        members::read_users(&self.graph, &missing, selection, |id, user| {
             let mut reading = lock(reading);
             match user {
-                Some(user) => reading.put_user(user.into_user(None)),
+                Some(user) => reading.put_user(user.into_user(None, selection)),
                 None => reading.user_gone(id, Gone::SoftDeleted),
             }
         })
         .await
     }
 
-    async fn list_users(&self, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
-        let first = String::from(Target::new("/users").query("$select", USER_SELECT).query("$top", "999"));
+    async fn list_users(
+        &self,
+        selection: &Selection,
+        reading: &Mutex<DirectoryReading>,
+    ) -> Result<(), Error> {
+        let first =
+            String::from(Target::new("/users").query("$select", &selection.text).query("$top", "999"));
         let (mut listed, mut visible) = (HashSet::<DirectoryUserId>::new(), false);
         paging::read::<UserWire>(&self.graph, "/users", &first, Round::List, |page| {
             let mut reading = lock(reading);
             let mut fresh = 0;
             for wire in page {
-                let user = wire.into_user(None);
+                let user = wire.into_user(None, selection);
                 visible |= user.account != AccountState::Unknown;
                 fresh += usize::from(listed.insert(user.id.clone()));
                 reading.put_user(user);
@@ -300,7 +314,11 @@ impl Entra {
     }
 
     /// Looks up members whom no list named: they came and went between two requests, or the list is wrong.
-    async fn settle_unseen(&self, reading: &Mutex<DirectoryReading>) -> Result<(), Error> {
+    async fn settle_unseen(
+        &self,
+        selection: &Selection,
+        reading: &Mutex<DirectoryReading>,
+    ) -> Result<(), Error> {
         let (unseen, live) = {
             let reading = lock(reading);
             (reading.unseen_members(), reading.live_users())
@@ -321,10 +339,10 @@ impl Entra {
             )
             .into());
         }
-        members::read_users(&self.graph, &unseen, |id, user| {
+        members::read_users(&self.graph, &unseen, selection, |id, user| {
             let mut reading = lock(reading);
             match user {
-                Some(user) => reading.put_user(user.into_user(None)),
+                Some(user) => reading.put_user(user.into_user(None, selection)),
                 None => reading.user_gone(id, Gone::SoftDeleted),
             }
         })

@@ -1,17 +1,20 @@
 //! What Graph sends, as far as it is read: small structs that own nothing but what is kept.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use entrain_domain::model::{
-    AccountState, DirectoryGroupId, DirectoryUser, DirectoryUserId, Gone, MemberRef, UserKind,
+    AccountState, AttributeValue, DirectoryGroupId, DirectoryUser, DirectoryUserId, FURTHER_PROPERTIES, Gone,
+    MemberRef, UserKind, further_attribute,
 };
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// What is asked of users, in lists, delta rounds and single look-ups.
-pub(super) const USER_SELECT: &str =
-    "id,displayName,mail,userPrincipalName,otherMails,accountEnabled,userType";
+/// What is asked of every user.
+const USER_SELECT: &str = "id,displayName,mail,userPrincipalName,otherMails,accountEnabled,userType";
 /// What is asked of groups.
 pub(super) const GROUP_SELECT: &str = "id,displayName";
 /// What is tracked of groups.
@@ -34,26 +37,113 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
     Option::deserialize(deserializer).map(Some)
 }
 
+/// Which properties of users are asked for, everywhere alike: lists, delta rounds, members, single look-ups. In delta
+/// rounds this also says which changes come (microsoft-graph.md 5.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// The value of `$select`.
+    pub(super) text: String,
+    /// All of `otherMails` is asked for, not only the first.
+    all_mails: bool,
+}
+
+impl Selection {
+    /// What every user is read with, and these further properties.
+    pub(super) fn of(further: &BTreeSet<String>) -> Self {
+        let mut text = USER_SELECT.to_owned();
+        for name in further {
+            if FURTHER_PROPERTIES.contains(&name.as_str()) && name != "otherMails" {
+                text.push(',');
+                text.push_str(name);
+            }
+        }
+        Self { text, all_mails: further.contains("otherMails") }
+    }
+}
+
 /// A user of a list or of a delta round.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct UserWire {
     pub(super) id: DirectoryUserId,
-    #[serde(default, deserialize_with = "present")]
-    display_name: Field<Arc<str>>,
-    #[serde(default, deserialize_with = "present")]
-    mail: Field<Arc<str>>,
-    #[serde(default, deserialize_with = "present")]
-    user_principal_name: Field<Arc<str>>,
-    #[serde(default, deserialize_with = "present")]
-    other_mails: Field<Vec<Arc<str>>>,
-    #[serde(default, deserialize_with = "present")]
-    account_enabled: Field<bool>,
-    #[serde(default, deserialize_with = "present")]
-    user_type: Field<String>,
-    #[serde(rename = "@removed", default)]
     pub(super) removed: Option<RemovedWire>,
+    properties: Properties,
 }
+
+#[derive(Debug, Default)]
+struct Properties {
+    display_name: Field<Arc<str>>,
+    mail: Field<Arc<str>>,
+    user_principal_name: Field<Arc<str>>,
+    other_mails: Field<Vec<Arc<str>>>,
+    account_enabled: Field<bool>,
+    user_type: Field<String>,
+    /// What a rule can ask for besides.
+    further: Vec<(Arc<str>, Option<AttributeValue>)>,
+}
+
+/// By hand, so that what rules ask for is kept without a map of everything that an answer holds.
+impl<'de> Deserialize<'de> for UserWire {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UserVisitor)
+    }
+}
+
+struct UserVisitor;
+
+impl<'de> Visitor<'de> for UserVisitor {
+    type Value = UserWire;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a user")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UserWire, A::Error> {
+        let (mut id, mut removed) = (None, None);
+        let mut user = Properties::default();
+        while let Some(Key(key)) = map.next_key()? {
+            match &*key {
+                "id" => once(&mut id, "id", &mut map)?,
+                "@removed" => once(&mut removed, "@removed", &mut map)?,
+                "displayName" => once(&mut user.display_name, "displayName", &mut map)?,
+                "mail" => once(&mut user.mail, "mail", &mut map)?,
+                "userPrincipalName" => once(&mut user.user_principal_name, "userPrincipalName", &mut map)?,
+                "otherMails" => once(&mut user.other_mails, "otherMails", &mut map)?,
+                "accountEnabled" => once(&mut user.account_enabled, "accountEnabled", &mut map)?,
+                "userType" => once(&mut user.user_type, "userType", &mut map)?,
+                "onPremisesExtensionAttributes" => {
+                    let values: Option<BTreeMap<String, Option<AttributeValue>>> = map.next_value()?;
+                    let mut values = values.unwrap_or_default();
+                    user.further.extend((1..=15).filter_map(|n| {
+                        let name = format!("extensionAttribute{n}");
+                        Some((further_attribute(&name)?.clone(), values.remove(&name).flatten()))
+                    }));
+                }
+                key => match further_attribute(key) {
+                    Some(name) => user.further.push((name.clone(), map.next_value()?)),
+                    None => drop(map.next_value::<IgnoredAny>()?),
+                },
+            }
+        }
+        let id = id.ok_or_else(|| serde::de::Error::missing_field("id"))?;
+        Ok(UserWire { id, removed: removed.flatten(), properties: user })
+    }
+}
+
+fn once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    slot: &mut Option<T>,
+    name: &'static str,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    if slot.is_some() {
+        return Err(serde::de::Error::duplicate_field(name));
+    }
+    *slot = Some(map.next_value()?);
+    Ok(())
+}
+
+/// A key, borrowed where it can be.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// `@removed`
 #[derive(Debug, Deserialize)]
@@ -71,35 +161,49 @@ impl RemovedWire {
 impl UserWire {
     /// Whether `accountEnabled` came, with a value or with null.
     pub(super) fn says_whether_enabled(&self) -> bool {
-        self.account_enabled.is_some()
+        self.properties.account_enabled.is_some()
     }
 
     /// The user, with what is absent here taken from what was known: absent means unchanged or never set.
-    pub(super) fn into_user(self, known: Option<&DirectoryUser>) -> DirectoryUser {
+    pub(super) fn into_user(self, known: Option<&DirectoryUser>, selection: &Selection) -> DirectoryUser {
         fn text(new: Field<Arc<str>>, old: Option<&Option<Arc<str>>>) -> Option<Arc<str>> {
             new.unwrap_or_else(|| old.cloned().flatten())
         }
+        let Self { id, properties: new, .. } = self;
+        let mut further = new.further;
+        if selection.all_mails
+            && let Some(mails) = &new.other_mails
+            && let Some(name) = further_attribute("otherMails")
+        {
+            further.push((name.clone(), mails.clone().map(AttributeValue::List)));
+        }
+        // An empty collection says what null says of a text.
+        let set = |value: AttributeValue| match value {
+            AttributeValue::List(list) if list.is_empty() => None,
+            value => Some(value),
+        };
+        let further = further.into_iter().map(|(name, value)| (name, value.and_then(set)));
         DirectoryUser {
-            display_name: text(self.display_name, known.map(|k| &k.display_name)),
-            mail: text(self.mail, known.map(|k| &k.mail)),
-            user_principal_name: text(self.user_principal_name, known.map(|k| &k.user_principal_name)),
-            other_mail: match self.other_mails {
+            id,
+            display_name: text(new.display_name, known.map(|k| &k.display_name)),
+            mail: text(new.mail, known.map(|k| &k.mail)),
+            user_principal_name: text(new.user_principal_name, known.map(|k| &k.user_principal_name)),
+            other_mail: match new.other_mails {
                 None => known.and_then(|k| k.other_mail.clone()),
                 Some(mails) => mails.and_then(|mails| mails.into_iter().next()),
             },
-            account: match self.account_enabled {
+            account: match new.account_enabled {
                 None => known.map_or(AccountState::Unknown, |k| k.account),
                 Some(None) => AccountState::Unknown,
                 Some(Some(true)) => AccountState::Enabled,
                 Some(Some(false)) => AccountState::Disabled,
             },
-            kind: match self.user_type {
+            kind: match new.user_type {
                 None => known.map_or(UserKind::Member, |k| k.kind),
                 Some(Some(kind)) if kind.eq_ignore_ascii_case("guest") => UserKind::Guest,
                 Some(_) => UserKind::Member,
             },
-            attributes: known.map(|k| k.attributes.clone()).unwrap_or_default(),
-            id: self.id,
+            attributes: known.map(|k| k.attributes.clone()).unwrap_or_default().with(further),
         }
     }
 }

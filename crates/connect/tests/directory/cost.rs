@@ -115,6 +115,53 @@ async fn what_changes_during_the_read_is_not_lost() {
     assert_eq!(members("gnew"), ["u00500", "u00002"].map(str::to_owned).into());
 }
 
+/// Absent is unchanged, null is cleared; what nobody asks for is not kept.
+#[tokio::test]
+async fn attributes_that_a_rule_asks_for_are_read_and_kept_up_to_date() {
+    use entrain_domain::model::AttributeValue::{List, Text};
+    let tenant = tenant(4, 1, 4).await;
+    tenant.change(|world| {
+        for (n, user) in world.users.iter_mut().enumerate() {
+            user["department"] = json!(["Eng", "Sales"][n % 2]);
+            user["city"] = json!("Ulm");
+            user["otherMails"] = json!([format!("a{n}@x.example"), format!("b{n}@x.example")]);
+            user["onPremisesExtensionAttributes"] =
+                json!({"extensionAttribute1": null, "extensionAttribute3": "cost 12"});
+        }
+        world.user_changes = vec![
+            json!({"id": "u00000", "department": null}),
+            json!({"id": "u00001", "displayName": "Renamed"}),
+            json!({"id": "u00002", "onPremisesExtensionAttributes": {"extensionAttribute1": "new"}, "otherMails": []}),
+        ];
+        // Nobody lists this member: he is looked up alone.
+        let lost = world.users.remove(3);
+        world.user_changes.push(lost);
+    });
+    let mut demand = demand(&["*"]);
+    demand.attributes =
+        ["department", "onPremisesExtensionAttributes", "otherMails"].map(str::to_owned).into();
+    let read = tenant.entra.read(&demand).await.unwrap().snapshot;
+    let get = |id: &str, name: &str| {
+        let user = read.user(&DirectoryUserId::parse(id).unwrap()).unwrap();
+        user.attributes.get(name).cloned()
+    };
+    assert_eq!(get("u00000", "department"), None);
+    assert_eq!(get("u00001", "department"), Some(Text("Sales".into())));
+    assert_eq!(get("u00003", "department"), Some(Text("Sales".into())));
+    assert_eq!(get("u00001", "extensionAttribute3"), Some(Text("cost 12".into())));
+    assert_eq!(get("u00002", "extensionAttribute3"), None);
+    assert_eq!(get("u00002", "extensionAttribute1"), Some(Text("new".into())));
+    let mails = ["a1@x.example", "b1@x.example"].map(Into::into).to_vec();
+    assert_eq!(get("u00001", "otherMails"), Some(List(mails)));
+    assert_eq!(get("u00002", "otherMails"), None);
+    let selects = ["/users?$select=", "/users/delta?$deltatoken=latest&$select="];
+    for start in selects {
+        let properties = "id,displayName,mail,userPrincipalName,otherMails,accountEnabled,userType,department,\
+                          onPremisesExtensionAttributes";
+        assert_eq!(tenant.asked(&format!("{start}{properties}")), 1, "{start}");
+    }
+}
+
 #[tokio::test]
 async fn the_self_test_names_the_permission_that_is_missing() {
     use entrain_connect::entra::PermissionVerdict::{Granted, Missing};

@@ -10,7 +10,7 @@ mod site;
 
 pub(crate) use address::folded_name;
 pub use address::{EmailAddress, InvalidEmail, same_name};
-pub use attributes::{AttributeValue, Attributes};
+pub use attributes::{AttributeValue, Attributes, FURTHER_PROPERTIES, further_attribute, property_of};
 pub use closure::{AbsenceProof, Closure, CompleteClosure, Evidence, Nesting};
 pub use directory::{
     AccountState, Coverage, DirectoryChanges, DirectoryGroup, DirectoryReading, DirectorySnapshot,

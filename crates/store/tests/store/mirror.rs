@@ -2,9 +2,10 @@
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
-    Account, AccountActivity, AccountId, AccountKind, AccountState, Attributes, Coverage, DirectoryGroupId,
-    DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress, Gone, MemberRef,
-    SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, UserKind,
+    Account, AccountActivity, AccountId, AccountKind, AccountState, AttributeValue, Attributes, Coverage,
+    DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress,
+    Gone, MemberRef, SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, UserKind,
+    further_attribute,
 };
 use entrain_store::{Basis, Learnt, MirrorHead, SiteState, Store, Watermark};
 use jiff::Timestamp;
@@ -37,6 +38,10 @@ fn reading() -> DirectoryReading {
     for n in 0..1200 {
         reading.put_user(user(&format!("u{n}"), "Ana \"quoted\" Müller"));
     }
+    let department = further_attribute("department").unwrap().clone();
+    let mut with_more = user("u1", "Ana \"quoted\" Müller");
+    with_more.attributes = [(department, AttributeValue::Text("R&D".into()))].into_iter().collect();
+    reading.put_user(with_more);
     reading.put_group(&group("g1"), "Jira users");
     reading.set_members(
         &group("g1"),
