@@ -11,7 +11,7 @@ use entrain_connect::http::{BaseUrl, Environment, HttpOptions, Meter, Plane};
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{DirectorySnapshot, SiteMembers, SiteSnapshot};
 use entrain_domain::plan::{Approval, History, Lookups, PlanInput, StepKind, group_targets, plan};
-use entrain_domain::policy::{GroupSelector, Rules, Scope, UserScope};
+use entrain_domain::policy::{GroupSelector, Rules, Scope};
 use entrain_domain::verify::verify;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -96,11 +96,7 @@ pub(crate) fn run(job: &Job) -> Fallible<Measured> {
 }
 
 fn everything() -> Fallible<Scope> {
-    Ok(Scope {
-        groups: vec![GroupSelector::parse("*")?],
-        exclude_groups: Vec::new(),
-        users: UserScope::InGroups,
-    })
+    Ok(Scope::in_groups(vec![GroupSelector::parse("*")?]))
 }
 
 /// The clients of both clouds, with one meter.

@@ -140,7 +140,7 @@ async fn attributes_that_a_rule_asks_for_are_read_and_kept_up_to_date() {
     let mut demand = demand(&["*"]);
     demand.attributes =
         ["department", "onPremisesExtensionAttributes", "otherMails"].map(str::to_owned).into();
-    let read = tenant.entra.read(&demand).await.unwrap().snapshot;
+    let read = tenant.entra.read(&demand, &[]).await.unwrap().snapshot;
     let get = |id: &str, name: &str| {
         let user = read.user(&DirectoryUserId::parse(id).unwrap()).unwrap();
         user.attributes.get(name).cloned()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use entrain_connect::entra::{Credential, Entra, EntraOptions};
 use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane, SteppedEnvironment};
-use entrain_domain::policy::{Demand, GroupSelector, Scope, UserScope};
+use entrain_domain::policy::{Demand, GroupSelector, Scope};
 use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -51,7 +51,7 @@ pub(crate) fn nested(id: &str) -> Value {
 
 pub(crate) fn demand(groups: &[&str]) -> Demand {
     let groups = groups.iter().map(|text| GroupSelector::parse(text).unwrap()).collect();
-    let scope = Scope { groups, exclude_groups: Vec::new(), users: UserScope::InGroups };
+    let scope = Scope::in_groups(groups);
     Demand { scope, attributes: BTreeSet::new() }
 }
 

@@ -5,22 +5,33 @@ use std::sync::{Arc, LazyLock};
 
 /// What a rule may ask for beyond what every user is read with, by the names in Graph. The fifteen extension
 /// attributes of an on-premises directory come with one property and are kept as fifteen attributes.
-pub const FURTHER_PROPERTIES: [&str; 17] = [
+pub const FURTHER_PROPERTIES: [&str; 28] = [
+    "businessPhones",
     "city",
     "companyName",
     "country",
+    "createdDateTime",
     "department",
+    "employeeHireDate",
     "employeeId",
     "employeeType",
     "givenName",
     "jobTitle",
+    "mailNickname",
     "mobilePhone",
     "officeLocation",
+    "onPremisesDistinguishedName",
+    "onPremisesDomainName",
     "onPremisesExtensionAttributes",
+    "onPremisesSamAccountName",
+    "onPremisesUserPrincipalName",
     "otherMails",
+    "postalCode",
     "preferredLanguage",
     "proxyAddresses",
+    "showInAddressList",
     "state",
+    "streetAddress",
     "surname",
     "usageLocation",
 ];

@@ -72,6 +72,10 @@ macro_rules! id {
 }
 
 id!(
+    /// Client id (`appId`) of an enterprise application in the directory.
+    ApplicationId
+);
+id!(
     /// Object id of a user in Entra ID: immutable, equal to `oid` in tokens.
     DirectoryUserId
 );

@@ -16,7 +16,7 @@ pub use directory::{
     AccountState, Coverage, DirectoryChanges, DirectoryGroup, DirectoryReading, DirectorySnapshot,
     DirectoryUser, Gone, GroupIx, MemberRef, Unread, UserIx, UserKind,
 };
-pub use ids::{AccountId, DirectoryGroupId, DirectoryUserId, InvalidId, RunId, SiteGroupId};
+pub use ids::{AccountId, ApplicationId, DirectoryGroupId, DirectoryUserId, InvalidId, RunId, SiteGroupId};
 pub use profile::{Profile, ProfileField, ProfileStanding};
 pub use site::{
     Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, RenameBy, Seats,

@@ -53,7 +53,8 @@ pub fn group_targets(
 /// The enabled users who take part, in the order of ids. A group whose closure is not known brings nobody.
 pub(super) fn people_in_scope<'a>(directory: &'a DirectorySnapshot, rules: &Rules) -> Vec<&'a DirectoryUser> {
     let enabled = |user: &&DirectoryUser| user.account == AccountState::Enabled;
-    let mut people: Vec<&DirectoryUser> = match rules.scope.users {
+    let mut people: Vec<&DirectoryUser> = match &rules.scope.users {
+        UserScope::Assigned(_) => Vec::new(),
         UserScope::All => directory.users().filter(enabled).collect(),
         UserScope::InGroups => {
             let mut reached: Vec<UserIx> = Vec::new();

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Rules, Scope};
+use super::{Guests, Rules, Scope};
+use crate::model::{FURTHER_PROPERTIES, property_of};
 
 /// What has to be read of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
     /// The scope.
     pub scope: Scope,
-    /// Attributes of users beyond those that every user is read with, by their names in Graph.
+    /// Properties of users beyond those that every user is read with, by their names in Graph.
     pub attributes: BTreeSet<String>,
 }
 
@@ -35,6 +36,12 @@ impl Rules {
 
     /// What these rules ask of the directory.
     pub fn demand(&self) -> Demand {
-        Demand { scope: self.scope.clone(), attributes: self.attributes.names() }
+        let mapped = self.attributes.names();
+        let mapped = mapped.iter().map(|name| property_of(name).to_owned());
+        let filtered = self.scope.filter.iter().flat_map(super::Expr::attributes);
+        let further = |name: &String| FURTHER_PROPERTIES.contains(&name.as_str());
+        // Who of those that were read takes part is decided afterwards: another filter needs no other reading.
+        let scope = Scope { filter: None, guests: Guests::Include, ..self.scope.clone() };
+        Demand { scope, attributes: mapped.chain(filtered).filter(further).collect() }
     }
 }

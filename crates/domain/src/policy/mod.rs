@@ -3,6 +3,7 @@
 
 pub mod attributes;
 pub mod demand;
+pub mod expr;
 pub mod groups;
 pub mod naming;
 pub mod scope;
@@ -11,10 +12,11 @@ use std::collections::BTreeSet;
 
 pub use attributes::{AttributeRules, PropertyValues};
 pub use demand::Demand;
+pub use expr::{Expr, ExprError, Facts};
 pub use groups::PerGroup;
 pub(crate) use naming::quoted;
 pub use naming::{GroupNames, InvalidRewriting, NameProblem, Rewriting, site_name_problem};
-pub use scope::{GroupSelector, InvalidSelector, Scope, UserScope};
+pub use scope::{GroupSelector, Guests, InvalidSelector, Scope, UserScope};
 
 pub use crate::model::Nesting;
 use crate::model::{AccountId, Closure, DirectoryGroup, DirectoryGroupId, DirectorySnapshot, SiteGroupId};

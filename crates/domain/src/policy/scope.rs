@@ -1,6 +1,7 @@
 //! The scope: which directory groups take part, and through them which people.
 
-use crate::model::{DirectoryGroupId, DirectorySnapshot, group_name_key};
+use super::Expr;
+use crate::model::{ApplicationId, DirectoryGroupId, DirectorySnapshot, group_name_key};
 
 /// Names directory groups: by id, by exact name, or by a pattern with `*`, without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -87,14 +88,28 @@ fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Which people take part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+/// Which people take part, before guests and filter are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserScope {
     /// Members, direct or nested, of the groups in scope.
     InGroups,
+    /// People to whom this enterprise application is assigned, by themselves or as direct members of an assigned
+    /// group. Assignment is not transitive (microsoft-graph.md 4.4).
+    Assigned(ApplicationId),
     /// Everybody in the directory.
     All,
+}
+
+/// Whether guests take part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guests {
+    /// As everybody else.
+    #[default]
+    Include,
+    /// None.
+    Exclude,
 }
 
 /// Which directory groups and users take part.
@@ -106,9 +121,24 @@ pub struct Scope {
     pub exclude_groups: Vec<GroupSelector>,
     /// People.
     pub users: UserScope,
+    /// Guests among them.
+    pub guests: Guests,
+    /// What must hold for a person.
+    pub filter: Option<Expr>,
 }
 
 impl Scope {
+    /// These groups and whoever is in them.
+    pub fn in_groups(groups: Vec<GroupSelector>) -> Self {
+        Self {
+            groups,
+            exclude_groups: Vec::new(),
+            users: UserScope::InGroups,
+            guests: Guests::default(),
+            filter: None,
+        }
+    }
+
     /// Whether a group takes part.
     pub fn selects(&self, id: &DirectoryGroupId, name: &str) -> bool {
         self.groups.iter().any(|s| s.selects(id, name))

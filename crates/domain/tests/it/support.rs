@@ -10,7 +10,7 @@ use entrain_domain::plan::{
     Action, Approval, History, Lookups, Plan, PlanInput, Step, Update, group_targets, groups_to_rename, plan,
     profiles_to_ask,
 };
-use entrain_domain::policy::{GroupSelector, PropertyValues, Rules, Scope, UserScope};
+use entrain_domain::policy::{GroupSelector, PropertyValues, Rules, Scope};
 use entrain_domain::verify::verify;
 
 pub(crate) fn uid(name: &str) -> DirectoryUserId {
@@ -75,7 +75,7 @@ impl World {
             products: Vec::new(),
             administrative: BTreeSet::new(),
             memory: Memory::new(),
-            rules: Rules::for_scope(Scope { groups, exclude_groups: Vec::new(), users: UserScope::InGroups }),
+            rules: Rules::for_scope(Scope::in_groups(groups)),
             lookups: Lookups::new(),
             history: History::default(),
             approval: Approval::None,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use entrain_domain::memory::Memory;
 use entrain_domain::model::*;
 use entrain_domain::plan::{Before, History, LookupBy, StepId, StepKind};
-use entrain_domain::policy::{Demand, GroupSelector, PropertyValues, Protected, Rules, Scope, UserScope};
+use entrain_domain::policy::{Demand, GroupSelector, PropertyValues, Protected, Rules, Scope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::*;
@@ -318,11 +318,7 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) fn new() -> Self {
         let kill = Kill::default();
-        let scope = Scope {
-            groups: vec![GroupSelector::parse("Jira *").unwrap()],
-            exclude_groups: Vec::new(),
-            users: UserScope::InGroups,
-        };
+        let scope = Scope::in_groups(vec![GroupSelector::parse("Jira *").unwrap()]);
         let (directory, clock) = (FakeDirectory::default(), TestClock::new());
         directory.state().clock = Some(clock.clone());
         Self {

@@ -360,7 +360,7 @@ impl Reader<'_> {
         let protected = self.protected(s);
         let import = |on: bool| if on { Import::Create } else { Import::Report };
         Some(Rules {
-            scope: Scope { groups, exclude_groups, users },
+            scope: Scope { exclude_groups, users, ..Scope::in_groups(groups) },
             import_users: import(s.operations.import_users),
             import_groups: import(s.operations.import_groups),
             memberships: if s.operations.sync_memberships { Memberships::Sync } else { Memberships::Leave },

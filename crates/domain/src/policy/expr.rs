@@ -1,0 +1,622 @@
+//! Expressions of administrators, in CEL: filters that hold or do not, and texts for attribute mapping.
+//!
+//! They see `user.NAME`, the attributes of one person, and `groups`, the names of the groups in scope that hold the
+//! person. An attribute that is not set reads as `null` (a list of mails as an empty list), and `has(user.NAME)` says
+//! whether it is set. Names, functions and types are checked when the expression is compiled; what only shows with a
+//! certain person, such as `startsWith` on what is not set, is an error about that person and about nobody else.
+//!
+//! The crate `cel` breaks its API between minor versions; nothing outside this module sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use cel::common::ast::{
+    CallExpr, Expr as Node, IdedExpr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
+};
+use cel::common::types::{CelBool, CelList, CelNull, CelString};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, Value};
+
+use crate::model::{
+    AccountState, AttributeValue, Attributes, DirectoryUser, DirectoryUserId, UserKind, further_attribute,
+    property_of,
+};
+
+/// Longest expression, in characters: it stands in one line of a document.
+const LENGTH: usize = 4_000;
+/// Macros such as `exists` within each other: each multiplies the time.
+const NESTED: usize = 2;
+
+/// What every person is read with.
+const ALWAYS: [&str; 5] = ["accountEnabled", "displayName", "mail", "userPrincipalName", "userType"];
+/// Attributes that are lists.
+const LISTS: [&str; 3] = ["businessPhones", "otherMails", "proxyAddresses"];
+/// Attributes that are true or false.
+const FLAGS: [&str; 1] = ["showInAddressList"];
+
+/// Functions that an expression may call, operators and macros apart.
+const FUNCTIONS: [&str; 21] = [
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "string",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "charAt",
+    "indexOf",
+    "lastIndexOf",
+    "join",
+    "lowerAscii",
+    "upperAscii",
+    "trim",
+    "replace",
+    "split",
+    "substring",
+    "reverse",
+];
+/// Operators, as the parser writes them, with what people write.
+const OPERATORS: [(&str, &str); 19] = [
+    (operators::CONDITIONAL, "? :"),
+    (operators::LOGICAL_AND, "&&"),
+    (operators::LOGICAL_OR, "||"),
+    (operators::LOGICAL_NOT, "!"),
+    (operators::SUBSTRACT, "-"),
+    (operators::ADD, "+"),
+    (operators::MULTIPLY, "*"),
+    (operators::DIVIDE, "/"),
+    (operators::MODULO, "%"),
+    (operators::EQUALS, "=="),
+    (operators::NOT_EQUALS, "!="),
+    (operators::GREATER_EQUALS, ">="),
+    (operators::LESS_EQUALS, "<="),
+    (operators::GREATER, ">"),
+    (operators::LESS, "<"),
+    (operators::NEGATE, "-"),
+    (operators::INDEX, "[ ]"),
+    (operators::NOT_STRICTLY_FALSE, "exists or all"),
+    (operators::IN, "in"),
+];
+
+/// The functions, made once.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib().with_optional_support(false);
+    env.add_extension(cel::extensions::strings).expect("the extension meets a fresh environment");
+    Arc::new(env)
+});
+
+/// The person an expression is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The person.
+    pub user: &'a DirectoryUser,
+    /// Names of the groups in scope that hold the person, directly or through nesting.
+    pub groups: &'a [Arc<str>],
+}
+
+/// Why an expression cannot be used, or not for this person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExprError {
+    /// Line and column, counted from 1, where the error is found when compiling.
+    pub position: Option<(usize, usize)>,
+    /// What is wrong, in a sentence.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for ExprError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some((1, column)) => write!(f, "at character {column}: {}", self.what),
+            Some((line, column)) => write!(f, "at line {line}, character {column}: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+impl std::error::Error for ExprError {}
+
+/// A compiled expression. Two are equal when they are the same text.
+#[derive(Clone)]
+pub struct Expr {
+    text: Arc<str>,
+    tree: Arc<IdedExpr>,
+    /// Attributes that it reads, by their names in the expression.
+    names: Arc<BTreeSet<&'static str>>,
+    reads_groups: bool,
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expr({:?})", self.text)
+    }
+}
+
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Expr {}
+
+impl serde::Serialize for Expr {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl Expr {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// When it cannot be parsed, names an unknown attribute, variable or function, or uses an operator or function on
+    /// what it never fits.
+    pub fn compile(text: &str) -> Result<Self, ExprError> {
+        let (expr, trial) = Self::compile_and_try(text)?;
+        match trial {
+            Err(error) if error.is_certain => Err(error.words),
+            // Other errors depend on the values: they are shown when they happen.
+            _ => Ok(expr),
+        }
+    }
+
+    /// Compiles an expression that is to hold or not, such as a filter.
+    ///
+    /// # Errors
+    /// As [`Expr::compile`], and when it gives something else than true or false.
+    pub fn condition(text: &str) -> Result<Self, ExprError> {
+        let (expr, trial) = Self::compile_and_try(text)?;
+        match trial {
+            Ok(Value::Bool(_)) => Ok(expr),
+            Ok(other) => Err(not_a_condition(&other)),
+            Err(error) if error.is_certain => Err(error.words),
+            Err(_) => Ok(expr),
+        }
+    }
+
+    /// The expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The properties of Graph that have to be read for it, beyond those that every user is read with.
+    pub fn attributes(&self) -> BTreeSet<String> {
+        let further = self.names.iter().filter(|name| !ALWAYS.contains(name));
+        further.map(|name| property_of(name).to_owned()).collect()
+    }
+
+    /// Whether it looks at `groups`: then it can be evaluated only where these are known.
+    pub fn reads_groups(&self) -> bool {
+        self.reads_groups
+    }
+
+    /// Whether it holds for a person.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated for this person; that says nothing about anybody else.
+    pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, ExprError> {
+        match self.evaluate(facts).map_err(|error| error.words)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(not_a_condition(&other)),
+        }
+    }
+
+    /// What it says of a person; `None` for null. Numbers come as their text.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated for this person, or gives a list of something else than texts.
+    pub fn value(&self, facts: &Facts<'_>) -> Result<Option<AttributeValue>, ExprError> {
+        let value = self.evaluate(facts).map_err(|error| error.words)?;
+        let text = |value: &Value| {
+            Some(Arc::from(match value {
+                Value::String(text) => text.as_str().to_owned(),
+                Value::Int(number) => number.to_string(),
+                Value::UInt(number) => number.to_string(),
+                Value::Float(number) => number.to_string(),
+                _ => return None,
+            }))
+        };
+        let given = match &value {
+            Value::Null => return Ok(None),
+            Value::Bool(flag) => Some(AttributeValue::Flag(*flag)),
+            Value::List(list) => list.iter().map(text).collect::<Option<_>>().map(AttributeValue::List),
+            one => text(one).map(AttributeValue::Text),
+        };
+        given.map(Some).ok_or_else(|| ExprError {
+            position: None,
+            what: format!("it gives {}, and a text is needed", called(&value)),
+            remedy: "make it a text, a number, true or false, or a list of texts".into(),
+        })
+    }
+
+    /// What it says of a person as one text; `None` for null.
+    ///
+    /// # Errors
+    /// As [`Expr::value`], and when it gives a list.
+    pub fn text(&self, facts: &Facts<'_>) -> Result<Option<String>, ExprError> {
+        Ok(match self.value(facts)? {
+            None => None,
+            Some(AttributeValue::Flag(flag)) => Some(flag.to_string()),
+            Some(AttributeValue::Text(text)) => Some(text.to_string()),
+            Some(AttributeValue::List(_)) => {
+                return Err(ExprError {
+                    position: None,
+                    what: "it gives a list, and a text is needed".into(),
+                    remedy: "join the list with .join(\", \"), or take one element".into(),
+                });
+            }
+        })
+    }
+
+    fn compile_and_try(text: &str) -> Result<(Self, Result<Value, Trouble>), ExprError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(ExprError {
+                position: None,
+                what: "the expression is empty".into(),
+                remedy: "write one, such as user.department == \"Sales\", or leave it out".into(),
+            });
+        }
+        if text.chars().count() > LENGTH {
+            return Err(ExprError {
+                position: None,
+                what: format!("the expression is longer than {LENGTH} characters"),
+                remedy: "put the people into a group, and name the group".into(),
+            });
+        }
+        let program = ENVIRONMENT.compile(text).map_err(|errors| unparsable(&errors))?;
+        let mut tree = program.expression().clone();
+        let mut check = Check {
+            source: program.source_info(),
+            names: BTreeSet::new(),
+            reads_groups: false,
+            bound: Vec::new(),
+            depth: 0,
+        };
+        check.node(&mut tree)?;
+        let Check { names, reads_groups, .. } = check;
+        let expr = Self { text: Arc::from(text), tree: Arc::new(tree), names: Arc::new(names), reads_groups };
+        let trial = expr.evaluate(&Facts { user: &EVERYTHING, groups: &[Arc::from("1")] });
+        Ok((expr, trial))
+    }
+
+    fn evaluate(&self, facts: &Facts<'_>) -> Result<Value, Trouble> {
+        let variables = Variables(*facts);
+        let mut context = Context::with_env(ENVIRONMENT.clone());
+        context.set_variable_resolver(&variables);
+        Value::resolve(&self.tree, &context).map_err(|error| self.trouble(&error, facts))
+    }
+
+    fn trouble(&self, error: &ExecutionError, facts: &Facts<'_>) -> Trouble {
+        let unset: Vec<&str> = self
+            .names
+            .iter()
+            .copied()
+            .filter(|name| matches!(value(facts.user, name), Some(Read::Unset)))
+            .collect();
+        let (what, is_certain) = match error {
+            ExecutionError::NoSuchOverload(overload) => {
+                let kinds: Vec<&str> = overload.argument_types().iter().map(|name| kind_name(name)).collect();
+                (format!("{} does not work on {}", written(overload.function()), kinds.join(" and ")), true)
+            }
+            ExecutionError::FunctionError { function, message } if function == "matches" => {
+                (format!("the pattern of matches cannot be used: {}", one_line(message)), true)
+            }
+            ExecutionError::UndeclaredReference(name) => (format!("“{name}” is not known"), true),
+            ExecutionError::IndexOutOfBounds(_) => ("there is no such element in the list".to_owned(), false),
+            ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+                ("it divides by zero".to_owned(), false)
+            }
+            ExecutionError::Overflow(..) => ("a number becomes too large".to_owned(), false),
+            ExecutionError::FunctionError { function, message } => {
+                (format!("{} cannot be done: {}", written(function), one_line(message)), false)
+            }
+            _ => ("it cannot be evaluated".to_owned(), false),
+        };
+        let (what, remedy) = match unset.as_slice() {
+            [] => (what, "correct the expression".to_owned()),
+            names => {
+                let listed = names.iter().map(|name| format!("user.{name}")).collect::<Vec<_>>().join(", ");
+                (
+                    format!("{what}; not set for this person: {listed}"),
+                    format!("set the attribute in Entra ID, or ask first: has(user.{0}) && …", names[0]),
+                )
+            }
+        };
+        Trouble { words: ExprError { position: None, what, remedy }, is_certain }
+    }
+}
+
+/// An error of an evaluation.
+struct Trouble {
+    words: ExprError,
+    /// It would come whatever the values are, as long as everything is set.
+    is_certain: bool,
+}
+
+fn not_a_condition(value: &Value) -> ExprError {
+    ExprError {
+        position: None,
+        what: format!("it gives {}, and true or false is needed", called(value)),
+        remedy: "compare it with something, such as user.department == \"Sales\"".into(),
+    }
+}
+
+fn called(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "true or false",
+        Value::String(_) => "a text",
+        Value::Int(_) | Value::UInt(_) | Value::Float(_) => "a number",
+        Value::List(_) => "a list",
+        Value::Null => "nothing (null)",
+        _ => "something that is neither a text nor a number",
+    }
+}
+
+fn kind_name(name: &str) -> &str {
+    match name {
+        "null_type" => "what is not set",
+        "string" => "a text",
+        "int" | "uint" | "double" => "a number",
+        "bool" => "true or false",
+        "list" => "a list",
+        other => other,
+    }
+}
+
+fn written(function: &str) -> &str {
+    OPERATORS.iter().find(|(name, _)| *name == function).map_or(function, |(_, written)| written)
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+fn unparsable(errors: &cel::ParseErrors) -> ExprError {
+    let place = |n: isize| usize::try_from(n).unwrap_or(1).max(1);
+    let first = errors.errors.first();
+    let told = first.map(|error| one_line(&error.msg)).unwrap_or_default();
+    ExprError {
+        position: first.map(|error| (place(error.pos.0), place(error.pos.1))),
+        what: if told.is_empty() { "it is no expression".into() } else { told },
+        remedy: "the language is CEL: texts in quotes, == and !=, && and ||, has(user.NAME), \
+                 user.NAME.startsWith(\"…\"), \"…\" in groups"
+            .into(),
+    }
+}
+
+/// Looks at every node: only known names, and `has(user.NAME)` becomes a comparison with null.
+struct Check<'a> {
+    source: &'a SourceInfo,
+    names: BTreeSet<&'static str>,
+    reads_groups: bool,
+    /// Variables of the macros around the node.
+    bound: Vec<String>,
+    depth: usize,
+}
+
+impl Check<'_> {
+    fn refuse(&self, id: u64, what: String, remedy: String) -> ExprError {
+        let position = self.source.offset_for(id).map(|(start, _)| {
+            let before = self.source.source.chars().take(start as usize);
+            let (mut line, mut column) = (1, 1);
+            for c in before {
+                if c == '\n' {
+                    (line, column) = (line + 1, 1);
+                } else {
+                    column += 1;
+                }
+            }
+            (line, column)
+        });
+        ExprError { position, what, remedy }
+    }
+
+    fn node(&mut self, node: &mut IdedExpr) -> Result<(), ExprError> {
+        let id = node.id;
+        match &mut node.expr {
+            Node::Literal(_) => Ok(()),
+            Node::Ident(name) if name == "groups" => {
+                self.reads_groups = true;
+                Ok(())
+            }
+            Node::Ident(name) if name.starts_with('@') || self.bound.contains(name) => Ok(()),
+            Node::Ident(name) if name == "user" => Err(self.refuse(
+                id,
+                "“user” alone says nothing".into(),
+                "name an attribute, such as user.department".into(),
+            )),
+            Node::Ident(name) => {
+                let what = format!("“{name}” is not known");
+                let remedy = "there are user.NAME and groups; a text stands in quotes".into();
+                Err(self.refuse(id, what, remedy))
+            }
+            Node::Select(select) => {
+                let SelectExpr { operand, field, test } = select;
+                if !matches!(&operand.expr, Node::Ident(name) if name == "user") {
+                    let what = format!("“.{field}” does not follow user");
+                    return Err(self.refuse(id, what, "only user has attributes: user.NAME".into()));
+                }
+                let Some(name) = attribute_name(field) else {
+                    let what = format!("there is no attribute user.{field}");
+                    return Err(self.refuse(id, what, suggestion(field)));
+                };
+                self.names.insert(name);
+                if *test {
+                    *test = false;
+                    let read = IdedExpr { id, expr: std::mem::take(&mut node.expr) };
+                    node.expr = is_set(id, name, read);
+                }
+                Ok(())
+            }
+            Node::Call(call) => {
+                let known = FUNCTIONS.contains(&call.func_name.as_str())
+                    || OPERATORS.iter().any(|(name, _)| *name == call.func_name);
+                if !known {
+                    let what = format!("there is no function “{}”", call.func_name);
+                    return Err(self.refuse(id, what, format!("functions are {}", FUNCTIONS.join(", "))));
+                }
+                if let Some(target) = &mut call.target {
+                    self.node(target)?;
+                }
+                call.args.iter_mut().try_for_each(|arg| self.node(arg))
+            }
+            Node::List(list) => list.elements.iter_mut().try_for_each(|element| self.node(element)),
+            Node::Comprehension(macro_) => {
+                if self.depth >= NESTED {
+                    let what = format!("more than {NESTED} macros stand within each other");
+                    return Err(self.refuse(id, what, "split the condition with && or ||".into()));
+                }
+                if ["user", "groups"].contains(&macro_.iter_var.as_str()) || macro_.iter_var2.is_some() {
+                    let what = format!("the variable of a macro cannot be called “{}”", macro_.iter_var);
+                    return Err(self.refuse(id, what, "give it one other name, such as g".into()));
+                }
+                self.node(&mut macro_.iter_range)?;
+                self.node(&mut macro_.accu_init)?;
+                self.depth += 1;
+                self.bound.push(macro_.iter_var.clone());
+                self.bound.push(macro_.accu_var.clone());
+                self.node(&mut macro_.loop_cond)?;
+                self.node(&mut macro_.loop_step)?;
+                self.node(&mut macro_.result)?;
+                self.bound.truncate(self.bound.len() - 2);
+                self.depth -= 1;
+                Ok(())
+            }
+            Node::Map(_) | Node::Struct(_) | Node::Unspecified => Err(self.refuse(
+                id,
+                "maps and messages have no use here".into(),
+                "use texts, numbers, lists, true and false".into(),
+            )),
+        }
+    }
+}
+
+/// `has(user.NAME)` as a comparison: with null, of a list with the empty list.
+fn is_set(id: u64, name: &str, read: IdedExpr) -> Node {
+    let nothing = if LISTS.contains(&name) {
+        Node::List(ListExpr::new(Vec::new()))
+    } else {
+        Node::Literal(LiteralValue::Null)
+    };
+    Node::Call(CallExpr {
+        func_name: operators::NOT_EQUALS.to_owned(),
+        target: None,
+        args: vec![read, IdedExpr { id, expr: nothing }],
+    })
+}
+
+/// The attributes that an expression may read: what it is called in Graph, the fifteen extension attributes directly.
+fn attribute_name(name: &str) -> Option<&'static str> {
+    ALWAYS.into_iter().find(|known| *known == name).or_else(|| further_attribute(name).map(|name| &**name))
+}
+
+fn suggestion(name: &str) -> String {
+    let all = || ALWAYS.into_iter().chain(crate::model::FURTHER_PROPERTIES);
+    match all().find(|known| known.eq_ignore_ascii_case(name)) {
+        Some(known) if known != "onPremisesExtensionAttributes" => {
+            format!("names are case-sensitive: write user.{known}")
+        }
+        Some(_) => "write user.extensionAttribute1 to user.extensionAttribute15".into(),
+        None => {
+            let known: Vec<&str> = all().filter(|name| *name != "onPremisesExtensionAttributes").collect();
+            format!("attributes are {}, and extensionAttribute1 to extensionAttribute15", known.join(", "))
+        }
+    }
+}
+
+/// An attribute of a person.
+enum Read<'a> {
+    Unset,
+    Text(&'a str),
+    Flag(bool),
+    List(&'a [Arc<str>]),
+}
+
+fn value<'a>(user: &'a DirectoryUser, name: &str) -> Option<Read<'a>> {
+    let text = |value: &'a Option<Arc<str>>| value.as_deref().map_or(Read::Unset, Read::Text);
+    Some(match name {
+        "displayName" => text(&user.display_name),
+        "mail" => text(&user.mail),
+        "userPrincipalName" => text(&user.user_principal_name),
+        "userType" => Read::Text(match user.kind {
+            UserKind::Member => "Member",
+            UserKind::Guest => "Guest",
+        }),
+        "accountEnabled" => match user.account {
+            AccountState::Enabled => Read::Flag(true),
+            AccountState::Disabled => Read::Flag(false),
+            AccountState::Unknown => Read::Unset,
+        },
+        _ => match user.attributes.get(name) {
+            Some(AttributeValue::Text(text)) => Read::Text(text),
+            Some(AttributeValue::Flag(flag)) => Read::Flag(*flag),
+            Some(AttributeValue::List(list)) => Read::List(list),
+            None if LISTS.contains(&name) => Read::List(&[]),
+            None => {
+                further_attribute(name)?;
+                Read::Unset
+            }
+        },
+    })
+}
+
+struct Variables<'a>(Facts<'a>);
+
+impl VariableResolver for Variables<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        let texts = |list: &'b [Arc<str>]| {
+            let list: Vec<Box<dyn Val + 'b>> =
+                list.iter().map(|text| Box::new(CelString::from(&**text)) as Box<dyn Val + 'b>).collect();
+            CowVal::owned(CelList::from(list))
+        };
+        if variable == "groups" {
+            return Some(texts(self.0.groups));
+        }
+        Some(match value(self.0.user, variable.strip_prefix("user.")?)? {
+            Read::Unset => CowVal::owned(CelNull),
+            Read::Text(text) => CowVal::owned(CelString::from(text)),
+            Read::Flag(flag) => CowVal::owned(CelBool::from(flag)),
+            Read::List(list) => texts(list),
+        })
+    }
+}
+
+/// A person of whom everything is set, for the trial of a new expression. Every text is a number too, so that what
+/// only depends on the value is no error.
+static EVERYTHING: LazyLock<DirectoryUser> = LazyLock::new(|| {
+    let one: Arc<str> = Arc::from("1");
+    let lists = LISTS.into_iter().filter_map(further_attribute);
+    let mut further: BTreeMap<Arc<str>, AttributeValue> =
+        lists.map(|name| (name.clone(), AttributeValue::List(vec![one.clone()]))).collect();
+    let extensions: Vec<String> = (1..=15).map(|n| format!("extensionAttribute{n}")).collect();
+    let names = crate::model::FURTHER_PROPERTIES.into_iter().chain(extensions.iter().map(String::as_str));
+    for name in FLAGS.into_iter().filter_map(further_attribute) {
+        further.insert(name.clone(), AttributeValue::Flag(true));
+    }
+    for name in names.filter_map(further_attribute) {
+        further.entry(name.clone()).or_insert_with(|| AttributeValue::Text(one.clone()));
+    }
+    DirectoryUser {
+        id: DirectoryUserId::parse("1").expect("a literal"),
+        display_name: Some(one.clone()),
+        mail: Some(one.clone()),
+        user_principal_name: Some(one.clone()),
+        other_mail: Some(one),
+        account: AccountState::Enabled,
+        kind: UserKind::Member,
+        attributes: Attributes::from_iter(further),
+    }
+});
+
+#[cfg(test)]
+#[path = "expr_tests.rs"]
+mod tests;
