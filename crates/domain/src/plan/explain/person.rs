@@ -177,7 +177,10 @@ fn record(person: &Person<'_>) -> Link {
 
 fn scope(view: &View<'_>, person: &Person<'_>, ways: Option<&Ways<'_>>) -> Link {
     let text = if person.id.as_ref().is_some_and(|id| view.matched(id).is_some()) {
-        match view.input.rules.scope.users {
+        match &view.input.rules.scope.users {
+            UserScope::Assigned(application) => {
+                format!("takes part: the application {application:?} is assigned to them")
+            }
             UserScope::All => "takes part: everybody does (users = \"all\")".into(),
             UserScope::InGroups => {
                 let through = ways.map(|ways| {
