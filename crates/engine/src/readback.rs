@@ -2,28 +2,30 @@
 //! converged. Reads may lag behind writes, so what still differs is read again, with patience; what was not written is
 //! not read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use entrain_domain::Failure;
 use entrain_domain::FailureClass;
 use entrain_domain::model::{AccountId, SiteGroup, SiteGroupId};
-use entrain_domain::plan::{Action, Plan, SeatForecast, SetAside, Step, plan};
+use entrain_domain::plan::{Action, Plan, SeatForecast, SetAside, Step, StepId, plan};
 
 use crate::apply::Applied;
 use crate::ports::{Clock, Directory, Event, Ids, Progress, Site, Store};
 use crate::recover::Pauses;
 use crate::report::{Draft, object_of};
-use crate::run::{Engine, RunOptions, World, side_by_side};
+use crate::run::{Engine, Reach, RunOptions, World, side_by_side};
 
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// Gives back the fresh plan when all that it still asks for came to light by reading back: where members were
+    /// remembered and not read, people may have changed them by hand.
     pub(crate) async fn read_back(
         &self,
         draft: &mut Draft,
         world: &mut World,
-        applied: &Applied,
+        (planned, applied): (&Plan, &Applied),
         options: &RunOptions,
         progress: &dyn Progress,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Plan>, Failure> {
         let mut groups: Vec<SiteGroupId> = applied.groups.iter().cloned().collect();
         let mut pauses = Pauses::within(self.options.patience);
         let mut missing: Vec<AccountId> = Vec::new();
@@ -69,18 +71,25 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         for group in &renamed {
             draft.set_aside.push(not_shown(format!("the new name of group “{}”", group.name)));
         }
-        let mut open = 0;
+        let tried: HashSet<StepId> = planned.steps.iter().map(Step::id).collect();
+        let (mut open, mut news) = (0, 0);
         for step in fresh.open_steps() {
             open += 1;
+            news += usize::from(!tried.contains(&step.id()));
             if applied.done.contains(&step.id()) {
                 draft.set_aside.push(not_shown(object_of(step)));
             }
         }
-        if open > 0 || !missing.is_empty() || !renamed.is_empty() {
+        draft.hold(&fresh.held);
+        self.count_seats(draft, world, applied).await;
+        let all_shown = missing.is_empty() && renamed.is_empty();
+        if all_shown && open > 0 && open == news && world.reach != Reach::Full {
+            return Ok(Some(fresh));
+        }
+        if open > 0 || !all_shown {
             draft.incomplete();
         }
-        self.count_seats(draft, world, applied).await;
-        Ok(())
+        Ok(None)
     }
 
     /// Invited accounts that no reading of members shows.

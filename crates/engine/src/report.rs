@@ -164,6 +164,22 @@ impl Draft {
         }
     }
 
+    /// Takes over steps that came to light while others were read back.
+    pub(crate) fn take_more(&mut self, plan: &Plan) {
+        for step in plan.open_steps() {
+            self.steps.entry(step.action.kind()).or_default().planned += 1;
+        }
+    }
+
+    /// Takes over guards that hold what came to light.
+    pub(crate) fn hold(&mut self, held: &[entrain_domain::plan::Held]) {
+        for new in held {
+            if !self.held.iter().any(|known| known.guard == new.guard) {
+                self.held.push(new.clone());
+            }
+        }
+    }
+
     /// Corrects the journal of the killed run after its open entries were looked up.
     pub(crate) fn settled_earlier(&mut self, run: &RunId, step: &StepId, outcome: Outcome) {
         if *run == self.run

@@ -13,7 +13,8 @@ use crate::support::Bench;
 
 /// The page as it is when it is played now.
 pub(crate) fn play(name: &str, text: &str) -> String {
-    let mut stage = Stage { name: name.to_owned(), bench: None, counted: BTreeMap::new() };
+    let counted = BTreeMap::new();
+    let mut stage = Stage { name: name.to_owned(), page: text.to_owned(), bench: None, counted };
     let blocks = parse(text)
         .into_iter()
         .map(|block| match block {
@@ -29,6 +30,8 @@ pub(crate) fn play(name: &str, text: &str) -> String {
 
 struct Stage {
     name: String,
+    /// The page itself: ids that its world does not name are made up, in the order in which calls came.
+    page: String,
     bench: Option<Bench>,
     /// Requests by surface when they were last shown.
     counted: BTreeMap<String, u64>,
@@ -116,12 +119,22 @@ impl Stage {
                 out = ran.err();
             }
             writeln!(shown, "{line}").unwrap();
-            shown.push_str(&steady(&out));
+            shown.push_str(&self.without_made_up_ids(&steady(&out)));
             if code != 0 {
                 writeln!(shown, "[exit {code}]").unwrap();
             }
         }
         shown
+    }
+
+    fn without_made_up_ids(&self, text: &str) -> String {
+        let world = self.page.split("```toml world").nth(1).and_then(|rest| rest.split("\n```").next());
+        let id = Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
+        let named = |id: &str| world.is_some_and(|world| world.contains(id));
+        let shown = |found: &regex::Captures<'_>| {
+            if named(&found[0]) { found[0].to_owned() } else { "[id]".to_owned() }
+        };
+        id.replace_all(text, shown).into_owned()
     }
 
     /// The groups that the block names, each with its members; all that have members when it names none.

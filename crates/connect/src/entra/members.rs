@@ -310,6 +310,53 @@ pub(super) async fn read_users(
     run(graph, users.iter().map(|user| (user.clone(), url(user))), take, |_| None, lose).await
 }
 
+/// Reads the groups that users are direct members of.
+pub(super) async fn read_groups_of(
+    graph: &Graph,
+    users: &[DirectoryUserId],
+    found: impl Fn(&DirectoryUserId, &DirectoryGroupId),
+) -> Result<(), Error> {
+    let url = |user: &DirectoryUserId| {
+        let target = Target::new("/users").segment(user.as_str()).path("/memberOf");
+        String::from(target.query("$select", "id").query("$top", "999"))
+    };
+    let turns = std::sync::Mutex::new(HashMap::<DirectoryUserId, Turns>::new());
+    let take = |user: &DirectoryUserId, answer: &Answer, body: Option<&RawValue>| {
+        let page: Page<MemberWire> = part(answer, body)?;
+        for group in &page.value {
+            if let Some(MemberRef::Group(group)) = group.member() {
+                found(user, &group);
+            }
+        }
+        let Some(link) = page.next else { return Ok(Step::Done) };
+        let mut turns = turns.lock().expect("nothing panics while it holds the lock");
+        let turns = turns.entry(user.clone()).or_default();
+        turns.next(&link, page.value.len()).map_err(|reason| answer.invalid(reason))?;
+        Ok(Step::More(graph.http.options().base.relative(&link, &answer.context)?))
+    };
+    let lose = |user: &DirectoryUserId, why: Lost| match why {
+        // Gone again; the next round says so.
+        Lost::Vanished => Ok(()),
+        Lost::Denied => Err(Failure::new(
+            FailureCode::DirectoryConsentMissing,
+            FailureClass::Connection,
+            "Graph refuses to tell the groups of a user",
+            consent("GroupMember.Read.All"),
+        )
+        .of(user.as_str())
+        .into()),
+        Lost::Failed(status) => Err(Failure::new(
+            FailureCode::DirectoryUnavailable,
+            FailureClass::Transient,
+            format!("the groups of a user could not be read (status {status})"),
+            "Run it again later",
+        )
+        .of(user.as_str())
+        .into()),
+    };
+    run(graph, users.iter().map(|user| (user.clone(), url(user))), take, |_| None, lose).await
+}
+
 fn part<'a, T: serde::Deserialize<'a>>(answer: &Answer, body: Option<&'a RawValue>) -> Result<T, Error> {
     let body = body.ok_or_else(|| answer.invalid("a part of the batch is empty"))?;
     serde_json::from_str(body.get())

@@ -14,7 +14,7 @@ use entrain_domain::run::RequestCounts;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
 
-use super::catch_up::Changes;
+use super::catch_up::{Applied, Changes};
 use super::graph::{Graph, Refusal, RefusalKind, consent};
 use super::members::{self, Members};
 use super::paging::{self, Fresh, Round};
@@ -150,11 +150,12 @@ impl Entra {
     ) -> Result<CaughtUp, Error> {
         let mut reading = reading;
         let selection = Selection::of(&demand.attributes);
-        let (links, contradiction) = catch_up::apply(&mut reading, changes, &selection);
+        let Applied { links, contradiction, appeared } = catch_up::apply(&mut reading, changes, &selection);
         if let Some(contradiction) = contradiction {
             return Ok(CaughtUp::Implausible(contradiction.0));
         }
         let reading = Mutex::new(reading);
+        self.bring_back(&appeared, &reading).await?;
         self.read_groups_in(demand, &reading).await?;
         let (unseen, live) = {
             let reading = lock(&reading);
@@ -177,11 +178,28 @@ impl Entra {
         expected: &[DirectoryUserId],
     ) -> Result<DirectoryRead, Error> {
         let changes = catch_up::rounds(&self.graph, links).await.map_err(Error::from)?;
-        let (links, _) = catch_up::apply(&mut lock(&reading), changes, selection);
+        let links = catch_up::apply(&mut lock(&reading), changes, selection).links;
         // Groups that came into scope, or into a group in scope, since the lists were read.
         self.read_groups_in(demand, &reading).await?;
         self.find_missing(expected, selection, &reading).await?;
         self.finish(reading, links, selection).await
+    }
+
+    /// Asks for the groups of people who were not known before: whoever comes out of the recycle bin after a full read,
+    /// which does not name him anywhere, is a member again and no group says so.
+    async fn bring_back(
+        &self,
+        appeared: &[DirectoryUserId],
+        reading: &Mutex<DirectoryReading>,
+    ) -> Result<(), Error> {
+        let here: Vec<DirectoryUserId> = {
+            let reading = lock(reading);
+            appeared.iter().filter(|id| reading.known_user(id).is_some()).cloned().collect()
+        };
+        members::read_groups_of(&self.graph, &here, |user, group| {
+            lock(reading).add_member(group, &MemberRef::User(user.clone()));
+        })
+        .await
     }
 
     async fn finish(

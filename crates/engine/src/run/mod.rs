@@ -369,6 +369,28 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
+        if self.write_round(draft, world, plan, recovered, options, progress).await?.is_none() {
+            return Ok(());
+        }
+        // What people changed by hand in groups that were remembered shows when they are read back; it is done at once.
+        let more = self.sound_plan(world, options.approval)?;
+        draft.take_more(&more);
+        if self.write_round(draft, world, &more, recovered, options, progress).await?.is_some() {
+            draft.incomplete();
+        }
+        Ok(())
+    }
+
+    /// Does a plan and reads it back. Gives back what came to light by that.
+    async fn write_round(
+        &self,
+        draft: &mut Draft,
+        world: &mut World,
+        plan: &Plan,
+        recovered: &Recovered,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<Option<Plan>, Failure> {
         let store = &self.ports.store;
         if options.stop.is_cancelled() {
             return Err(stopped());
@@ -382,16 +404,15 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             for group in &applied.groups {
                 world.site.forget_members(group);
             }
-            return Ok(());
+            return Ok(None);
         }
-        if applied.touched() {
-            store.phase(&draft.run, Phase::Verifying, None).await?;
-            progress.report(Event::Phase(Phase::Verifying));
-            self.read_back(draft, world, &applied, options, progress).await?;
-        } else {
+        if !applied.touched() {
             draft.incomplete();
+            return Ok(None);
         }
-        Ok(())
+        store.phase(&draft.run, Phase::Verifying, None).await?;
+        progress.report(Event::Phase(Phase::Verifying));
+        self.read_back(draft, world, (plan, &applied), options, progress).await
     }
 
     /// Notes that the run was stopped with so many steps untried.

@@ -185,6 +185,11 @@ impl FakeSite {
             ByHand::Out => members.remove(account),
         };
     }
+    pub(crate) fn remove_group(&self, group: &SiteGroupId) {
+        let mut state = self.state();
+        state.groups.retain(|known| known.id != *group);
+        state.members.remove(group);
+    }
     pub(crate) fn account_of(&self, n: u32) -> AccountId {
         let state = self.state();
         let (account, _) =

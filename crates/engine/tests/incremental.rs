@@ -1,0 +1,355 @@
+//! Runs that go on from the mirrors of both sides: what they cost, when they are not enough, and that they end where a
+//! full run would.
+
+#[expect(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
+mod support;
+
+use std::time::Duration;
+
+use entrain_domain::model::AccountState;
+use entrain_domain::plan::{Approval, StepKind};
+use entrain_domain::run::{RunReport, RunStatus, Trigger};
+use entrain_domain::{FailureClass, FailureCode};
+use entrain_engine::ports::Store as _;
+use entrain_engine::{Freshness, RunOptions};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use support::site::{ByHand, Fault, refusal};
+use support::{CONNECTION, Fixture, Told};
+
+async fn settled() -> Fixture {
+    let fixture = Fixture::company();
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+    fixture
+}
+
+async fn full(fixture: &Fixture) -> RunReport {
+    fixture.run_with(RunOptions { freshness: Freshness::Full, ..RunOptions::new(Trigger::Manual) }).await
+}
+
+/// Directory requests, site requests, full reads of the directory.
+async fn costs(fixture: &Fixture) -> (RunReport, (u64, u64, usize)) {
+    let before = fixture.directory.full_reads();
+    let report = fixture.run().await;
+    let reads = fixture.directory.full_reads() - before;
+    let costs = (report.requests.directory, report.requests.site, reads);
+    (report, costs)
+}
+
+/// P-2
+#[tokio::test(start_paused = true)]
+async fn p_2_a_run_without_changes_asks_the_directory_alone_and_moves_the_watermark() {
+    let fixture = settled().await;
+    for _ in 0..3 {
+        let before = fixture.store.state().watermark.clone();
+        let (report, costs) = costs(&fixture).await;
+        assert_eq!(report.status, RunStatus::Converged);
+        assert_eq!(costs, (1, 0, 0), "the fake answers for both rounds with one request");
+        assert!(report.steps.is_empty() && report.set_aside.is_empty() && report.digest.is_some());
+        assert_eq!(fixture.store.state().watermark, before);
+    }
+    // A replay tells what was known: nothing is read from the site for it, and the place to go on from is a later one.
+    fixture.directory.replay();
+    let before = fixture.store.state().watermark.clone();
+    let (report, costs) = costs(&fixture).await;
+    assert_eq!((report.status, costs), (RunStatus::Converged, (1, 0, 0)));
+    assert_ne!(fixture.store.state().watermark, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_new_member_costs_checks_one_search_the_write_and_the_reading_back() {
+    let fixture = settled().await;
+    fixture.directory.person(7, AccountState::Enabled);
+    fixture.directory.group("Jira B", &[3, 4, 7]);
+    let (report, costs) = costs(&fixture).await;
+    assert_eq!(report.status, RunStatus::Converged, "{report:?}");
+    // Checks, search by address, invitation, membership, members read back.
+    assert_eq!(costs, (1, 5, 0));
+    fixture.assert_in_step("one more").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_goes_on_from_the_mirrors_and_stores_nothing() {
+    let fixture = settled().await;
+    let (told, engine) = (Told::default(), fixture.engine());
+    let preview = engine.preview(Approval::None, Freshness::Incremental, &told).await.unwrap();
+    assert_eq!((preview.requests.directory, preview.requests.site), (1, 0));
+    assert_eq!(preview.document["status"], "nothing");
+    fixture.live_on();
+    let watermark = fixture.store.state().watermark.clone();
+    let incremental = engine.preview(Approval::None, Freshness::Incremental, &told).await.unwrap();
+    let reads = fixture.directory.full_reads();
+    let full = engine.preview(Approval::None, Freshness::Full, &told).await.unwrap();
+    assert_eq!(fixture.directory.full_reads(), reads + 1);
+    assert_eq!(incremental.plan.digest, full.plan.digest, "{:?}\n{:?}", incremental.plan, full.plan);
+    assert!(incremental.requests.site < full.requests.site);
+    assert_eq!(fixture.store.state().watermark, watermark);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_read_is_made_when_it_is_due_asked_for_or_needed() {
+    let mut fixture = settled().await;
+    assert_eq!(costs(&fixture).await.1.2, 0);
+    full(&fixture).await;
+    tokio::time::advance(Duration::from_hours(23)).await;
+    assert_eq!(costs(&fixture).await.1.2, 0, "not yet due");
+    tokio::time::advance(Duration::from_hours(2)).await;
+    assert_eq!(costs(&fixture).await.1.2, 1, "due");
+    assert_eq!(costs(&fixture).await.1.2, 0);
+    fixture.options.full_every = Duration::from_hours(1000);
+    tokio::time::advance(Duration::from_hours(145)).await;
+    assert_eq!(costs(&fixture).await.1.2, 1, "the watermark is about to run out");
+    fixture.rules.existing = entrain_domain::policy::Existing::Adopt;
+    assert_eq!(costs(&fixture).await.1.2, 1, "other rules");
+    assert_eq!(costs(&fixture).await.1.2, 0);
+    fixture.directory.replay();
+    fixture.directory.implausible();
+    let (report, costs_now) = costs(&fixture).await;
+    assert_eq!((report.status, costs_now.2), (RunStatus::Converged, 1), "changes that do not fit");
+    assert_eq!(costs(&fixture).await.1.2, 0);
+    // Another site under the same name
+    let elsewhere = fixture.engine().between("elsewhere".into());
+    elsewhere.run(RunOptions::new(Trigger::Manual), &Told::default()).await.unwrap();
+    assert_eq!(costs(&fixture).await.1.2, 1);
+}
+
+/// a run that was killed is followed by one that trusts no mirror.
+#[tokio::test(start_paused = true)]
+async fn r_01_after_a_kill_at_any_point_of_an_incremental_run_the_watermark_is_not_ahead() {
+    for point in 1.. {
+        let fixture = settled().await;
+        fixture.live_on();
+        let reads = fixture.directory.full_reads();
+        fixture.kill.arm(point);
+        let ended = fixture.run_until_killed().await;
+        let unfinished = fixture.store.unfinished(CONNECTION).await.unwrap().is_some();
+        let Some(report) = ended else {
+            let after = fixture.run().await;
+            assert_eq!(after.status, RunStatus::Converged, "killed at {point}: {after:?}");
+            assert_eq!(fixture.directory.full_reads() > reads, unfinished, "killed at {point}");
+            fixture.assert_in_step(&format!("killed at {point}")).await;
+            continue;
+        };
+        assert_eq!(report.status, RunStatus::Converged);
+        assert_eq!(fixture.directory.full_reads(), reads, "an incremental run");
+        assert!(point > 20, "{point} write points");
+        break;
+    }
+}
+
+/// what a guard holds whole is not learnt, so the same changes are told again until somebody decides.
+#[tokio::test(start_paused = true)]
+async fn r_01_a_held_run_leaves_the_watermark_and_the_changes_come_again() {
+    let fixture = settled().await;
+    for n in 1..=6 {
+        fixture.directory.person(n, AccountState::Disabled);
+    }
+    let watermark = fixture.store.state().watermark.clone();
+    for _ in 0..3 {
+        let (report, costs) = costs(&fixture).await;
+        assert_eq!((report.status, costs.2), (RunStatus::Held, 0), "{report:?}");
+        assert_eq!(fixture.store.state().watermark, watermark);
+    }
+    for n in 1..=6 {
+        fixture.directory.person(n, AccountState::Enabled);
+    }
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+    fixture.assert_in_step("enabled again").await;
+}
+
+/// N-08: the state is lost, and a full read finds who vanished meanwhile; each is asked for by id first.
+#[tokio::test(start_paused = true)]
+async fn n_08_a_lost_watermark_leads_to_a_full_read_that_finds_the_deletions_of_the_gap() {
+    let fixture = settled().await;
+    fixture.directory.soft_delete(3);
+    fixture.directory.group("Jira B", &[4]);
+    fixture.directory.forget_watermarks();
+    let (report, costs_now) = costs(&fixture).await;
+    assert_eq!((report.status, costs_now.2), (RunStatus::Converged, 1), "{report:?}");
+    assert_eq!(report.steps[&StepKind::RemoveMember].done, 2);
+    let asked: Vec<String> = fixture.directory.asked_for().iter().map(ToString::to_string).collect();
+    assert_eq!(asked, ["user-1", "user-2", "user-3", "user-4"], "everybody on whom a membership hangs");
+    fixture.assert_in_step("state lost").await;
+    assert_eq!(costs(&fixture).await.1, (1, 0, 0));
+}
+
+/// N-08: many deletions in the gap meet the guard.
+#[tokio::test(start_paused = true)]
+async fn n_08_mass_deletions_in_the_gap_are_held() {
+    let fixture = Fixture::new();
+    for n in 1..=40 {
+        fixture.directory.person(n, AccountState::Enabled);
+        fixture.site.account(n);
+    }
+    fixture.directory.group("Jira All", &(1..=40).collect::<Vec<_>>());
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+    for n in 1..=20 {
+        fixture.directory.soft_delete(n);
+    }
+    fixture.directory.forget_watermarks();
+    let before = fixture.site.writes();
+    for _ in 0..2 {
+        let (report, costs) = costs(&fixture).await;
+        assert_eq!((report.status, costs.2), (RunStatus::Held, 1), "{report:?}");
+        assert_eq!(fixture.site.writes(), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_soft_deleted_leaves_and_comes_back_with_the_same_groups_without_a_group_event() {
+    let fixture = settled().await;
+    fixture.directory.soft_delete(3);
+    let (report, costs_now) = costs(&fixture).await;
+    assert_eq!((report.status, costs_now.2), (RunStatus::Converged, 0), "{report:?}");
+    assert_eq!(report.steps[&StepKind::RemoveMember].done, 2);
+    assert_eq!(fixture.site.picture()["Jira B"][0].len(), 1);
+    fixture.directory.person(3, AccountState::Enabled);
+    let (report, costs_now) = costs(&fixture).await;
+    assert_eq!((report.status, costs_now.2), (RunStatus::Converged, 0), "{report:?}");
+    assert_eq!(report.steps[&StepKind::AddMember].done, 2);
+    assert!(!report.steps.contains_key(&StepKind::CreateUser), "the account stayed");
+    fixture.assert_in_step("back").await;
+}
+
+/// N-14: half a run, then a person edits the target, then the next run.
+#[tokio::test(start_paused = true)]
+async fn n_14_what_people_did_by_hand_between_runs_stays_unless_it_is_owned() {
+    for stopped_after in 0..8 {
+        let fixture = settled().await;
+        fixture.live_on();
+        let stop = tokio_util::sync::CancellationToken::new();
+        if stopped_after == 0 {
+            let failure = refusal(FailureCode::SiteUnavailable, FailureClass::Transient);
+            for _ in 0..3 {
+                fixture.site.fault(StepKind::AddMember, Fault::Refuse(failure.clone()));
+            }
+        }
+        let stop_after = (stopped_after > 0).then(|| (stopped_after, stop.clone()));
+        let told = Told { events: std::sync::Mutex::default(), stop_after };
+        let options = RunOptions { stop, ..RunOptions::new(Trigger::Manual) };
+        let half = fixture.engine().run(options, &told).await.unwrap();
+        assert!(matches!(half.status, RunStatus::Partial | RunStatus::Converged), "{half:?}");
+
+        // A stranger is put into a managed group, and somebody whom Entrain put in is taken out.
+        let stranger = fixture.site.account(99);
+        let ours = fixture.site.account_of(1);
+        fixture.site.by_hand("Jira B", &stranger, ByHand::In);
+        fixture.site.by_hand("Jira A", &ours, ByHand::Out);
+        let context = format!("stopped after {stopped_after}");
+        let next = fixture.run().await;
+        assert_eq!(next.status, RunStatus::Converged, "{context}: {next:?}");
+        let later = full(&fixture).await;
+        assert_eq!(later.status, RunStatus::Converged, "{context}: {later:?}");
+        let picture = fixture.site.picture();
+        assert!(picture["Jira B"][0].contains("person99@example.com"), "{context}: not ours, so it stays");
+        assert!(picture["Jira A"][0].contains("person1@example.com"), "{context}: the directory has her");
+        assert!(!fixture.site.mails().contains_key("person99@example.com"));
+        fixture.site.by_hand("Jira B", &stranger, ByHand::Out);
+        full(&fixture).await;
+        fixture.assert_in_step(&context).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_by_hand_in_a_group_that_a_run_touches_is_mended_by_that_run() {
+    let fixture = settled().await;
+    let (one, two) = (fixture.site.account_of(1), fixture.site.account_of(2));
+    fixture.site.by_hand("Jira A", &one, ByHand::Out);
+    fixture.directory.group("Jira A", &[1, 3]);
+    fixture.site.by_hand("Jira A", &two, ByHand::Out);
+    let (report, costs_now) = costs(&fixture).await;
+    assert_eq!((report.status, costs_now.2), (RunStatus::Converged, 0), "{report:?}");
+    assert_eq!(report.steps[&StepKind::AddMember].done, 1, "whom a person took out, the directory has");
+    fixture.assert_mirror("mended").await;
+    assert!(fixture.site.picture()["Jira A"][0].contains("person1@example.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_came_to_the_site_by_other_ways_is_found_and_not_invited() {
+    let fixture = settled().await;
+    fixture.site.account(7);
+    fixture.directory.person(7, AccountState::Enabled);
+    fixture.directory.group("Jira B", &[3, 4, 7]);
+    let (report, costs_now) = costs(&fixture).await;
+    assert_eq!((report.status, costs_now.2), (RunStatus::Converged, 0), "{report:?}");
+    assert!(!report.steps.contains_key(&StepKind::CreateUser));
+    assert_eq!(fixture.site.mails().get("person7@example.com"), None);
+    fixture.assert_in_step("found").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_somebody_made_meanwhile_is_not_taken_for_ours() {
+    let fixture = settled().await;
+    let theirs = fixture.site.account(50);
+    fixture.site.group("Jira D", &[&theirs]);
+    fixture.directory.group("Jira D", &[1]);
+    let (report, costs_now) = costs(&fixture).await;
+    assert_eq!((report.status, costs_now.2), (RunStatus::Held, 0), "{report:?}");
+    assert_eq!(report.steps[&StepKind::AdoptGroup].held, 1);
+    assert_eq!(fixture.site.picture()["Jira D"][0].len(), 1);
+    let options = RunOptions { approval: Approval::Held, ..RunOptions::new(Trigger::Manual) };
+    let report = fixture.run_with(options).await;
+    assert_eq!(report.status, RunStatus::Converged, "{report:?}");
+    assert_eq!(fixture.site.picture()["Jira D"][0].len(), 2);
+    fixture.assert_mirror("adopted").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_over_is_tried_again_with_a_fresh_look_at_accounts_and_groups() {
+    let fixture = settled().await;
+    let group = fixture.site.group("Jira D", &[]);
+    fixture.directory.group("Jira D", &[1]);
+    let report = fixture.run().await;
+    assert_eq!(report.status, RunStatus::Held, "{report:?}");
+    let reads = fixture.site.member_reads();
+    let (again, costs_now) = costs(&fixture).await;
+    assert_eq!((again.status, costs_now.2), (RunStatus::Held, 0));
+    assert_eq!(fixture.site.member_reads(), reads, "members are remembered");
+    // Somebody removes the group in the way; no delta tells.
+    fixture.site.remove_group(&group);
+    let (mended, costs_now) = costs(&fixture).await;
+    assert_eq!((mended.status, costs_now.2), (RunStatus::Converged, 0), "{mended:?}");
+    fixture.assert_in_step("mended").await;
+}
+
+/// Whatever happens in the directory, and in whatever order runs see it, an incremental run ends where a full one would.
+#[tokio::test(start_paused = true)]
+async fn random_days_end_the_same_as_read_in_full() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for round in 0..30 {
+        let fixture = settled().await;
+        for day in 0..4 {
+            for _ in 0..random.random_range(0..4) {
+                let n = random.random_range(1..12);
+                match random.random_range(0..5) {
+                    0 => fixture.directory.person(n, AccountState::Disabled),
+                    1 => fixture.directory.soft_delete(n),
+                    2 => {
+                        let mut people: Vec<u32> = (1..12).collect();
+                        people.shuffle(&mut random);
+                        people.truncate(random.random_range(1..6));
+                        for person in &people {
+                            fixture.directory.person(*person, AccountState::Enabled);
+                        }
+                        let name = ["Jira A", "Jira B", "Jira C", "Jira D"][random.random_range(0..4)];
+                        fixture.directory.group(name, &people);
+                    }
+                    3 => fixture.directory.replay(),
+                    _ => fixture.directory.person(n, AccountState::Enabled),
+                }
+            }
+            let context = format!("seed {seed}, round {round}, day {day}");
+            let options = RunOptions { approval: Approval::EvenEmpty, ..RunOptions::new(Trigger::Schedule) };
+            let report = fixture.run_with(options.clone()).await;
+            assert_eq!(report.status, RunStatus::Converged, "{context}: {report:?}");
+            fixture.assert_mirror(&context).await;
+            let before = fixture.site.writes();
+            let full = fixture.run_with(RunOptions { freshness: Freshness::Full, ..options }).await;
+            assert_eq!(full.status, RunStatus::Converged, "{context}: {full:?}");
+            assert_eq!(fixture.site.writes(), before, "{context}: {full:?}");
+        }
+    }
+}
