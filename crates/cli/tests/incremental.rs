@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use entrain_connect::entra::{CaughtUp, Credential, Entra, EntraOptions, Links, Since};
 use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane, SteppedEnvironment};
 use entrain_domain::model::{AccountState, DirectorySnapshot};
-use entrain_domain::policy::{GroupSelector, Rules, Scope, UserScope};
+use entrain_domain::policy::{GroupSelector, Rules, Scope};
 use entrain_emulator::faults::{Fault, FaultKind};
 use entrain_emulator::world::World;
 use entrain_emulator::world::generate::{GenerateOptions, generate};
@@ -421,7 +421,7 @@ fn n_09_no_change_during_the_first_read_is_lost() {
     let mut n = 0;
     let mut entra = reader(&bench);
     let selectors = vec![GroupSelector::parse("*").unwrap()];
-    let scope = Scope { groups: selectors, exclude_groups: Vec::new(), users: UserScope::InGroups };
+    let scope = Scope::in_groups(selectors);
     let demand = Rules::for_scope(scope).demand();
     for interleaving in 0..interleavings {
         if interleaving % 50 == 49 {
