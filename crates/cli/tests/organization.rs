@@ -15,6 +15,8 @@ domain = "acme.example"
 userPrincipalName = "dana@acme.example"
 displayName = "Dana Okafor"
 mail = "dana@acme.example"
+jobTitle = "Baker"
+department = "R&D"
 
 [[tenant.users]]
 userPrincipalName = "li@acme.example"
@@ -69,12 +71,14 @@ email_visible = false
 const ATTRIBUTES: &str = r#"
 [attributes.profile]
 name = "user.displayName"
+job_title = { from = "user.jobTitle", default = "–" }
 
 [attributes.property]
 key = "entrain"
 
 [attributes.property.fields]
 upn = "user.userPrincipalName"
+department = "has(user.department) ? user.department.upperAscii() : 'none'"
 source = { constant = "Entra ID" }
 "#;
 
@@ -165,10 +169,13 @@ fn hidden_people_a_new_name_and_attributes_through_the_organization() {
         }
         assert_eq!(
             site.accounts["712020:dana"].properties["entrain"],
-            json!({"upn": "dana@acme.example", "source": "Entra ID"})
+            json!({"upn": "dana@acme.example", "department": "R&D", "source": "Entra ID"})
         );
         assert!(!team.members.contains("712020:other"));
+        assert_eq!(site.accounts["557058:li/wei"].properties["entrain"]["department"], "none");
         assert_eq!(site.accounts["712020:dana"].display_name, "Dana Okafor");
+        assert_eq!(site.accounts["712020:dana"].profile.job_title.as_deref(), Some("Baker"));
+        assert_eq!(site.accounts["557058:li/wei"].profile.job_title.as_deref(), Some("–"));
         assert_eq!(site.accounts["557058:li/wei"].display_name, "Li Wei");
         assert_eq!(site.accounts["712020:gale"].display_name, "Gale", "not managed");
     }

@@ -213,7 +213,9 @@ impl<'a> Check<'a> {
             Update::Property { key, values, .. } => {
                 let applied = account.and_then(|account| memory.applied_property(account, key));
                 let keyed = rules.attributes.property.as_ref().is_some_and(|rule| rule.key == *key);
-                if !keyed || rules.attributes.property(user, applied).as_ref() != Some(values) {
+                if !keyed
+                    || rules.attributes.property(user, applied).is_none_or(|(wanted, _)| wanted != *values)
+                {
                     self.find(Some(step), "sets a property that the rules do not ask for");
                 }
                 if applied == Some(values) {

@@ -49,7 +49,7 @@ fn row(
     last_written: Option<AttributeValue>,
 ) -> FieldPreview {
     let from = match &rule.source {
-        Source::From(expression) => Some(expression.text()),
+        Source::From(expression) => Some(expression.as_str().to_owned()),
         Source::Constant(_) => None,
     };
     let Computed { source, mut value, problem } = computed;

@@ -10,7 +10,8 @@ use entrain_domain::model::{
     RenameBy, Unread,
 };
 use entrain_domain::plan::StepKind;
-use entrain_domain::policy::attributes::{AttributeRules, Expression, FieldRule, PropertyRule, Source, When};
+use entrain_domain::policy::attributes::{AttributeRules, FieldRule, PropertyRule, Source, When};
+use entrain_domain::policy::expr::Expr;
 use entrain_domain::run::{Outcome, RunStatus};
 use entrain_domain::{FailureClass, FailureCode};
 use support::site::{Fault, refusal};
@@ -163,7 +164,7 @@ async fn where_nobody_renames_the_plan_is_empty_and_says_why() {
 fn mapped() -> Fixture {
     let mut fixture = company();
     let from = |text: &str| FieldRule {
-        source: Source::From(Expression::parse(text).unwrap()),
+        source: Source::From(Expr::compile(text).unwrap()),
         default: None,
         when: When::Always,
     };

@@ -152,7 +152,8 @@ impl Draft<'_> {
         let PlanInput { rules, memory, .. } = *self.input;
         let Some(rule) = &rules.attributes.property else { return };
         let before = account.and_then(|account| memory.applied_property(account, &rule.key));
-        let Some(values) = rules.attributes.property(user, before) else { return };
+        let Some((values, problems)) = rules.attributes.property(user, before) else { return };
+        self.unmapped(user, "property", &problems);
         // Where nothing was ever written, nothing needs not be written.
         if before.map_or(values.is_empty(), |before| *before == values) {
             return;
@@ -161,17 +162,22 @@ impl Draft<'_> {
         self.update(user, account, update, if before.is_some() { Before::Once } else { Before::Never });
     }
 
+    /// What cannot be computed, or does not fit; the other fields go on.
+    fn unmapped(&mut self, user: &DirectoryUser, part: &str, problems: &[String]) {
+        if !problems.is_empty() {
+            self.set_aside.push(SetAside {
+                object: matching::person_label(user),
+                reason: format!("the {part} cannot be written as mapped: {}", problems.join("; ")),
+                remedy: format!("mend the value in Entra ID, or the expression under [attributes.{part}]"),
+            });
+        }
+    }
+
     fn profile(&mut self, user: &DirectoryUser, account: Option<&AccountId>, left: &mut Left) {
         let PlanInput { site, rules, memory, .. } = *self.input;
         let applied = account.and_then(|account| memory.applied_profile(account));
         let (wanted, problems) = rules.attributes.profile(user, applied);
-        if !problems.is_empty() {
-            self.set_aside.push(SetAside {
-                object: matching::person_label(user),
-                reason: format!("the profile cannot be written as mapped: {}", problems.join("; ")),
-                remedy: "mend the value in Entra ID, or the expression under [attributes.profile]".into(),
-            });
-        }
+        self.unmapped(user, "profile", &problems);
         let mut set = differing(&wanted, applied);
         match account.map(|account| (account, site.profile(account))) {
             _ if set.is_empty() => return,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::expr::{Expr, Facts};
 use crate::model::{AttributeValue, DirectoryUser, Profile, ProfileField};
 
 /// Values of a property by field.
@@ -26,8 +27,8 @@ pub enum When {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// An expression over the user.
-    From(Expression),
+    /// An expression over the user; it looks at no groups.
+    From(Expr),
     /// The same for everybody.
     Constant(AttributeValue),
 }
@@ -75,20 +76,19 @@ pub struct Computed {
 impl FieldRule {
     /// The value for a user, before it is fitted to where it goes.
     pub fn compute(&self, user: &DirectoryUser) -> Computed {
-        let source = match &self.source {
-            Source::Constant(value) => Some(value.clone()),
-            Source::From(expression) => expression.value(user).filter(is_something),
+        let (source, problem) = match &self.source {
+            Source::Constant(value) => (Some(value.clone()), None),
+            Source::From(expression) => match expression.text(&Facts { user, groups: &[] }) {
+                Ok(text) => {
+                    let text = text.filter(|text| !text.trim().is_empty());
+                    (text.map(|text| AttributeValue::Text(text.into())), None)
+                }
+                Err(error) => (None, Some(format!("{}: {error}; {}", expression.as_str(), error.remedy))),
+            },
         };
         let value = source.clone().or_else(|| self.default.clone());
-        Computed { source, value, problem: None }
-    }
-}
-
-fn is_something(value: &AttributeValue) -> bool {
-    match value {
-        AttributeValue::Flag(_) => true,
-        AttributeValue::Text(text) => !text.trim().is_empty(),
-        AttributeValue::List(list) => !list.is_empty(),
+        let problem = problem.filter(|_| value.is_none());
+        Computed { source, value, problem }
     }
 }
 
@@ -117,13 +117,13 @@ impl AttributeRules {
         self.profile.is_empty() && self.property.is_none()
     }
 
-    /// The attributes of users that the expressions name, as Graph calls them.
+    /// The properties of users that have to be read for the expressions, as Graph calls them.
     pub fn names(&self) -> BTreeSet<String> {
         let property = self.property.iter().flat_map(|property| property.fields.values());
         let rules = self.profile.values().chain(property);
         rules
             .filter_map(|rule| match &rule.source {
-                Source::From(expression) => Some(expression.names()),
+                Source::From(expression) => Some(expression.attributes()),
                 Source::Constant(_) => None,
             })
             .flatten()
@@ -133,6 +133,7 @@ impl AttributeRules {
     /// What came of one field of the profile.
     pub fn profile_field(&self, field: ProfileField, user: &DirectoryUser) -> Option<Computed> {
         let mut computed = self.profile.get(&field)?.compute(user);
+        computed.problem = computed.problem.map(|problem| format!("{}: {problem}", field.as_str()));
         if let Some(value) = &computed.value {
             let text = as_text(value);
             computed.problem = unfit(field, &text);
@@ -160,59 +161,28 @@ impl AttributeRules {
         (profile, problems)
     }
 
-    /// The property that a user should have. Fields without a value are left out.
-    pub fn property(&self, user: &DirectoryUser, applied: Option<&PropertyValues>) -> Option<PropertyValues> {
+    /// The property that a user should have, and what cannot be computed. Fields without a value are left out; one that
+    /// cannot be computed for this person stays as it was written.
+    pub fn property(
+        &self,
+        user: &DirectoryUser,
+        applied: Option<&PropertyValues>,
+    ) -> Option<(PropertyValues, Vec<String>)> {
         let rule = self.property.as_ref()?;
-        let mut values = PropertyValues::new();
+        let (mut values, mut problems) = (PropertyValues::new(), Vec::new());
         for (name, field) in &rule.fields {
-            let value = match (field.when, applied) {
-                (When::Create, Some(applied)) => applied.get(name.as_str()).cloned(),
-                _ => field.compute(user).value,
+            let written = || applied.and_then(|applied| applied.get(name.as_str())).cloned();
+            let value = if field.when == When::Create && applied.is_some() {
+                written()
+            } else {
+                let computed = field.compute(user);
+                let failed = computed.problem.is_some();
+                problems.extend(computed.problem.map(|problem| format!("{name}: {problem}")));
+                computed.value.or_else(|| if failed { written() } else { None })
             };
             values.extend(value.map(|value| (Arc::from(name.as_str()), value)));
         }
-        Some(values)
-    }
-}
-
-/// An attribute of the user, written as `user.department`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(transparent)]
-pub struct Expression(String);
-
-/// Why a text is no expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is not an attribute of the user, such as user.department")]
-pub struct InvalidExpression;
-
-impl Expression {
-    /// Parses an expression.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub fn parse(text: &str) -> Result<Self, InvalidExpression> {
-        let name = text.trim().strip_prefix("user.").ok_or(InvalidExpression)?;
-        let usable = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if usable { Ok(Self(name.to_owned())) } else { Err(InvalidExpression) }
-    }
-
-    /// The expression as it is written.
-    pub fn text(&self) -> String {
-        format!("user.{}", self.0)
-    }
-
-    fn names(&self) -> BTreeSet<String> {
-        BTreeSet::from([self.0.clone()])
-    }
-
-    fn value(&self, user: &DirectoryUser) -> Option<AttributeValue> {
-        let text = |text: &Option<Arc<str>>| text.clone().map(AttributeValue::Text);
-        match self.0.as_str() {
-            "displayName" => text(&user.display_name),
-            "mail" => text(&user.mail),
-            "userPrincipalName" => text(&user.user_principal_name),
-            name => user.attributes.get(name).cloned(),
-        }
+        Some((values, problems))
     }
 }
 
@@ -237,7 +207,7 @@ mod tests {
         AttributeValue::Text(value.into())
     }
     fn from(name: &str) -> FieldRule {
-        let source = Source::From(Expression::parse(name).unwrap());
+        let source = Source::From(Expr::compile(name).unwrap());
         FieldRule { source, default: None, when: When::Always }
     }
 
@@ -248,7 +218,7 @@ mod tests {
                 (ProfileField::Name, from("user.displayName")),
                 (ProfileField::JobTitle, from("user.jobTitle")),
                 (ProfileField::Department, FieldRule { default: Some(text("–")), ..from("user.department") }),
-                (ProfileField::Location, from("user.otherMails")),
+                (ProfileField::Location, from("user.otherMails.join(\", \")")),
             ]),
             property: None,
         };
@@ -262,10 +232,7 @@ mod tests {
         ];
         assert_eq!(profile, expected.map(|(f, v)| (f, Arc::from(v))).into());
         assert!(problems.is_empty());
-        assert_eq!(
-            rules.names(),
-            ["department", "displayName", "jobTitle", "otherMails"].map(String::from).into()
-        );
+        assert_eq!(rules.names(), ["department", "jobTitle", "otherMails"].map(String::from).into());
     }
 
     #[test]
@@ -286,7 +253,8 @@ mod tests {
         let once = FieldRule { when: When::Create, ..from("user.department") };
         let constant =
             FieldRule { source: Source::Constant(text("Entra ID")), default: None, when: When::Always };
-        let fields = [("first", once), ("source", constant), ("flag", from("user.showInAddressList"))];
+        let fields =
+            [("first", once), ("source", constant), ("flag", from("user.department.startsWith(\"A\")"))];
         let rules = AttributeRules {
             profile: BTreeMap::new(),
             property: Some(PropertyRule {
@@ -294,24 +262,18 @@ mod tests {
                 fields: fields.map(|(n, f)| (n.to_owned(), f)).into(),
             }),
         };
-        let first = rules
-            .property(
-                &user(&[("department", text("A")), ("showInAddressList", AttributeValue::Flag(true))]),
-                None,
-            )
-            .unwrap();
+        let first = rules.property(&user(&[("department", text("A"))]), None).unwrap().0;
         assert_eq!(first.len(), 3);
-        assert_eq!(first["flag"], AttributeValue::Flag(true));
-        let second = rules.property(&user(&[("department", text("B"))]), Some(&first)).unwrap();
-        assert_eq!(second["first"], text("A"), "written once");
-        assert!(!second.contains_key("flag"), "left out where there is nothing");
-    }
-
-    #[test]
-    fn an_expression_is_an_attribute_of_the_user() {
-        assert!(Expression::parse(" user.department ").is_ok());
-        for text in ["department", "user.", "user.a b", "group.name", ""] {
-            assert_eq!(Expression::parse(text), Err(InvalidExpression), "{text}");
-        }
+        assert_eq!(first["flag"], text("true"));
+        let (second, problems) = rules.property(&user(&[("department", text("B"))]), Some(&first)).unwrap();
+        assert_eq!((&second["first"], &second["flag"]), (&text("A"), &text("false")), "written once");
+        assert!(problems.is_empty());
+        // What cannot be computed for somebody is said, and stays as it was
+        let (third, problems) = rules.property(&user(&[]), Some(&second)).unwrap();
+        assert_eq!(third["flag"], text("false"));
+        assert!(
+            problems[0].starts_with("flag: ") && problems[0].contains("not set for this person"),
+            "{problems:?}"
+        );
     }
 }

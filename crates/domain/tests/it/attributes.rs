@@ -6,11 +6,12 @@ use crate::support::*;
 use entrain_domain::memory::Memory;
 use entrain_domain::model::*;
 use entrain_domain::plan::{Action, Plan, StepKind, Update};
-use entrain_domain::policy::attributes::{AttributeRules, Expression, FieldRule, PropertyRule, Source, When};
+use entrain_domain::policy::attributes::{AttributeRules, FieldRule, PropertyRule, Source, When};
+use entrain_domain::policy::expr::Expr;
 use entrain_domain::verify::verify;
 
 fn from(expression: &str) -> FieldRule {
-    let source = Source::From(Expression::parse(expression).unwrap());
+    let source = Source::From(Expr::compile(expression).unwrap());
     FieldRule { source, default: None, when: When::Always }
 }
 

@@ -344,11 +344,12 @@ pub(crate) enum Field {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FieldTable {
-    /// An expression over the user, such as `user.department`. Instead of `constant`.
+    /// A CEL expression over the user that gives a text, such as `user.department` or
+    /// `user.givenName + " " + user.surname`. Instead of `constant`.
     pub(crate) from: Option<String>,
     /// The same text for everybody. Instead of `from`.
     pub(crate) constant: Option<String>,
-    /// Stands in for a value that is missing or blank.
+    /// Stands in for a value that is missing, blank or cannot be computed.
     pub(crate) default: Option<String>,
     /// When the field is written.
     #[serde(default)]

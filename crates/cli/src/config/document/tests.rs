@@ -239,6 +239,16 @@ fn attributes_become_rules_and_each_mistake_is_named() {
             "attributes.property.fields.a",
             "cannot be used",
         ),
+        (
+            "[attributes.property.fields]\na = \"user.shoeSize\"",
+            "attributes.property.fields.a",
+            "cannot be used",
+        ),
+        (
+            "[attributes.property.fields]\na = \"size(groups) > 0 ? 'x' : 'y'\"",
+            "attributes.property.fields.a",
+            "looks at groups",
+        ),
         ("[attributes.property.fields]\na = 5", "attributes.property.fields.a", "a number"),
         ("[attributes.property.fields]\na = {}", "attributes.property.fields.a", "neither from nor constant"),
         (

@@ -8,7 +8,8 @@ use entrain_connect::http::BaseUrl;
 use entrain_domain::model::{
     AccountId, AttributeValue, EmailAddress, ProfileField, SiteGroupId, group_name_key,
 };
-use entrain_domain::policy::attributes::{Expression, FieldRule, PropertyRule, Source, When};
+use entrain_domain::policy::attributes::{FieldRule, PropertyRule, Source, When};
+use entrain_domain::policy::expr::Expr;
 use entrain_domain::policy::{
     AttributeRules, Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits,
     Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope, site_name_problem,
@@ -492,14 +493,18 @@ impl Reader<'_> {
     }
 
     fn expression(&mut self, key: &str, text: &str) -> Option<Source> {
-        match Expression::parse(text) {
-            Ok(expression) => Some(Source::From(expression)),
-            Err(e) => {
+        match Expr::compile(text) {
+            Ok(expression) if expression.reads_groups() => {
                 self.found(
                     key,
-                    format!("cannot be used: {e}"),
-                    "write an expression such as \"user.department\"",
+                    "looks at groups, which attributes do not know",
+                    "write an expression over user alone, such as \"user.department\"",
                 );
+                None
+            }
+            Ok(expression) => Some(Source::From(expression)),
+            Err(e) => {
+                self.found(key, format!("cannot be used: {e}"), e.remedy);
                 None
             }
         }
