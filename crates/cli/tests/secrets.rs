@@ -23,9 +23,12 @@ fn everything_in(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
 fn s_01_no_secret_is_found_in_any_output_or_file() {
     let bench = Bench::demo();
     let company = bench.company().clone();
-    let key = "canary-organization-key";
+    let key = company.api_key.as_str();
     let canaries = [company.client_secret.as_str(), company.api_token.as_str(), key];
-    let organization = format!("[site.organization]\nid = \"o-1\"\napi_key = \"{key}\"\n\n[scope]");
+    let organization = format!(
+        "[site.organization]\nid = \"{}\"\ndirectory_id = \"{}\"\nurl = \"{}\"\napi_key = \"{key}\"\n\n[scope]",
+        company.organization_id, company.directory_id, company.organization_url,
+    );
     let document = bench.document("\"Jira *\"").replace("[scope]", &organization);
     let path = bench.file("connection.toml", &document);
     let file = path.to_str().unwrap().to_owned();

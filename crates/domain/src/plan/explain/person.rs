@@ -179,7 +179,7 @@ fn scope(view: &View<'_>, person: &Person<'_>, ways: Option<&Ways<'_>>) -> Link 
     let text = if person.id.as_ref().is_some_and(|id| view.matched(id).is_some()) {
         match &view.input.rules.scope.users {
             UserScope::Assigned(application) => {
-                format!("takes part: the application {application:?} is assigned to them")
+                format!("takes part: the application {application} is assigned to them")
             }
             UserScope::All => "takes part: everybody does (users = \"all\")".into(),
             UserScope::InGroups => {
