@@ -43,8 +43,16 @@ pub(super) async fn run(cx: &Context<'_>, args: EmulateArgs) -> Result<Exit, Fai
         ..Options::default()
     })
     .await?;
-    cx.printer.json_line(emulator.description());
-    wire::told_to_end().await;
+    let mut told_to_end = std::pin::pin!(wire::told_to_end());
+    // Listens for signals before it says that it is ready: whoever waits for the line may end it at once.
+    tokio::select! {
+        biased;
+        () = &mut told_to_end => {}
+        () = std::future::ready(()) => {
+            cx.printer.json_line(emulator.description());
+            told_to_end.await;
+        }
+    }
     emulator.stop().await;
     Ok(Exit::Done)
 }
