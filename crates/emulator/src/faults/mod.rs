@@ -1,5 +1,5 @@
 //! Faults: what shall go wrong, where and how often. They are loaded from a file or set through the control URL, and
-//! applied by a layer around the handlers ([`apply`]) so that a write can take place and its answer be lost.
+//! applied by a layer around the handlers (`apply`) so that a write can take place and its answer be lost.
 
 pub(crate) mod apply;
 mod glob;

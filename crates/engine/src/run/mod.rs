@@ -2,7 +2,7 @@
 //! back, report. Every passage is stored before the next begins, so that a run killed anywhere is taken up by the next
 //! start under its own id: the journal is looked up first, then both sides are read afresh and planned afresh.
 //!
-//! How much is read is the [`course`]: everything, or from the mirrors of both sides what changed.
+//! How much is read is the `course`: everything, or from the mirrors of both sides what changed.
 
 mod course;
 mod onward;

@@ -1,4 +1,4 @@
-//! Holds a parsed document against the schema of [`Sections`](super::sections::Sections): unknown keys, missing keys,
+//! Holds a parsed document against the schema of [`Sections`]: unknown keys, missing keys,
 //! wrong types, words that are not in the list. Everything is found at once, with the line it stands on, and no value
 //! is ever quoted.
 
