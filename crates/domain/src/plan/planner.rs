@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::guard::{self, Approval, Guard, History};
 use super::matching::{self, Lookups, Match, Matches};
 use super::step::{Action, GroupRef, Person, SetAside, Step};
@@ -33,6 +35,8 @@ pub struct PlanInput<'a> {
     pub history: History,
     /// What a person released.
     pub approval: Approval,
+    /// The moment of the reading; the domain has no clock of its own.
+    pub now: Timestamp,
 }
 
 /// The existing site groups whose members a plan needs to know; the site as read so far has accounts and groups, and

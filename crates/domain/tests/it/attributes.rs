@@ -178,6 +178,7 @@ fn the_second_opinion_finds_attributes_that_nobody_asked_for() {
             lookups: &real.lookups,
             history: real.history,
             approval: real.approval,
+            now: real.now,
         };
         verify(&input, &plan).into_iter().map(|f| f.what).collect::<Vec<_>>().join("\n")
     };

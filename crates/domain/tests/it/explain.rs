@@ -25,6 +25,7 @@ impl World {
             lookups: &self.lookups,
             history: self.history,
             approval: self.approval,
+            now: self.now,
         })
     }
     fn user_found(&self, text: &str) -> Result<Who, NotFound> {

@@ -251,7 +251,7 @@ proptest! {
             let site = world.site(directory);
             let input = PlanInput {
                 directory, site: &site, rules: &world.rules, memory: &world.memory, lookups: &world.lookups,
-                history: world.history, approval: world.approval,
+                history: world.history, approval: world.approval, now: world.now,
             };
             let plan = plan(&input);
             assert!(verify(&input, &plan).is_empty());

@@ -27,6 +27,7 @@ fn judged(made_in: &World, judged_in: &World, tamper: impl FnOnce(&mut Plan)) ->
         lookups: &made_in.lookups,
         history: made_in.history,
         approval: made_in.approval,
+        now: made_in.now,
     };
     let mut made = plan(&input);
     tamper(&mut made);

@@ -52,6 +52,7 @@ pub(crate) struct World {
     pub(crate) lookups: Lookups,
     pub(crate) history: History,
     pub(crate) approval: Approval,
+    pub(crate) now: jiff::Timestamp,
     pub(crate) unread_site_groups: BTreeSet<SiteGroupId>,
     pub(crate) users_coverage: Coverage,
     /// Who can rename groups, when that is asked.
@@ -79,6 +80,7 @@ impl World {
             lookups: Lookups::new(),
             history: History::default(),
             approval: Approval::None,
+            now: "2026-11-02T08:00:00Z".parse().unwrap(),
             unread_site_groups: BTreeSet::new(),
             users_coverage: Coverage::Complete,
             rename_by: None,
@@ -218,6 +220,7 @@ impl World {
             lookups: &self.lookups,
             history: self.history,
             approval: self.approval,
+            now: self.now,
         };
         let plan = plan(&input);
         let findings = verify(&input, &plan);

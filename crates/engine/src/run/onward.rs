@@ -88,7 +88,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
 
         let Some(mut picture) = store.site_mirror(&self.connection).await? else { return Ok(None) };
         let memory = store.memory(&self.connection).await?;
-        let history = store.history(&self.connection, self.ports.clock.now()).await?;
+        let now = self.ports.clock.now();
+        let history = store.history(&self.connection, now).await?;
         let standing = self.standing().await?;
         let (reach, site) = match left {
             Left::Nothing(_) => {
@@ -112,7 +113,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let basis = self.basis(head.basis.full_at);
         let lookups = Lookups::new();
-        let world = World { reach, basis, directory: read, site, memory, lookups, history };
+        let world = World { reach, basis, directory: read, site, memory, lookups, history, now };
         self.guard(&world);
         Ok(Some(Found::World(Box::new(world))))
     }

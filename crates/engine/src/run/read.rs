@@ -18,6 +18,7 @@ use entrain_domain::run::Phase;
 use entrain_domain::{Failure, FailureClass};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
 
 use super::Engine;
 use crate::error::EngineError;
@@ -44,6 +45,8 @@ pub(crate) struct World {
     pub(crate) memory: Memory,
     pub(crate) lookups: Lookups,
     pub(crate) history: History,
+    /// When it was read; every plan over it has the same time.
+    pub(crate) now: Timestamp,
 }
 
 impl World {
@@ -56,6 +59,7 @@ impl World {
             lookups: &self.lookups,
             history: self.history,
             approval,
+            now: self.now,
         }
     }
 }
@@ -149,7 +153,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         self.ports.site.protect(&self.rules.protected, &standing, &groups);
         let site = SiteSnapshot::new(standing, accounts, groups);
         let (reach, basis) = (Reach::Full, self.basis(begun));
-        Ok(World { reach, basis, directory, site, memory, lookups: Lookups::new(), history })
+        Ok(World { reach, basis, directory, site, memory, lookups: Lookups::new(), history, now: begun })
     }
 
     /// The site's accounts and groups.
