@@ -94,6 +94,9 @@ impl Town {
         let world = WorldSource::File(file.path().to_owned());
         let bench = Bench::of(Options { world, ..Options::default() });
         let company = bench.company();
+        let mut settings = (*bench.emulator.state().settings()).clone();
+        settings.atlassian.rename_groups = true;
+        bench.emulator.state().set_settings(settings);
         let organization = format!(
             "[site.organization]\nid = \"{}\"\napi_key = \"{}\"\nurl = \"{}\"\n\n",
             company.organization_id, company.api_key, company.organization_url

@@ -100,6 +100,9 @@ pub struct AtlassianSettings {
     pub search_lag_ms: u64,
     /// How long a change made on one side (Jira, organization) stays invisible on the organization side.
     pub organization_lag_ms: u64,
+    /// Whether the organization API renames groups. A tutorial of November 2026 speaks of it; method and path stand in no
+    /// published document, so it is off.
+    pub rename_groups: bool,
     /// Whether burst limits are enforced.
     pub throttle: bool,
     /// Burst limits per endpoint and second, by HTTP method: `GET` 100, `POST` 100, `PUT` 50, `DELETE` 50.
@@ -115,6 +118,7 @@ impl Default for AtlassianSettings {
             account_lag_ms: 0,
             search_lag_ms: 0,
             organization_lag_ms: 0,
+            rename_groups: false,
             throttle: true,
             burst_per_second: [("GET", 100), ("POST", 100), ("PUT", 50), ("DELETE", 50)]
                 .into_iter()

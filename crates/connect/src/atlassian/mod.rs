@@ -9,6 +9,7 @@
 //! | `roll` | accounts, groups, members, and look-ups of one of them |
 //! | `writes` | invitations, groups, memberships |
 //! | `shield` | what must never be written to, refused before a request is made |
+//! | `departures` | what people who leave lead, and removing them from the site |
 //! | `properties` | user properties |
 //! | `findings` | what `entrain check` says about the technical account |
 //! | `organization` | the organization plane: exact look-ups, renaming groups, profiles of managed accounts |
@@ -17,6 +18,7 @@
 //! enough, the state is looked up (atlassian-cloud.md 5).
 
 mod answers;
+mod departures;
 mod findings;
 pub mod organization;
 mod pages;
@@ -94,6 +96,15 @@ pub enum Removed {
     /// No member from now on.
     Now,
     /// Was no member.
+    Already,
+}
+
+/// What an act on a person's access did: suspended, restored, removed, deactivated or activated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// So from now on.
+    Now,
+    /// Was so already, by somebody else's hand.
     Already,
 }
 

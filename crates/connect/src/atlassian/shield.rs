@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock};
 
 use entrain_domain::model::{
-    Account, AccountId, EmailAddress, GroupStanding, SiteGroup, SiteGroupId, SiteStanding, group_name_key,
-    is_administrative_name,
+    Account, AccountId, AccountKind, EmailAddress, GroupStanding, SiteGroup, SiteGroupId, SiteStanding,
+    group_name_key, is_administrative_name,
 };
 use entrain_domain::policy::Protected;
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -26,6 +26,28 @@ pub(super) struct Shield {
 pub(super) enum Membership {
     Add,
     Remove,
+}
+
+/// A person as the other side shows them just before their access is changed.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) kind: AccountKind,
+    pub(super) email: Option<EmailAddress>,
+    pub(super) groups: Vec<SiteGroup>,
+    pub(super) roles: PlatformRoles,
+}
+
+/// What is known of somebody's roles in the organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlatformRoles {
+    /// Administers something.
+    Administrator,
+    /// Administers nothing.
+    None,
+    /// The organization was asked and did not say.
+    NotKnown,
+    /// There is no key to ask with; groups have to tell.
+    NotAsked,
 }
 
 #[derive(Debug)]
@@ -157,6 +179,39 @@ impl Shield {
             }
             let addresses = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
             rules.account(account, addresses.get(account))
+        })
+    }
+
+    /// Refuses to change the access of somebody who administers anything (so that the last administrator is never
+    /// touched either), of apps and portal customers, and of whoever [`Shield::account`] refuses.
+    pub(super) fn leaving(&self, account: &AccountId, seen: &Seen) -> Result<(), Error> {
+        self.account(account)?;
+        self.with(|rules| {
+            let why = match (seen.kind, seen.roles) {
+                (AccountKind::App, _) => Some("This is the account of an app"),
+                (AccountKind::Customer, _) => Some("This is the account of a portal customer"),
+                (AccountKind::Unknown, _) => Some("It is not known what kind of account this is"),
+                (_, PlatformRoles::Administrator) => {
+                    Some("The person administers the organization or a site")
+                }
+                (_, PlatformRoles::NotKnown) => {
+                    Some("It is not known whether the person is an administrator")
+                }
+                (AccountKind::Person, PlatformRoles::None | PlatformRoles::NotAsked) => None,
+            };
+            if let Some(why) = why {
+                return Err(refusal(why, account.as_str()));
+            }
+            if rules.standing.browse_users == Some(false) || rules.standing.administer == Some(false) {
+                return Err(refusal("Administrators cannot be told from others", account.as_str()));
+            }
+            for group in &seen.groups {
+                if rules.standing.group_standing(group) == GroupStanding::Administrative {
+                    let why = "The person is in a group that grants administration";
+                    return Err(refusal(why, account.as_str()));
+                }
+            }
+            seen.email.as_ref().map_or(Ok(()), |email| rules.address(email))
         })
     }
 

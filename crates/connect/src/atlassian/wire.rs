@@ -34,13 +34,15 @@ pub(super) struct User {
 /// The wrapper of expanded lists.
 #[derive(Debug, Deserialize)]
 pub(super) struct Items<T> {
+    #[serde(default)]
+    pub(super) size: Option<u64>,
     #[serde(default = "Vec::new")]
     pub(super) items: Vec<T>,
 }
 
 impl<T> Default for Items<T> {
     fn default() -> Self {
-        Self { items: Vec::new() }
+        Self { size: None, items: Vec::new() }
     }
 }
 

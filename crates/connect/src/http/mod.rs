@@ -93,6 +93,11 @@ impl Call {
         Self { body: Some(body), ..Self::new(Method::POST, endpoint, target, repeat) }
     }
 
+    /// A `POST` without a body: an act that ends in the same state however often it is made.
+    pub fn act(endpoint: &'static str, target: impl Into<String>) -> Self {
+        Self::new(Method::POST, endpoint, target, Repeat::Safe)
+    }
+
     /// A `PUT` with a JSON body; ends in the same state however often it is made.
     pub fn put(endpoint: &'static str, target: impl Into<String>, body: serde_json::Value) -> Self {
         Self { body: Some(body), ..Self::new(Method::PUT, endpoint, target, Repeat::Safe) }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it set it up")]
 
+mod departures;
 mod reads;
 mod script;
 mod standing;

@@ -45,6 +45,10 @@ async fn a_check_names_each_capability_and_what_a_missing_one_would_give() {
             {"id": "2", "type": "domains", "attributes": {"name": "old.example", "claim": {"type": "dns", "status": "unverified"}}},
         ]})),
         ["GET", path] if path.ends_with("/manage") => reply(403, r#"{"key":"forbidden","message":"manage:org"}"#),
+        ["POST", path] if path.ends_with("/groups/search") => page(&[
+            json!({"id": "g1", "name": "From IdP", "externalSynced": true}), json!({"id": "g2", "name": "Ours"}),
+        ], None),
+        ["POST", path] if path.ends_with("/restore") => refuses(401, "ADMIN-401-2", "INSUFFICIENT_SCOPE"),
         ["PATCH", _] => reply(404, r#"{"code":404,"message":"Not Found"}"#),
         _ => page(&[], None),
     })
@@ -58,12 +62,20 @@ async fn a_check_names_each_capability_and_what_a_missing_one_would_give() {
     assert_eq!(state("Renaming of groups").state, CheckState::Notice);
     assert!(state("Renaming of groups").remedy.contains("gets the new name"));
     assert_eq!(state("Verified domains: example.com").state, CheckState::Good);
-    let profiles = state("Profiles of managed accounts");
+    let profiles = state("Managed accounts");
     assert_eq!(profiles.state, CheckState::Notice);
     assert!(profiles.remedy.contains("without scopes") && profiles.remedy.contains("[attributes.profile]"));
+    assert!(profiles.remedy.contains("deactivate_after"));
+    let access = state("Suspending, restoring and removing people");
+    assert_eq!(access.state, CheckState::Notice);
+    assert!(access.remedy.contains("suspend_after") && access.remedy.contains("only lose their groups"));
+    let synced = state("Groups owned by an identity provider: 1 (“From IdP”)");
+    assert_eq!(synced.state, CheckState::Notice);
+    assert!(synced.remedy.contains("left alone"));
     assert_eq!(
         script.site.lines().iter().filter(|l| !l.starts_with("GET") && !l.contains("search")).count(),
-        1
+        2,
+        "a rename and a restoration of nobody"
     );
 }
 

@@ -5,6 +5,7 @@ mod attributes;
 mod closure;
 mod directory;
 mod ids;
+mod leaving;
 mod profile;
 mod site;
 
@@ -17,6 +18,7 @@ pub use directory::{
     DirectoryUser, Gone, GroupIx, MemberRef, Unread, UserIx, UserKind,
 };
 pub use ids::{AccountId, ApplicationId, DirectoryGroupId, DirectoryUserId, InvalidId, RunId, SiteGroupId};
+pub use leaving::{Lead, LeaverProof, Leaving};
 pub use profile::{Profile, ProfileField, ProfileStanding};
 pub use site::{
     Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, RenameBy, Seats,

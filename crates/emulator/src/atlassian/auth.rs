@@ -53,15 +53,24 @@ fn known(world: &Atlassian, value: &str, door: Door, now: Timestamp) -> Option<C
     (its_own && fits && lives).then(|| Caller::Account(account.account_id.clone(), token.scopes.clone()))
 }
 
-/// Whether a request carries an organization API key.
-pub(super) fn organization_key(world: &Atlassian, headers: &HeaderMap) -> bool {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.split_once(' '))
-        .is_some_and(|(scheme, key)| {
-            scheme.eq_ignore_ascii_case("bearer") && world.api_keys.iter().any(|known| known == key.trim())
-        })
+/// An organization API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Opens everything.
+    WithoutScopes,
+    /// Opens what its scopes name.
+    Scoped(BTreeSet<String>),
+}
+
+/// The organization API key that a request carries, if it is one.
+pub(super) fn organization_key(world: &Atlassian, headers: &HeaderMap) -> Option<Key> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, key) = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))?;
+    let key = key.trim();
+    if world.api_keys.iter().any(|known| known == key) {
+        return Some(Key::WithoutScopes);
+    }
+    world.scoped_keys.get(key).map(|scopes| Key::Scoped(scopes.clone()))
 }
 
 /// Member of a group that administers the site: may write groups and remove people.

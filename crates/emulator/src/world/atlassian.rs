@@ -156,6 +156,42 @@ pub struct SiteProduct {
     pub default_groups: BTreeSet<String>,
 }
 
+/// A project of Jira with its components.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteProject {
+    /// Upper case, unique.
+    pub key: String,
+    /// The name people see.
+    pub name: String,
+    /// Account id of its lead; in a file also an address.
+    pub lead: String,
+    /// Components.
+    pub components: Vec<SiteComponent>,
+}
+
+/// A component of a project.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteComponent {
+    /// Unique in its project.
+    pub name: String,
+    /// Account id of its lead, if it has one; in a file also an address.
+    pub lead: Option<String>,
+}
+
+impl SiteProject {
+    /// The numeric id, made from the key.
+    pub fn number(&self) -> u64 {
+        10_000 + self.key.bytes().fold(0_u64, |n, b| (n * 31 + u64::from(b)) % 90_000)
+    }
+
+    /// The id as the API writes it.
+    pub fn id(&self) -> String {
+        self.number().to_string()
+    }
+}
+
 /// An API token or key.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,10 +225,14 @@ pub struct Atlassian {
     pub groups: BTreeMap<String, JiraGroup>,
     /// What the site holds.
     pub products: Vec<SiteProduct>,
+    /// Projects of Jira.
+    pub projects: Vec<SiteProject>,
     /// Of people, for Jira.
     pub api_tokens: Vec<ApiToken>,
     /// Organization API keys.
     pub api_keys: Vec<String>,
+    /// Organization API keys with scopes, each with those that it has.
+    pub scoped_keys: BTreeMap<String, BTreeSet<String>>,
     /// Lower case; new accounts of these domains are managed.
     pub verified_domains: BTreeSet<String>,
     /// Addresses to which an invitation was sent, in order: a second mail shows here.

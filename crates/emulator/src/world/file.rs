@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::World;
-use super::atlassian::{ApiToken, Atlassian, JiraGroup, Quirks, SiteAccount, SiteProduct};
+use super::atlassian::{ApiToken, Atlassian, JiraGroup, Quirks, SiteAccount, SiteProduct, SiteProject};
 use super::generate::{account_id, application, beginning, client_secret, empty_site};
 use super::tenant::{Application, ClientSecret, EntraGroup, EntraUser, Member, Tenant};
 use crate::state::uuid_from;
@@ -67,6 +67,12 @@ pub struct AtlassianFile {
     pub verified_domains: Option<BTreeSet<String>>,
     /// One when empty.
     pub api_keys: Vec<String>,
+    /// Keys with scopes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub scoped_keys: BTreeMap<String, BTreeSet<String>>,
+    /// Projects of Jira.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<SiteProject>,
     /// One, of the administrator that every site gets, when empty.
     pub api_tokens: Vec<ApiToken>,
     /// Those of a new site when empty.
@@ -209,6 +215,7 @@ fn atlassian(
     if !file.api_keys.is_empty() {
         site.api_keys = file.api_keys;
     }
+    site.scoped_keys = file.scoped_keys;
     if !file.api_tokens.is_empty() {
         // A file with tokens of its own tells of the whole site.
         site.api_tokens.clear();
@@ -270,6 +277,19 @@ fn atlassian(
         let place = |e: String| format!("atlassian.api_tokens[{index}].account_id: {e}");
         token.account_id = resolve(&token.account_id, &site.accounts).map_err(place)?;
         site.api_tokens.push(token);
+    }
+    for (index, mut project) in file.projects.into_iter().enumerate() {
+        let place = |e: String| format!("atlassian.projects[{index}]: {e}");
+        if project.key.is_empty() || site.projects.iter().any(|p: &SiteProject| p.key == project.key) {
+            return Err(place(format!("key {:?} is empty, or there twice", project.key)));
+        }
+        project.lead = resolve(&project.lead, &site.accounts).map_err(place)?;
+        for component in &mut project.components {
+            if let Some(lead) = &mut component.lead {
+                *lead = resolve(lead, &site.accounts).map_err(place)?;
+            }
+        }
+        site.projects.push(project);
     }
     if !file.products.is_empty() {
         site.products = file.products;
@@ -335,6 +355,8 @@ pub fn export(world: &World) -> WorldFile {
             site_name: Some(site.site_name.clone()),
             verified_domains: Some(site.verified_domains.clone()),
             api_keys: site.api_keys.clone(),
+            scoped_keys: site.scoped_keys.clone(),
+            projects: site.projects.clone(),
             api_tokens: site.api_tokens.clone(),
             products: site.products.clone(),
             quirks: site.quirks.clone(),

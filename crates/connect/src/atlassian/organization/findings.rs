@@ -60,6 +60,20 @@ impl Organization {
                 ..wrong("Exact look-up by e-mail address", &error)
             },
         });
+        let membership = self.try_changing_access().await;
+        checks.push(match &membership {
+            Ok(()) => good("Suspending, restoring and removing people"),
+            Err(error) => SiteCheck {
+                state: CheckState::Notice,
+                remedy: format!(
+                    "{}. With it, [leavers] suspend_after takes a leaver's access away for a time and gives it back with \
+                     all roles and groups; without, leavers only lose their groups",
+                    error.failure().remedy
+                ),
+                ..wrong("Suspending, restoring and removing people", error)
+            },
+        });
+        checks.push(self.synced_groups().await);
         checks.push(match self.try_renaming().await {
             Ok(Renaming::Possible) => good("Renaming of groups"),
             Ok(Renaming::NotKnown) => {
@@ -78,9 +92,11 @@ impl Organization {
         });
         checks.push(self.domains().await);
         checks.push(match self.manageable(own).await {
-            Ok(Manageable::Fields(_) | Manageable::Unmanaged) => good("Profiles of managed accounts"),
+            Ok(Manageable::Fields(_) | Manageable::Unmanaged) => {
+                good("Managed accounts: profiles, deactivation and activation")
+            }
             Ok(Manageable::Unknown) => other(
-                "Profiles of managed accounts",
+                "Managed accounts: profiles, deactivation and activation",
                 CheckState::NotKnown,
                 "The organization does not know the technical account, so it cannot be tried out with it"
                     .to_owned(),
@@ -88,10 +104,11 @@ impl Organization {
             Err(error) => SiteCheck {
                 state: CheckState::Notice,
                 remedy: format!(
-                    "{}. With it, [attributes.profile] sets name, job title and the like of managed accounts",
+                    "{}. With it, [attributes.profile] sets name, job title and the like of managed accounts, and [leavers] \
+                     deactivate_after deactivates them",
                     error.failure().remedy
                 ),
-                ..wrong("Profiles of managed accounts", &error)
+                ..wrong("Managed accounts: profiles, deactivation and activation", &error)
             },
         });
         checks
@@ -125,10 +142,31 @@ impl Organization {
         }
     }
 
+    /// Groups that an identity provider owns: they cannot be written to from here.
+    async fn synced_groups(&self) -> SiteCheck {
+        let what = "Groups owned by an identity provider";
+        match self.synced().await {
+            Ok(names) if names.is_empty() => good(&format!("{what}: none")),
+            Ok(names) => {
+                let some: Vec<String> = names.iter().take(5).map(|name| format!("“{name}”")).collect();
+                let more = if names.len() > some.len() { ", …" } else { "" };
+                other(
+                    &format!("{what}: {} ({}{more})", names.len(), self.redaction.clean(&some.join(", "))),
+                    CheckState::Notice,
+                    "They are left alone. Two masters for one group end in a fight: do not name them in [scope] and \
+                     [groups] map, or disconnect them at admin.atlassian.com (Security, Identity providers)"
+                        .to_owned(),
+                )
+            }
+            Err(error) => SiteCheck { state: CheckState::NotKnown, ..wrong(what, &error) },
+        }
+    }
+
     async fn domains(&self) -> SiteCheck {
         let what = "Verified domains";
-        let none = "No domain is verified, so no account is managed and profiles stay the people's own. Verify one at \
-                    admin.atlassian.com (Settings, Domains) if [attributes.profile] is wanted";
+        let none = "No domain is verified, so no account is managed: profiles stay the people's own, and nobody's account \
+                    can be deactivated. Verify one at admin.atlassian.com (Settings, Domains) if [attributes.profile] or \
+                    [leavers] deactivate_after is wanted";
         let target = Target::new(ORGANIZATION).segment(&self.id).path("/domains");
         let read = async {
             let answer = self.read(Call::get(DOMAINS, target)).await?;

@@ -72,7 +72,10 @@ impl Organization {
 
     async fn groups_by_id(&self, ids: &[SiteGroupId]) -> Result<Vec<Group>, Error> {
         let ids: Vec<&str> = ids.iter().map(SiteGroupId::as_str).collect();
-        let mut body = json!({"groupIds": ids, "limit": 100});
+        self.groups_search(json!({"groupIds": ids, "limit": 100})).await
+    }
+
+    async fn groups_search(&self, mut body: serde_json::Value) -> Result<Vec<Group>, Error> {
         let (mut found, mut cursors) = (Vec::new(), HashSet::new());
         loop {
             let call = Call::post(GROUPS_SEARCH, self.in_directory("/groups/search"), body, Repeat::Safe);
@@ -86,6 +89,17 @@ impl Organization {
             }
             body = json!({"cursor": next});
         }
+    }
+
+    /// Names of the groups that an identity provider owns, in the directories looked in: ⌈groups/100⌉ requests.
+    pub(super) async fn synced(&self) -> Result<Vec<String>, Error> {
+        let groups = self.groups_search(json!({"limit": 100})).await?;
+        let owned =
+            |g: &Group| g.external_synced == Some(true) || g.managed_by.as_deref() == Some("external");
+        let mut names: Vec<String> =
+            groups.into_iter().filter(owned).map(|g| g.name.unwrap_or(g.id)).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     fn rename_by(&self, id: &SiteGroupId, group: Option<&Group>) -> RenameBy {
@@ -157,7 +171,7 @@ impl Organization {
     }
 
     /// A directory to try things out in: the document's, that of a group seen, or the first.
-    async fn a_directory(&self) -> Result<String, Error> {
+    pub(super) async fn a_directory(&self) -> Result<String, Error> {
         let seen = || self.homes.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
         if let Some(known) = self.directory_id.clone().or_else(seen) {
             return Ok(known);

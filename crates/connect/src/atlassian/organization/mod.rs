@@ -7,6 +7,8 @@
 //! | `answers` | what statuses, codes and keys mean to a person |
 //! | `people` | exact search by address, and whose profile can be changed |
 //! | `groups` | which groups can be renamed, and renaming |
+//! | `lifecycle` | suspending, restoring and removing people; deactivating and activating managed accounts |
+//! | `invite` | invitations, with or without a mail |
 //! | `profile` | writing the profile of a managed account |
 //! | `findings` | what `entrain check` says about the key |
 //!
@@ -16,6 +18,8 @@
 mod answers;
 mod findings;
 mod groups;
+mod invite;
+mod lifecycle;
 mod people;
 mod profile;
 mod wire;
@@ -35,6 +39,7 @@ use super::shield::Shield;
 use crate::Error;
 use crate::http::{Answer, Authorization, Call, Http, HttpOptions, Target};
 
+pub use invite::{Invitation, InvitationMail, MOST_INVITED};
 pub use people::OrganizationUser;
 pub use profile::Manageable;
 

@@ -78,26 +78,34 @@ impl Organization {
     async fn search_one(&self, by: &'static str, values: &[&str]) -> Result<Vec<OrganizationUser>, Error> {
         // Values by which it was asked for are personal: a message names how many there are.
         let object = format!("{} people of the organization", values.len());
-        let mut body = json!({ by: values, "limit": ADDRESSES });
-        let mut cursors = HashSet::new();
+        let rows = self.rows(json!({ by: values, "limit": ADDRESSES }), &object).await?;
         let mut found = Vec::new();
         let mut seen = HashSet::new();
+        // Apps and portal customers are no people
+        for user in rows.iter().filter(|u| u.account_type.as_deref().is_none_or(|k| k == "atlassian")) {
+            // One account may live in several directories
+            if let Some(user) = person(user)
+                && seen.insert(user.account.clone())
+            {
+                found.push(user);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every row of a search, as it comes.
+    pub(super) async fn rows(&self, mut body: Value, object: &str) -> Result<Vec<User>, Error> {
+        let mut cursors = HashSet::new();
+        let mut found = Vec::new();
         loop {
             let call = Call::post(USERS_SEARCH, self.in_directory("/users/search"), body, Repeat::Safe);
-            let answer = self.read(call.about(&object)).await?;
+            let answer = self.read(call.about(object)).await?;
             let page: Page<User> = answer.json()?;
             let next = page.next().map(str::to_owned);
-            // Apps and portal customers are no people
-            let people =
-                page.data.iter().filter(|u| u.account_type.as_deref().is_none_or(|k| k == "atlassian"));
-            for user in people {
-                let user =
-                    person(user).ok_or_else(|| answer.invalid("it shows an account without a usable id"))?;
-                // One account may live in several directories
-                if seen.insert(user.account.clone()) {
-                    found.push(user);
-                }
+            if page.data.iter().any(|user| AccountId::parse(&user.account_id).is_err()) {
+                return Err(answer.invalid("it shows an account without a usable id"));
             }
+            found.extend(page.data);
             let Some(next) = next else { return Ok(found) };
             if cursors.len() >= PAGES || !cursors.insert(next.clone()) {
                 return Err(answer.invalid("its pages lead in a circle"));

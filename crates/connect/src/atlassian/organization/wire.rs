@@ -34,6 +34,12 @@ pub(super) struct User {
     pub(super) account_type: Option<String>,
     pub(super) email: Option<String>,
     pub(super) claim_status: Option<String>,
+    pub(super) account_status: Option<String>,
+    pub(super) membership_status: Option<String>,
+    /// Only when it was asked for.
+    pub(super) platform_roles: Option<Vec<String>>,
+    /// Only when it was asked for.
+    pub(super) groups: Option<Vec<UserGroup>>,
     pub(super) management_source: Option<String>,
     name: Option<String>,
     nickname: Option<String>,
@@ -41,6 +47,13 @@ pub(super) struct User {
     department: Option<String>,
     organization: Option<String>,
     location: Option<String>,
+}
+
+/// `MultiDirectoryUserGroup`
+#[derive(Debug, Deserialize)]
+pub(super) struct UserGroup {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
 }
 
 impl User {
@@ -63,6 +76,7 @@ impl User {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Group {
     pub(super) id: String,
+    pub(super) name: Option<String>,
     pub(super) directory_id: Option<String>,
     #[serde(default)]
     pub(super) external_synced: Option<bool>,
@@ -111,11 +125,50 @@ pub(super) struct ErrorItem {
 pub(super) struct Privileges {
     #[serde(rename = "profile.write")]
     pub(super) profile_write: BTreeMap<String, Rule>,
+    #[serde(rename = "lifecycle.enablement")]
+    pub(super) enablement: Option<Rule>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Rule {
     pub(super) allowed: bool,
+    #[serde(default)]
+    pub(super) reason: Option<RuleReason>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RuleReason {
+    pub(super) key: Option<String>,
+}
+
+/// `POST …/users/invite`: one entry for each address, each with a result for each role and group asked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Invitations {
+    pub(super) data: Vec<InvitedUser>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct InvitedUser {
+    pub(super) id: Option<String>,
+    pub(super) email: String,
+    #[serde(default)]
+    pub(super) results: Vec<InvitationResults>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct InvitationResults {
+    pub(super) role_assignment_result: Vec<Assignment>,
+    pub(super) group_assignment_result: Vec<Assignment>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Assignment {
+    pub(super) status: Option<String>,
+    pub(super) status_reason: Option<String>,
+    pub(super) resource: Option<String>,
+    pub(super) group: Option<String>,
 }
 
 /// `{"account": {…}}`

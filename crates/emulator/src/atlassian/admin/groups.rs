@@ -123,7 +123,7 @@ pub(super) fn route(call: &Call<'_>, method: &str, rest: &[&str]) -> Answer {
             let row = shown(call, world, group, &["counts.users", "counts.resources"]);
             Ok(Reply::json(200, json!({"data": row})))
         }
-        ("PATCH", [id]) => rename(call, id),
+        ("PATCH", [id]) if call.state.settings().atlassian.rename_groups => rename(call, id),
         ("DELETE", [id]) => delete(call, id),
         ("POST", [id, "memberships"]) => add(call, id),
         ("DELETE", [id, "memberships", account]) => {

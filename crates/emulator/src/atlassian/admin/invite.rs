@@ -6,6 +6,18 @@ use super::{Call, bad, error, texts};
 use crate::atlassian::reply::{Answer, Reply};
 use crate::world::atlassian::{Atlassian, SiteAccount};
 
+/// Roles that an invitation may ask for.
+const ROLES: [&str; 8] = [
+    "atlassian/user",
+    "atlassian/admin",
+    "atlassian/guest",
+    "atlassian/contributor",
+    "atlassian/customer",
+    "atlassian/basic",
+    "atlassian/stakeholder",
+    "atlassian/viewer",
+];
+
 pub(super) fn invite(call: &Call<'_>) -> Answer {
     let body = call.body()?;
     let emails = texts(&body, "emails", 25)?.ok_or_else(|| bad("emails is required."))?;
@@ -19,6 +31,15 @@ pub(super) fn invite(call: &Call<'_>) -> Answer {
     let world = &mut world.atlassian;
     for rule in &rules {
         let resource = rule["resource"].as_str().unwrap_or_default();
+        let role = rule["role"].as_str().unwrap_or_default();
+        if !ROLES.contains(&role) {
+            return Err(error(
+                400,
+                "ADMIN-UAM-400-3",
+                "Invalid role",
+                &format!("The role {role:?} is not valid."),
+            ));
+        }
         if world.product_by_resource(resource).is_none() {
             return Err(error(
                 400,

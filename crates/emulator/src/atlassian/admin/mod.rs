@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Incoming;
-use super::auth;
+use super::auth::{self, Key};
 use super::query::object;
 use super::reply::{Answer, Reply};
 use crate::state::State;
@@ -158,18 +158,46 @@ enum Access {
 /// Answers one request under `/admin` or `/users/{id}/manage`.
 pub(super) fn answer(state: &State, request: &Incoming<'_>) -> Reply {
     let path: Vec<&str> = request.segments.iter().map(String::as_str).collect();
-    let authorized = auth::organization_key(&state.world().atlassian, request.headers);
+    let key = auth::organization_key(&state.world().atlassian, request.headers);
     let call = Call { state, request, now: state.now() };
     if let ["users", id, "manage", rest @ ..] = path.as_slice() {
-        if !authorized {
-            return Reply::json(401, json!({"key": "unauthorized"}));
+        match key {
+            None => return Reply::json(401, json!({"key": "unauthorized"})),
+            // The scope that it wants cannot be chosen for any key
+            Some(Key::Scoped(_)) => {
+                let context = json!({"message": "The scope manage:org is needed."});
+                return Reply::json(403, json!({"key": "forbidden", "context": context}));
+            }
+            Some(Key::WithoutScopes) => {}
         }
         return manage::route(&call, id, rest).unwrap_or_else(|refusal| refusal);
     }
-    if !authorized {
-        return Reply::gateway(401, "Unauthorized");
+    match key {
+        None => return Reply::gateway(401, "Unauthorized"),
+        Some(Key::Scoped(scopes))
+            if !scope_of(request.method, &path).is_some_and(|scope| scopes.contains(scope)) =>
+        {
+            return error(401, "ADMIN-401-2", "Unauthorized", "INSUFFICIENT_SCOPE");
+        }
+        Some(_) => {}
     }
     route(&call, &path).unwrap_or_else(|refusal| refusal)
+}
+
+/// The scope that opens a call to a key with scopes. The scopes of writes stand in no document: such keys are refused
+/// there.
+fn scope_of(method: &str, path: &[&str]) -> Option<&'static str> {
+    let reads = method == "GET" || path.last() == Some(&"search");
+    match path {
+        ["admin", "v2", "orgs", _, "workspaces"] => Some("read:workspaces:admin"),
+        _ if !reads => None,
+        ["admin", "v1", "orgs"] | ["admin", "v1", "orgs", _] => Some("read:orgs:admin"),
+        ["admin", "v1", "orgs", _, "domains", ..] => Some("read:domains:admin"),
+        ["admin", "v1", "orgs", _, "users", ..] => Some("read:accounts:admin"),
+        ["admin", "v2", "orgs", _, "directories", _, "groups", ..] => Some("read:groups:admin"),
+        ["admin", "v2", "orgs", _, "directories", ..] => Some("read:directories:admin"),
+        _ => None,
+    }
 }
 
 fn route(call: &Call<'_>, path: &[&str]) -> Answer {

@@ -17,6 +17,7 @@ mod groups;
 mod invite;
 mod members;
 mod picker;
+mod projects;
 mod properties;
 mod render;
 mod roll;

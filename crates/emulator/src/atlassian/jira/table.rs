@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Call, groups, invite, members, picker, properties, roll, search, site, users};
+use super::{Call, groups, invite, members, picker, projects, properties, roll, search, site, users};
 use crate::atlassian::reply::Answer;
 
 pub(super) struct Endpoint {
@@ -69,6 +69,20 @@ const DELETE_GROUP: &[&str] = &["delete:group:jira"];
 const WRITE_USER: &[&str] = &["write:user:jira"];
 const ROLES: &[&str] = &["read:application-role:jira"];
 const PERMISSION: &[&str] = &["read:permission:jira"];
+const PROJECTS: &[&str] = &[
+    "read:issue-type:jira",
+    "read:project:jira",
+    "read:project.property:jira",
+    "read:user:jira",
+    "read:application-role:jira",
+    "read:avatar:jira",
+    "read:group:jira",
+    "read:issue-type-hierarchy:jira",
+    "read:project-category:jira",
+    "read:project-version:jira",
+    "read:project.component:jira",
+];
+const COMPONENTS: &[&str] = &["read:project.component:jira"];
 const PICKER: &[&str] = &["read:group:jira", "read:user:jira"];
 
 const fn open(
@@ -105,8 +119,8 @@ static TABLE: &[Endpoint] = &[
     open("GET", "user/groups", USER, READ_USER, users::groups),
     closed("GET", "user/email", USER, &["read:email-address:jira"], users::email),
     closed("GET", "user/email/bulk", USER, &["read:email-address:jira"], users::email),
-    closed("GET", "user/properties", WORK, READ_PROPERTY, properties::keys),
-    closed("GET", "user/properties/*", WORK, READ_PROPERTY, properties::get),
+    closed("GET", "user/properties", USER, READ_PROPERTY, properties::keys),
+    closed("GET", "user/properties/*", USER, READ_PROPERTY, properties::get),
     closed("PUT", "user/properties/*", WRITE_WORK, WRITE_PROPERTY, properties::put),
     closed("DELETE", "user/properties/*", WRITE_WORK, DELETE_PROPERTY, properties::delete),
     open("GET", "user/search", USER, SEARCH_USER, search::search),
@@ -120,6 +134,8 @@ static TABLE: &[Endpoint] = &[
     closed("GET", "group/member", MANAGE, MEMBERS, members::list),
     closed("POST", "group/user", MANAGE, WRITE_GROUP, members::add),
     closed("DELETE", "group/user", MANAGE, LEAVE_GROUP, members::remove),
+    open("GET", "project/search", WORK, PROJECTS, projects::search),
+    open("GET", "component", WORK, COMPONENTS, projects::components),
     open("GET", "groups/picker", WORK, PICKER, picker::groups),
     open("GET", "groupuserpicker", WORK, PICKER, picker::both),
 ];

@@ -258,6 +258,11 @@ async fn accounts_are_disabled_enabled_and_deleted_with_grace() {
 async fn a_group_is_renamed_and_stays_the_same_for_everybody() {
     let site = Site::new();
     let path = format!("{DIR}/groups/g-jira");
+    let unpublished = site.org("PATCH", &path, Some(json!({"name": "jira-people"}))).await;
+    assert_eq!((unpublished.status, unpublished.json()["message"].as_str()), (404, Some("Not Found")));
+    let mut settings = (*site.state.settings()).clone();
+    settings.atlassian.rename_groups = true;
+    site.state.set_settings(settings);
     let before = site.get("applicationrole").await.json()[0]["userCount"].clone();
     let renamed = site.org("PATCH", &path, Some(json!({"name": "jira-people", "description": "all"}))).await;
     assert_eq!((renamed.status, renamed.text.as_str()), (204, ""));
@@ -293,4 +298,78 @@ async fn verified_domains_are_listed() {
     let domains = site.org("GET", "/admin/v1/orgs/org-1/domains", None).await.json();
     assert_eq!(domains["data"][0]["attributes"]["name"], "example.com");
     assert_eq!(domains["data"][0]["attributes"]["claim"]["status"], "verified");
+}
+
+#[tokio::test]
+async fn a_key_with_scopes_reads_what_they_name_and_writes_nothing() {
+    let mut world = small_world();
+    world.scoped_keys.insert("scoped".into(), set(&["read:directories:admin", "read:workspaces:admin"]));
+    let site = Site::of(world);
+    let ask = async |method: &str, path: &str, body: Option<serde_json::Value>| {
+        site.send(&site.api, method, path, "Bearer scoped", body).await
+    };
+    let found = ask("POST", &format!("{ANY}/users/search"), Some(json!({}))).await;
+    assert_eq!(found.status, 200);
+    assert_eq!(ask("POST", "/admin/v2/orgs/org-1/workspaces", Some(json!({}))).await.status, 200);
+    for (method, path) in [
+        ("GET", "/admin/v1/orgs/org-1".to_owned()),
+        ("GET", "/admin/v1/orgs/org-1/domains".to_owned()),
+        ("POST", format!("{DIR}/groups/search")),
+        ("POST", format!("{DIR}/users/{DANA}/suspend")),
+        ("DELETE", format!("{DIR}/users/{DANA}")),
+        ("POST", "/admin/v2/orgs/org-1/users/invite".to_owned()),
+    ] {
+        let refused = ask(method, &path, None).await;
+        assert_eq!(
+            (refused.status, refused.json()["errors"][0]["code"].as_str()),
+            (401, Some("ADMIN-401-2")),
+            "{path}"
+        );
+    }
+    let managed = ask("GET", &format!("/users/{DANA}/manage"), None).await;
+    assert_eq!((managed.status, managed.json()["key"].as_str()), (403, Some("forbidden")));
+    assert!(managed.text.contains("manage:org"));
+}
+
+#[tokio::test]
+async fn an_invitation_names_a_role_that_there_is() {
+    let site = Site::new();
+    let rule = json!({"resource": format!("ari:cloud:jira-software::site/{CLOUD}"), "role": "admin"});
+    let asked = json!({"emails": ["new@example.com"], "permissionRules": [rule]});
+    let refused = site.org("POST", "/admin/v2/orgs/org-1/users/invite", Some(asked)).await;
+    assert_eq!(
+        (refused.status, refused.json()["errors"][0]["code"].as_str()),
+        (400, Some("ADMIN-UAM-400-3"))
+    );
+    assert!(site.state.world().atlassian.by_email("new@example.com").next().is_none());
+}
+
+#[tokio::test]
+async fn projects_and_components_show_their_leads_where_they_are_asked_for() {
+    let mut world = small_world();
+    for (key, lead) in [("WEB", DANA), ("OPS", ADMIN)] {
+        world.projects.push(crate::world::atlassian::SiteProject {
+            key: key.into(),
+            name: format!("Project {key}"),
+            lead: lead.into(),
+            components: vec![crate::world::atlassian::SiteComponent {
+                name: "Part".into(),
+                lead: (key == "OPS").then(|| DANA.into()),
+            }],
+        });
+    }
+    let site = Site::of(world);
+    let plain = site.get("project/search").await.json();
+    assert_eq!((plain["total"].as_u64(), &plain["values"][0]["key"]), (Some(2), &json!("OPS")));
+    assert!(plain["values"][0].get("lead").is_none());
+    let led = site.get("project/search?expand=description,lead&keys=WEB").await.json();
+    assert_eq!(led["values"][0]["lead"]["accountId"], DANA);
+    assert_eq!(site.get("project/search?status=archived").await.json()["total"], 0);
+    assert_eq!(site.get("project/search?status=asleep").await.status, 400);
+    let parts = site.get("component?projectIdsOrKeys=OPS&projectIdsOrKeys=WEB").await.json();
+    assert_eq!((parts["total"].as_u64(), &parts["values"][0]["lead"]["accountId"]), (Some(2), &json!(DANA)));
+    assert!(parts["values"][1].get("lead").is_none());
+    assert_eq!(site.get("component?projectIdsOrKeys=ops").await.status, 404, "keys are case sensitive");
+    let anonymous = site.send(&site.jira, "GET", "/rest/api/3/project/search", "", None).await;
+    assert_eq!((anonymous.status, anonymous.json()["total"].as_u64()), (200, Some(0)));
 }
