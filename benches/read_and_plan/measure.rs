@@ -197,6 +197,7 @@ fn look(
         lookups: &lookups,
         history: History::default(),
         approval: Approval::Held,
+        now: jiff::Timestamp::now(),
     };
     let start = Instant::now();
     let plan = plan(&input);
