@@ -91,6 +91,7 @@ codes! {
     ConnectionBusy = "connection_busy", "Another run of this connection is under way.";
     PlanStale = "plan_stale", "One of the sides has changed since the plan was made.";
     PlanAltered = "plan_altered", "The plan file is not what Entrain wrote.";
+    ApprovalRefused = "approval_refused", "The plan cannot be approved, rejected or undone like this: it waits for nobody, was decided on before, or needs another person.";
     PlanUnsound = "plan_unsound", "The second opinion refused the plan. Nothing was written.";
     StoreUnreadable = "store_unreadable", "The database is damaged, cut off, or not Entrain's. It was left as it is.";
     StoreNewer = "store_newer", "The database was written by a newer Entrain.";

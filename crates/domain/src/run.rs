@@ -23,6 +23,10 @@ pub enum Trigger {
     SignIn,
     /// A change notification.
     Notification,
+    /// A person's approval of what guards held in an earlier run.
+    Approval,
+    /// A person takes back what an earlier run did.
+    Undo,
 }
 
 impl Trigger {
@@ -34,14 +38,92 @@ impl Trigger {
             Self::Schedule => "schedule",
             Self::SignIn => "sign_in",
             Self::Notification => "notification",
+            Self::Approval => "approval",
+            Self::Undo => "undo",
         }
     }
     /// The trigger stored under a word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Manual, Self::SavedPlan, Self::Schedule, Self::SignIn, Self::Notification]
-            .into_iter()
-            .find(|t| t.as_str() == word)
+        [
+            Self::Manual,
+            Self::SavedPlan,
+            Self::Schedule,
+            Self::SignIn,
+            Self::Notification,
+            Self::Approval,
+            Self::Undo,
+        ]
+        .into_iter()
+        .find(|t| t.as_str() == word)
     }
+}
+
+/// What a run is to an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relation {
+    /// It does what guards held in that run.
+    Approves(RunId),
+    /// It takes back what that run did.
+    Undoes(RunId),
+}
+
+impl Relation {
+    /// The word stored.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Approves(_) => "approves",
+            Self::Undoes(_) => "undoes",
+        }
+    }
+    /// The earlier run.
+    pub fn run(&self) -> &RunId {
+        match self {
+            Self::Approves(run) | Self::Undoes(run) => run,
+        }
+    }
+    /// The relation stored under a word.
+    pub fn from_word(word: &str, run: RunId) -> Option<Self> {
+        match word {
+            "approves" => Some(Self::Approves(run)),
+            "undoes" => Some(Self::Undoes(run)),
+            _ => None,
+        }
+    }
+}
+
+/// What a person said of a held plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It is to be done.
+    Approved,
+    /// It is not.
+    Rejected,
+}
+
+impl Decision {
+    /// The word stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+    /// The decision stored under a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Approved, Self::Rejected].into_iter().find(|d| d.as_str() == word)
+    }
+}
+
+/// A person's word on a held plan, one for each person.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Decided {
+    /// Who.
+    pub actor: String,
+    /// What they said last.
+    pub decision: Decision,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// How far a run has got. Stored at each passage, so that the next start knows what was under way.

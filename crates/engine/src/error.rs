@@ -1,6 +1,8 @@
 //! What the use cases themselves can refuse; everything else that goes wrong comes through the ports as a
 //! [`Failure`] already.
 
+use entrain_domain::model::RunId;
+use entrain_domain::plan::Guard;
 use entrain_domain::verify::Finding;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 
@@ -24,6 +26,28 @@ pub enum EngineError {
     /// The file is not a plan as Entrain wrote it.
     #[error("the plan file is not what Entrain wrote: {0}")]
     Altered(String),
+    /// What was looked at before it was approved is no longer what would be done.
+    #[error("the approved plan no longer fits: {0}")]
+    Moved(String),
+    /// Nothing of the run can be approved or rejected.
+    #[error("run {run} cannot be approved or rejected: {why}")]
+    NotWaiting {
+        /// The run.
+        run: RunId,
+        /// Why, in words.
+        why: String,
+    },
+    /// The approval does not reach as far as the guard.
+    #[error("run {run} is held by the guard “{guard}”, which this approval does not release")]
+    NotReleased {
+        /// The run.
+        run: RunId,
+        /// The guard.
+        guard: Guard,
+    },
+    /// The rules ask for two people.
+    #[error("the rules of “{0}” ask for two people, and one alone has approved")]
+    OnePerson(String),
     /// The technical account may not do what the plan needs.
     #[error("the technical account lacks a right on the site: {0}")]
     RightMissing(&'static str),
@@ -58,6 +82,26 @@ impl From<EngineError> for Failure {
                 FailureCode::PlanAltered,
                 FailureClass::Local,
                 "nothing was written; make a new plan with entrain plan --out",
+            ),
+            EngineError::Moved(_) => (
+                FailureCode::PlanStale,
+                FailureClass::Local,
+                "nothing was written; run entrain sync, and look at what it holds now",
+            ),
+            EngineError::NotWaiting { .. } => (
+                FailureCode::ApprovalRefused,
+                FailureClass::Local,
+                "entrain runs list shows the runs that are held; entrain sync makes a new plan",
+            ),
+            EngineError::NotReleased { .. } => (
+                FailureCode::ApprovalRefused,
+                FailureClass::Local,
+                "make sure that the directory is really meant to be empty, then approve with --accept-empty",
+            ),
+            EngineError::OnePerson(_) => (
+                FailureCode::ApprovalRefused,
+                FailureClass::Local,
+                "run without --yes; then two people approve the held run with entrain runs approve",
             ),
             EngineError::RightMissing(_) => (
                 FailureCode::SiteRightMissing,

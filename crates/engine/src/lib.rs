@@ -7,6 +7,7 @@
 //! | [`run`] | the engine of one connection: preview, and one run as a resumable state machine |
 //! | [`explain`] | why somebody, or a group, is or is not what and where it is |
 //! | [`report`] | a plan as JSON, labels for people |
+//! | [`decide`] | approving and rejecting what guards hold |
 //! | [`saved_plan`] | the file of `plan --out` |
 //! | [`attributes`] | what the attribute rules make of one person |
 //! | [`check`] | both sides tried out, for `entrain check` |
@@ -18,6 +19,7 @@ extern crate self as entrain_engine;
 mod apply;
 pub mod attributes;
 pub mod check;
+pub mod decide;
 pub mod error;
 pub mod explain;
 pub mod ports;
@@ -27,6 +29,7 @@ pub mod report;
 pub mod run;
 pub mod saved_plan;
 
+pub use decide::Approved;
 pub use explain::{Explained, Question};
-pub use run::{Engine, Freshness, Options, Ports, Preview, RunOptions, Wait};
+pub use run::{Engine, Freshness, Options, Ports, Preview, Purpose, RunOptions, Wait};
 pub use saved_plan::{Expected, SavedPlan};

@@ -13,7 +13,8 @@ use entrain_domain::model::{
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Demand, PropertyValues, Protected};
 use entrain_domain::run::{
-    AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
+    AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSummary, StepEnd,
+    Trigger,
 };
 use jiff::Timestamp;
 
@@ -471,6 +472,28 @@ pub trait Store: Send + Sync {
         object: &str,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<(RunId, JournalEntry)>, Failure>> + Send;
+    /// A run.
+    fn run(&self, run: &RunId) -> impl Future<Output = Result<RunSummary, Failure>> + Send;
+    /// The plan of a run as it was noted, if it got that far.
+    fn plan(&self, run: &RunId) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
+    /// The journal of a run, in the order of intents.
+    fn journal(&self, run: &RunId) -> impl Future<Output = Result<Vec<JournalEntry>, Failure>> + Send;
+    /// Notes what a run that has begun is to an earlier one.
+    fn relate(&self, run: &RunId, relation: &Relation) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// The later runs that approve or undo a run, the oldest first.
+    fn later_runs(
+        &self,
+        earlier: &RunId,
+    ) -> impl Future<Output = Result<Vec<(RunId, Relation)>, Failure>> + Send;
+    /// Notes a person's word on a held plan, with its audit entry, in one transaction.
+    fn decide(
+        &self,
+        run: &RunId,
+        decided: &Decided,
+        note: AuditNote,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// What people said of a run's plan, the oldest word first.
+    fn decisions(&self, run: &RunId) -> impl Future<Output = Result<Vec<Decided>, Failure>> + Send;
     /// Ends a run.
     fn end(&self, report: &RunReport, note: AuditNote) -> impl Future<Output = Result<(), Failure>> + Send;
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use entrain_domain::Failure;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{Action, Person, Plan, SeatForecast, SetAside, Step, StepId, StepKind, Undo};
+use entrain_domain::policy::Rules;
 use entrain_domain::run::{
     AuditNote, JournalEntry, Outcome, RequestCounts, RunReport, RunStatus, StepCount, Trigger,
 };
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// The plan as `entrain plan --json` prints it (contract, "Other results").
-pub fn plan_document(plan: &Plan, connection: &str, requests: RequestCounts) -> Value {
+pub fn plan_document(plan: &Plan, connection: &str, rules: &Rules, requests: RequestCounts) -> Value {
     let status = if !plan.held.is_empty() {
         "held"
     } else if plan.is_empty() {
@@ -24,6 +25,7 @@ pub fn plan_document(plan: &Plan, connection: &str, requests: RequestCounts) -> 
     json!({
         "connection": connection,
         "digest": plan.digest,
+        "rules": rules.fingerprint(),
         "status": status,
         "steps": plan.steps.iter().map(step_document).collect::<Vec<_>>(),
         "summary": plan.tally(),
@@ -35,7 +37,7 @@ pub fn plan_document(plan: &Plan, connection: &str, requests: RequestCounts) -> 
     })
 }
 
-fn step_document(step: &Step) -> Value {
+pub(crate) fn step_document(step: &Step) -> Value {
     let mut document = Map::new();
     document.insert("id".into(), json!(step.id()));
     document.insert("kind".into(), json!(step.action.kind()));
@@ -153,8 +155,20 @@ impl Draft {
         self.set_aside.extend(plan.set_aside.iter().cloned());
         self.seats = seats(plan);
         self.digest = Some(plan.digest.clone());
-        // What this very run did before it was killed counts as well, unless it has to be done again.
-        let again: HashSet<StepId> = plan.steps.iter().map(Step::id).collect();
+        self.count_done_before(plan);
+    }
+
+    /// What a killed run did before it was killed, when nothing more is done by it.
+    pub(crate) fn count_earlier(&mut self) {
+        self.count_done(&HashSet::new());
+    }
+
+    /// What this very run did before it was killed counts as well, unless it has to be done again.
+    fn count_done_before(&mut self, plan: &Plan) {
+        self.count_done(&plan.steps.iter().map(Step::id).collect());
+    }
+
+    fn count_done(&mut self, again: &HashSet<StepId>) {
         for entry in &self.earlier {
             if matches!(entry.outcome, Outcome::Done | Outcome::AlreadyDone) && !again.contains(&entry.step) {
                 let count = self.steps.entry(entry.kind).or_default();

@@ -13,7 +13,7 @@ use entrain_domain::plan::{Approval, Guard, StepKind};
 use entrain_domain::run::{Outcome, RunStatus, Trigger};
 use entrain_domain::{FailureClass, FailureCode};
 use entrain_engine::ports::Store;
-use entrain_engine::{Freshness, RunOptions, SavedPlan, Wait};
+use entrain_engine::{Freshness, Purpose, RunOptions, SavedPlan, Wait};
 use support::site::{Fault, refusal};
 use support::{CONNECTION, Fixture, Told};
 use tokio_util::sync::CancellationToken;
@@ -341,7 +341,8 @@ async fn r_10_a_saved_plan_is_applied_as_it_is_or_refused_with_the_difference() 
     let now = "2026-11-02T08:00:00Z".parse().unwrap();
     let saved = SavedPlan::new(CONNECTION, &preview.plan, preview.document, now);
     let saved = SavedPlan::parse(&saved.to_json()).unwrap();
-    let expecting = RunOptions { expect: Some(saved.expected()), ..RunOptions::new(Trigger::SavedPlan) };
+    let expecting =
+        RunOptions { purpose: Purpose::Saved(saved.expected()), ..RunOptions::new(Trigger::SavedPlan) };
 
     fixture.directory.group("Jira C", &[5]);
     let report = fixture.run_with(expecting.clone()).await;

@@ -9,7 +9,8 @@
 //! | `writer` | the one writer: operations of many callers share a transaction |
 //! | `connections`, `key` | versioned documents; their secrets, sealed |
 //! | `memory`, `mirror` | links and ledger; both sides as they were last read |
-//! | `runs`, `audit` | runs and journals; the chain of audit entries |
+//! | `runs`, `decisions` | runs and journals; what people said of held plans |
+//! | `audit` | the chain of audit entries |
 //! | `claim` | one run per connection at a time, also between processes |
 //! | `sum` | checksums of rows |
 //!
@@ -18,6 +19,7 @@
 mod audit;
 mod claim;
 mod connections;
+mod decisions;
 mod error;
 mod files;
 mod key;

@@ -2,7 +2,7 @@
 //! afterwards.
 
 use entrain_domain::model::RunId;
-use entrain_domain::plan::{Before, History, StepId, StepKind};
+use entrain_domain::plan::{Before, Effect, History, StepId, StepKind};
 use entrain_domain::run::{
     AuditNote, Intent, JournalEntry, Outcome, Phase, RunReport, RunStatus, RunSummary, StepEnd, Trigger,
 };
@@ -85,9 +85,13 @@ const ABOUT: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answ
     ORDER BY j.at DESC, j.run DESC, j.seq DESC LIMIT $4";
 const SETTLE: &str = "UPDATE journal SET outcome = $1, attempts = $2, answer = $3, at = $4, sum = $5 \
     WHERE run = $6 AND step = $7";
-const CONVERGED: &str = "SELECT count(*) FROM runs WHERE connection = $1 AND status = 'converged'";
-const REMOVALS: &str = "SELECT count(*) FROM journal j JOIN runs r ON r.id = j.run \
-    WHERE j.kind = 'remove_member' AND j.outcome = 'done' AND j.at > $1 AND r.connection = $2";
+const CONVERGED: &str = "SELECT min(started_at) FROM runs WHERE connection = $1 AND status = 'converged'";
+// What a person approved has been looked at; a slow drip is what nobody has.
+const LATELY: &str = "SELECT j.kind, r.started_at > $3, count(*) FROM journal j JOIN runs r ON r.id = j.run \
+    WHERE j.outcome = 'done' AND j.at > $1 AND r.connection = $2 \
+    AND NOT EXISTS (SELECT 1 FROM run_relations x WHERE x.run = r.id AND x.relation = 'approves') \
+    AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.run = r.id AND d.decision = 'approved') \
+    GROUP BY 1, 2";
 
 impl RunRow {
     fn sum(&self) -> i64 {
@@ -406,15 +410,21 @@ impl Store {
     pub async fn history(&self, connection: &str, now: Timestamp) -> Result<History> {
         let doing = "reading the history";
         let since = now.as_millisecond() - 24 * 60 * 60 * 1000;
-        let converged: i64 = on!(Pool, &self.inner.readers, db =>
+        let converged: Option<i64> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_scalar(CONVERGED).bind(connection).fetch_one(db).await)
         .map_err(Error::database(doing))?;
-        let removals: i64 = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_scalar(REMOVALS).bind(since).bind(connection).fetch_one(db).await)
+        let lately: Vec<(String, bool, i64)> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(LATELY).bind(since).bind(connection).bind(converged.unwrap_or(i64::MAX))
+                .fetch_all(db).await)
         .map_err(Error::database(doing))?;
+        let counted = lately.into_iter().filter_map(|(kind, after_the_first, count)| {
+            let kind = StepKind::from_word(&kind)?;
+            let counts = after_the_first || kind.effect() != Effect::Gives;
+            counts.then(|| (kind, usize::try_from(count).unwrap_or_default()))
+        });
         Ok(History {
-            converged_before: if converged > 0 { Before::Once } else { Before::Never },
-            removals_last_24h: usize::try_from(removals).unwrap_or_default(),
+            converged_before: if converged.is_some() { Before::Once } else { Before::Never },
+            last_24h: counted.collect(),
             users_before: self.people(connection).await?,
         })
     }

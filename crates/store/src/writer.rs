@@ -5,12 +5,13 @@
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{StepId, StepKind};
-use entrain_domain::run::{AuditNote, Intent, Phase, RunReport, StepEnd, Trigger};
+use entrain_domain::run::{AuditNote, Decided, Intent, Phase, Relation, RunReport, StepEnd, Trigger};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::audit;
 use crate::connections::{self, NewVersion};
+use crate::decisions;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
@@ -27,6 +28,8 @@ pub(crate) enum Write {
     End { report: Box<RunReport>, note: AuditNote, at: Timestamp },
     Learn { connection: String, changes: Vec<MemoryChange>, mirrors: Vec<MirrorUpdate> },
     Connection(NewVersion),
+    Decide { run: RunId, decided: Decided, note: AuditNote },
+    Relate { run: RunId, relation: Relation },
 }
 
 /// A queued operation.
@@ -138,5 +141,7 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
             Ok(())
         }
         Write::Connection(version) => connections::put(batch, version).await,
+        Write::Decide { run, decided, note } => decisions::decide(batch, run, decided, note).await,
+        Write::Relate { run, relation } => decisions::relate(batch, run, relation).await,
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use entrain_domain::Failure;
 use entrain_domain::run::Trigger;
-use entrain_engine::{RunOptions, SavedPlan};
+use entrain_engine::{Purpose, RunOptions, SavedPlan};
 
 use super::sync::{ApprovalArgs, run_to_end, tell};
 use super::{Context, Exit, Target, file_failure};
@@ -41,7 +41,8 @@ pub(super) async fn run(cx: &Context<'_>, args: ApplyArgs) -> Result<Exit, Failu
     }
     let mut options = RunOptions::new(Trigger::SavedPlan);
     options.approval = args.approval.approval();
-    options.expect = Some(saved.expected());
+    options.by = wire::person(cx);
+    options.purpose = Purpose::Saved(saved.expected());
     let report = run_to_end(cx, &connected, options).await?;
     tell(cx, &report);
     Ok(Exit::of_run(&report))

@@ -1,12 +1,17 @@
-//! `entrain runs`: the history, and the journal of one run.
+//! `entrain runs`: the history, the journal of one run, and what a person decides on a held one.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use entrain_domain::model::RunId;
-use entrain_domain::run::{RunReport, RunSummary};
+use entrain_domain::plan::Approval;
+use entrain_domain::run::{RunReport, RunSummary, Trigger};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::{Approved, RunOptions};
 use serde_json::{Value, json};
 
-use super::{Context, Exit};
+use super::sync::{stoppable, tell, waiting};
+use super::{Context, Exit, Target};
 use crate::ui::{self, Page, Tone};
 use crate::wire;
 
@@ -23,27 +28,46 @@ pub(crate) enum RunsCommand {
         /// Run
         id: String,
     },
+    /// Approves what guards held in a run, and does it at once; refuses if either side has changed since
+    Approve(ApproveArgs),
+    /// Rejects what guards held in a run: it cannot be approved any more
+    Reject(DecideArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// Run
+    id: String,
+    /// Take the credentials from this document instead of the stored one
+    #[arg(long, value_name = "FILE")]
+    connection_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    run: DecideArgs,
+    /// Also approve a directory or scope that reads as empty, and the removals that follow
+    #[arg(long)]
+    accept_empty: bool,
+    /// Wait for another run of this connection to end
+    #[arg(long)]
+    wait: bool,
 }
 
 pub(super) async fn run(cx: &Context<'_>, command: RunsCommand) -> Result<Exit, Failure> {
-    let store = wire::open_store(cx).await?;
     match command {
+        RunsCommand::Approve(args) => return approve(cx, args).await,
+        RunsCommand::Reject(args) => return reject(cx, args).await,
         RunsCommand::List => {
+            let store = wire::open_store(cx).await?;
             let runs = store.runs(None, LISTED).await.map_err(|e| e.failure())?;
             let json: Vec<Value> = runs.iter().map(summary).collect();
             cx.printer.result(&json, || ui::runs_list(runs.iter().map(row).collect()));
         }
         RunsCommand::Show { id } => {
-            let unknown = |_| {
-                let remedy = "entrain runs list shows the ids of runs";
-                Failure::new(
-                    FailureCode::RunUnknown,
-                    FailureClass::Local,
-                    "there is no run of that id",
-                    remedy,
-                )
-            };
-            let id = RunId::parse(&id).map_err(unknown)?;
+            let store = wire::open_store(cx).await?;
+            let id = run_id(&id)?;
             let run = store.run(&id).await.map_err(|e| e.failure())?;
             let journal = store.journal(&id).await.map_err(|e| e.failure())?;
             let mut json = match &run.report {
@@ -51,12 +75,87 @@ pub(super) async fn run(cx: &Context<'_>, command: RunsCommand) -> Result<Exit, 
                 None => summary(&run),
             };
             json["journal"] = json!(journal);
+            let decisions = store.decisions(&id).await.map_err(|e| e.failure())?;
+            if !decisions.is_empty() {
+                json["decisions"] = json!(decisions);
+            }
+            if let Some(relation) = store.relation(&id).await.map_err(|e| e.failure())? {
+                json[relation.as_str()] = json!(relation.run());
+            }
             cx.printer.result(&json, || {
                 let head = run.report.as_ref().map_or_else(|| unfinished(&run), ui::report);
-                ui::run_detail(&head, &journal)
+                ui::run_detail(&head, &journal, &decisions)
             });
         }
     }
+    Ok(Exit::Done)
+}
+
+fn run_id(text: &str) -> Result<RunId, Failure> {
+    RunId::parse(text).map_err(|_| {
+        Failure::new(
+            FailureCode::RunUnknown,
+            FailureClass::Local,
+            "there is no run of that id",
+            "entrain runs list shows the ids of runs",
+        )
+    })
+}
+
+/// The connection of a run, ready for work.
+async fn connection_of(cx: &Context<'_>, args: &DecideArgs) -> Result<(RunId, wire::Connected), Failure> {
+    let id = run_id(&args.id)?;
+    let store = wire::open_store(cx).await?;
+    let run = store.run(&id).await.map_err(|e| e.failure())?;
+    let target = match &args.connection_file {
+        Some(file) => Target { name: None, connection_file: Some(file.clone()) },
+        None => Target { name: Some(run.connection), connection_file: None },
+    };
+    Ok((id, Box::pin(wire::connect(cx, &target)).await?))
+}
+
+async fn approve(cx: &Context<'_>, args: ApproveArgs) -> Result<Exit, Failure> {
+    let (id, connected) = connection_of(cx, &args.run).await?;
+    let approval = if args.accept_empty { Approval::EvenEmpty } else { Approval::Held };
+    let mut options = RunOptions::new(Trigger::Approval);
+    options.wait = waiting(args.wait);
+    let by = wire::person(cx);
+    let approved = stoppable(cx, options, async |options, progress| {
+        connected.engine.approve(&id, &by, approval, options, progress).await
+    })
+    .await?;
+    match approved {
+        Approved::Run(report) => {
+            tell(cx, &report);
+            Ok(Exit::of_run(&report))
+        }
+        Approved::Waiting { by, needed } => {
+            let result = json!({ "run_id": id, "status": "held", "approved_by": by, "needed": needed });
+            cx.printer.result(&result, || {
+                let mut page = Page::new();
+                page.parts(&[
+                    (Tone::Warn, "waiting: "),
+                    (
+                        Tone::Normal,
+                        &format!("approved by {}; the rules ask for {needed} people", by.join(", ")),
+                    ),
+                ]);
+                page
+            });
+            Ok(Exit::Held)
+        }
+    }
+}
+
+async fn reject(cx: &Context<'_>, args: DecideArgs) -> Result<Exit, Failure> {
+    let (id, connected) = connection_of(cx, &args).await?;
+    connected.engine.reject(&id, &wire::person(cx)).await?;
+    let result = json!({ "run_id": id, "decision": "rejected" });
+    cx.printer.result(&result, || {
+        let mut page = Page::new();
+        page.line(format!("run {id} is rejected; nothing of it is done"));
+        page
+    });
     Ok(Exit::Done)
 }
 

@@ -55,19 +55,34 @@ pub(super) async fn run(cx: &Context<'_>, args: SyncArgs) -> Result<Exit, Failur
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
     let mut options = RunOptions::new(Trigger::Manual);
     options.approval = args.approval.approval();
+    options.by = wire::person(cx);
     options.freshness = freshness(args.full);
-    options.wait = if args.wait { Wait::For(LONGEST_WAIT) } else { Wait::No };
+    options.wait = waiting(args.wait);
     let report = run_to_end(cx, &connected, options).await?;
     tell(cx, &report);
     Ok(Exit::of_run(&report))
+}
+
+/// What `--wait` means.
+pub(super) fn waiting(wait: bool) -> Wait {
+    if wait { Wait::For(LONGEST_WAIT) } else { Wait::No }
 }
 
 /// Runs with progress; the signals that end a process stop the run at the next step boundary.
 pub(super) async fn run_to_end(
     cx: &Context<'_>,
     connected: &wire::Connected,
-    mut options: RunOptions,
+    options: RunOptions,
 ) -> Result<RunReport, Failure> {
+    stoppable(cx, options, async |options, progress| connected.engine.run(options, progress).await).await
+}
+
+/// Does some work of a run with progress, stopped by signals at the next step boundary.
+pub(super) async fn stoppable<R>(
+    cx: &Context<'_>,
+    mut options: RunOptions,
+    work: impl AsyncFnOnce(RunOptions, &ui::ProgressBars) -> Result<R, Failure>,
+) -> Result<R, Failure> {
     let stop = CancellationToken::new();
     options.stop = stop.clone();
     let signals = tokio::spawn(async move {
@@ -76,10 +91,10 @@ pub(super) async fn run_to_end(
         stop.cancel();
     });
     let progress = cx.progress();
-    let report = Box::pin(connected.engine.run(options, &progress)).await;
+    let result = Box::pin(work(options, &progress)).await;
     progress.finish();
     signals.abort();
-    report
+    result
 }
 
 /// Prints the report; with `--json`, a run that could not be done is an error with its report's failure.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use entrain_domain::Failure;
-use entrain_domain::run::{JournalEntry, RunReport, RunStatus};
+use entrain_domain::run::{Decided, JournalEntry, RunReport, RunStatus};
 
 use super::page::{Page, Tone, table};
 use super::plan_view::{SeatsView, count};
@@ -98,8 +98,15 @@ pub(crate) fn runs_list(rows: Vec<Vec<String>>) -> Page {
 }
 
 /// One run with its journal.
-pub(crate) fn run_detail(head: &Page, journal: &[JournalEntry]) -> Page {
+pub(crate) fn run_detail(head: &Page, journal: &[JournalEntry], decisions: &[Decided]) -> Page {
     let mut page = head.clone();
+    if !decisions.is_empty() {
+        page.heading("Decided");
+        for decided in decisions {
+            let when = decided.at.strftime("%F %T UTC");
+            page.line(format!("  {} by {}, {when}", decided.decision.as_str(), decided.actor));
+        }
+    }
     page.heading(format!("Journal ({})", count(journal.len(), "step", "steps")));
     if !journal.is_empty() {
         let rows = journal.iter().map(|entry| {

@@ -13,7 +13,8 @@ use entrain_domain::model::{
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
 use entrain_domain::policy::{Binding, Demand, PropertyValues, Protected};
 use entrain_domain::run::{
-    AuditNote, Intent, JournalEntry, Phase, RequestCounts, RunReport, StepEnd, Trigger,
+    AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSummary, StepEnd,
+    Trigger,
 };
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
@@ -313,6 +314,27 @@ impl Store for StorePort {
         limit: u32,
     ) -> Stored<Vec<(RunId, JournalEntry)>> {
         self.0.journal_about(connection, object, limit).await.map_err(|e| e.failure())
+    }
+    async fn run(&self, run: &RunId) -> Stored<RunSummary> {
+        self.0.run(run).await.map_err(|e| e.failure())
+    }
+    async fn plan(&self, run: &RunId) -> Stored<Option<String>> {
+        self.0.plan(run).await.map_err(|e| e.failure())
+    }
+    async fn journal(&self, run: &RunId) -> Stored<Vec<JournalEntry>> {
+        self.0.journal(run).await.map_err(|e| e.failure())
+    }
+    async fn relate(&self, run: &RunId, relation: &Relation) -> Stored<()> {
+        self.0.relate(run, relation).await.map_err(|e| e.failure())
+    }
+    async fn later_runs(&self, earlier: &RunId) -> Stored<Vec<(RunId, Relation)>> {
+        self.0.later_runs(earlier).await.map_err(|e| e.failure())
+    }
+    async fn decide(&self, run: &RunId, decided: &Decided, note: AuditNote) -> Stored<()> {
+        self.0.decide(run, decided, note).await.map_err(|e| e.failure())
+    }
+    async fn decisions(&self, run: &RunId) -> Stored<Vec<Decided>> {
+        self.0.decisions(run).await.map_err(|e| e.failure())
     }
     async fn end(&self, report: &RunReport, note: AuditNote) -> Stored<()> {
         self.0.end(report, note).await.map_err(|e| e.failure())

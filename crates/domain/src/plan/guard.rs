@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::planner::PlanInput;
-use super::step::{Action, Step, StepKind};
+use super::step::{Action, Effect, PerKind, Step, StepKind};
 use super::targets::Target;
 use crate::model::{AccountId, CompleteClosure, SiteGroupId};
+use crate::policy::Limit;
 
 /// A guard, in the words of the JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -18,6 +19,8 @@ pub enum Guard {
     Removals,
     /// More additions than the limit allows, after the first converged run. Holds the whole plan.
     Additions,
+    /// More changes that neither give nor take than the rules allow. Holds the whole plan.
+    Changes,
     /// A group of five or more reads as empty. Holds that group's removals.
     EmptyGroup,
     /// Adopting a group that exists already.
@@ -33,6 +36,7 @@ impl Guard {
             Self::EmptyDirectory => "empty_directory",
             Self::Removals => "removals",
             Self::Additions => "additions",
+            Self::Changes => "changes",
             Self::EmptyGroup => "empty_group",
             Self::Adoption => "adoption",
             Self::Authoritative => "authoritative",
@@ -41,7 +45,7 @@ impl Guard {
 
     /// Whether the guard holds the whole plan, not only single steps.
     pub fn holds_everything(self) -> bool {
-        matches!(self, Self::EmptyDirectory | Self::Removals | Self::Additions)
+        matches!(self, Self::EmptyDirectory | Self::Removals | Self::Additions | Self::Changes)
     }
 }
 
@@ -65,8 +69,9 @@ pub struct Held {
 pub struct History {
     /// Whether a run of this connection has converged before; additions are limited from then on.
     pub converged_before: Before,
-    /// Memberships taken away within the last 24 hours.
-    pub removals_last_24h: usize,
+    /// Steps done within the last 24 hours that no person approved; of those that give, only the ones after the first
+    /// converged run.
+    pub last_24h: PerKind,
     /// Listed users at the last complete read; `None` before the first.
     pub users_before: Option<usize>,
 }
@@ -114,23 +119,24 @@ pub(super) struct Reading<'a> {
     pub(super) targets: &'a [(Target, CompleteClosure)],
 }
 
+/// The guards in force, each with what it counted, and those that a person released.
+pub(super) struct Verdict {
+    pub(super) held: Vec<Held>,
+    pub(super) released: Vec<Held>,
+}
+
 /// Lets the guards look at the steps. A guard that holds everything marks every step; the others mark their own.
-/// Returns the guards in force, each with what it counted.
-pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading<'_>) -> Vec<Held> {
-    let mut held = Vec::new();
+pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading<'_>) -> Verdict {
+    let (mut held, mut released) = (Vec::new(), Vec::new());
     let mut raise = |guard: Guard, reason: String| {
-        if !input.approval.releases(guard) {
-            held.push(Held { guard, reason });
-        }
+        let list = if input.approval.releases(guard) { &mut released } else { &mut held };
+        list.push(Held { guard, reason });
     };
     if let Some(reason) = reads_as_empty(input, reading) {
         raise(Guard::EmptyDirectory, reason);
     }
-    for reason in removals_beyond_limit(steps, input) {
-        raise(Guard::Removals, reason);
-    }
-    if let Some(reason) = additions_beyond_limit(steps, input) {
-        raise(Guard::Additions, reason);
+    for (guard, reason) in beyond_limits(steps, input) {
+        raise(guard, reason);
     }
     for (group, name, lost) in emptied_groups(steps, input, reading.targets) {
         if !input.approval.releases(Guard::EmptyGroup) {
@@ -174,7 +180,7 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             step.hold = Some(whole);
         }
     }
-    held
+    Verdict { held, released }
 }
 
 fn abridged(names: &[&str]) -> String {
@@ -202,75 +208,88 @@ fn reads_as_empty(input: &PlanInput<'_>, reading: &Reading<'_>) -> Option<String
     None
 }
 
-fn removals_beyond_limit(steps: &[Step], input: &PlanInput<'_>) -> Vec<String> {
-    let limit = input.rules.limits.removals;
+/// Every limit that the steps pass: of each kind in this run and within 24 hours; and for memberships taken away, of
+/// each group and of the people who lose their last one.
+fn beyond_limits(steps: &[Step], input: &PlanInput<'_>) -> Vec<(Guard, String)> {
+    let mut found = Vec::new();
+    for kind in StepKind::ALL {
+        let gives = kind.effect() == Effect::Gives;
+        // A first sync gives everything; from then on the same amount is unusual.
+        if gives && input.history.converged_before == Before::Never {
+            continue;
+        }
+        let Some(limit) = input.rules.limits.of(kind) else { continue };
+        // What waits for a person anyway gives nobody anything yet.
+        let now = steps.iter().filter(|s| s.action.kind() == kind && (!gives || s.hold.is_none())).count();
+        let before = input.history.last_24h.get(kind);
+        let (guard, known, what) = match kind {
+            StepKind::RemoveMember => {
+                (Guard::Removals, input.memory.membership_count(), "memberships would be removed")
+            }
+            StepKind::AddMember => {
+                (Guard::Additions, input.memory.membership_count(), "memberships would be added")
+            }
+            StepKind::CreateUser => (Guard::Additions, input.memory.users().len(), "people would be invited"),
+            StepKind::CreateGroup => {
+                (Guard::Additions, input.memory.groups().len(), "groups would be created")
+            }
+            StepKind::AdoptGroup => {
+                (Guard::Additions, input.memory.groups().len(), "groups would be adopted")
+            }
+            StepKind::UpdateUser => (Guard::Changes, input.memory.users().len(), "accounts would be changed"),
+            StepKind::RenameGroup => (Guard::Changes, input.memory.groups().len(), "groups would be renamed"),
+        };
+        // Of what there was before the first of these steps.
+        let of = match guard {
+            Guard::Removals => known + before,
+            Guard::Additions => known.saturating_sub(before),
+            _ => known,
+        };
+        if limit.exceeded(now, known) {
+            found.push((guard, said(limit, now, known, what)));
+        } else if now > 0 && limit.exceeded(now + before, of) {
+            let what = format!("{what} within 24 hours, {before} of them before this run");
+            found.push((guard, said(limit, now + before, of, &what)));
+        }
+    }
+    found.extend(memberships_beyond_limit(steps, input).into_iter().map(|reason| (Guard::Removals, reason)));
+    found
+}
+
+fn said(limit: Limit, affected: usize, of: usize, what: &str) -> String {
+    format!("{affected} {what}, of {of} known; the limit is {} % and {} objects", limit.percent, limit.number)
+}
+
+/// Memberships taken away: too many of one group, or the last ones of too many people.
+fn memberships_beyond_limit(steps: &[Step], input: &PlanInput<'_>) -> Vec<String> {
+    let Some(limit) = input.rules.limits.of(StepKind::RemoveMember) else { return Vec::new() };
     let mut by_group: BTreeMap<&SiteGroupId, (usize, &str)> = BTreeMap::new();
     let mut by_account: HashMap<&AccountId, usize> = HashMap::new();
-    let mut total = 0;
     for step in steps {
         if let Action::RemoveMember { site_group, account, group, .. } = &step.action {
             by_group.entry(site_group).or_insert((0, &group.name)).0 += 1;
             *by_account.entry(account).or_default() += 1;
-            total += 1;
         }
     }
     let mut reasons = Vec::new();
-    let ledger = input.memory.membership_count();
-    let say = |removed: usize, of: usize, what: &str| {
-        format!(
-            "{removed} of {of} {what} would be removed; the limit is {} % and {} objects",
-            limit.percent, limit.number
-        )
-    };
-    if limit.exceeded(total, ledger) {
-        reasons.push(say(total, ledger, "memberships"));
-    } else {
-        let (day, before) =
-            (total + input.history.removals_last_24h, ledger + input.history.removals_last_24h);
-        if total > 0 && limit.exceeded(day, before) {
-            reasons.push(say(day, before, "memberships within 24 hours"));
-        }
-    }
     for (group, (removed, name)) in by_group {
         let of = input.memory.memberships(group).count();
         if limit.exceeded(removed, of) {
-            reasons.push(say(removed, of, &format!("memberships of “{name}”")));
+            reasons.push(said(limit, removed, of, &format!("memberships of “{name}” would be removed")));
         }
     }
-    let mut held_by: HashMap<&AccountId, usize> = HashMap::new();
-    for (_, account, _) in input.memory.all_memberships() {
-        *held_by.entry(account).or_default() += 1;
-    }
-    let losing_all =
-        by_account.iter().filter(|(account, n)| held_by.get(*account).is_some_and(|of| *n >= of)).count();
-    if limit.exceeded(losing_all, held_by.len()) {
-        reasons.push(say(losing_all, held_by.len(), "people's last memberships"));
+    if by_account.len() > limit.number as usize {
+        let mut held_by: HashMap<&AccountId, usize> = HashMap::new();
+        for (_, account, _) in input.memory.all_memberships() {
+            *held_by.entry(account).or_default() += 1;
+        }
+        let losing_all =
+            by_account.iter().filter(|(account, n)| held_by.get(*account).is_some_and(|of| *n >= of)).count();
+        if limit.exceeded(losing_all, held_by.len()) {
+            reasons.push(said(limit, losing_all, held_by.len(), "people would lose their last membership"));
+        }
     }
     reasons
-}
-
-fn additions_beyond_limit(steps: &[Step], input: &PlanInput<'_>) -> Option<String> {
-    if input.history.converged_before == Before::Never {
-        return None;
-    }
-    let limit = input.rules.limits.additions;
-    let count = |kind: StepKind| steps.iter().filter(|s| s.action.kind() == kind && s.hold.is_none()).count();
-    for (added, of, what) in [
-        (count(StepKind::CreateUser), input.memory.users().len(), "people would be invited; known are"),
-        (
-            count(StepKind::AddMember),
-            input.memory.membership_count(),
-            "memberships would be added; known are",
-        ),
-    ] {
-        if limit.exceeded(added, of) {
-            return Some(format!(
-                "{added} {what} {of}; the limit is {} % and {} objects",
-                limit.percent, limit.number
-            ));
-        }
-    }
-    None
 }
 
 /// Groups of five or more in the ledger in which the directory now has nobody.

@@ -26,7 +26,9 @@ pub use planner::{PlanInput, group_targets, plan};
 pub use reason::Reason;
 pub use renaming::groups_to_rename;
 pub use seats::SeatForecast;
-pub use step::{Action, GroupRef, Hold, Person, SetAside, Step, StepId, StepKind, Undo, Update};
+pub use step::{
+    Action, Effect, GroupRef, Hold, PerKind, Person, SetAside, Step, StepId, StepKind, Undo, Update,
+};
 
 use std::collections::BTreeMap;
 
@@ -47,6 +49,8 @@ pub struct Plan {
     pub notes: Vec<SetAside>,
     /// Guards that hold the plan or a part of it, with the number they counted.
     pub held: Vec<Held>,
+    /// Guards that would hold the whole plan and were released by a person.
+    pub released: Vec<Held>,
     /// Seats per product before and after.
     pub seats: BTreeMap<ProductKey, SeatForecast>,
     /// Fingerprint of the steps and of everything they rest on.
@@ -71,6 +75,7 @@ impl Plan {
             set_aside: Vec::new(),
             notes: Vec::new(),
             held: Vec::new(),
+            released: Vec::new(),
             seats: BTreeMap::new(),
             digest: Digest::of(&[], rules),
         }

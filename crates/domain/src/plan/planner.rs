@@ -113,13 +113,13 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let Draft { steps, records, set_aside, notes, .. } = draft;
     let mut steps = steps.list;
     let people = matches.people.len();
-    let held =
+    let guard::Verdict { held, released } =
         guard::apply(&mut steps, input, &guard::Reading { scoped_groups: scoped, people, targets: &open });
     // Nothing below needs them, and the plan of a large tenant does not fit beside them for nothing.
     drop((open, matches));
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
-    Plan { steps, records, set_aside, notes, held, seats, digest }
+    Plan { steps, records, set_aside, notes, held, released, seats, digest }
 }
 
 #[derive(Debug, Default)]

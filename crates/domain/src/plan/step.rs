@@ -57,9 +57,55 @@ impl StepKind {
         }
     }
 
+    /// What it does to people's access.
+    pub fn effect(self) -> Effect {
+        match self {
+            Self::CreateUser | Self::CreateGroup | Self::AdoptGroup | Self::AddMember => Effect::Gives,
+            Self::RemoveMember => Effect::Takes,
+            Self::UpdateUser | Self::RenameGroup => Effect::Changes,
+        }
+    }
+
     /// The kind a word of the contract names.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.as_str() == word)
+    }
+}
+
+/// What a kind of step does to people's access, as limits tell kinds apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Something is there, or somebody gets in, that was not.
+    Gives,
+    /// Somebody loses something.
+    Takes,
+    /// Neither.
+    Changes,
+}
+
+/// A number for each kind of step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PerKind([usize; StepKind::ALL.len()]);
+
+impl PerKind {
+    /// The number of a kind.
+    pub fn get(&self, kind: StepKind) -> usize {
+        self.0[kind as usize]
+    }
+
+    /// Adds to the number of a kind.
+    pub fn add(&mut self, kind: StepKind, more: usize) {
+        self.0[kind as usize] += more;
+    }
+}
+
+impl FromIterator<(StepKind, usize)> for PerKind {
+    fn from_iter<I: IntoIterator<Item = (StepKind, usize)>>(counts: I) -> Self {
+        let mut per_kind = Self::default();
+        for (kind, count) in counts {
+            per_kind.add(kind, count);
+        }
+        per_kind
     }
 }
 

@@ -8,7 +8,7 @@ pub mod groups;
 pub mod naming;
 pub mod scope;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use attributes::{AttributeRules, PropertyValues};
 pub use demand::Demand;
@@ -20,6 +20,7 @@ pub use scope::{GroupSelector, Guests, InvalidSelector, Scope, UserScope};
 
 pub use crate::model::Nesting;
 use crate::model::{AccountId, Closure, DirectoryGroup, DirectoryGroupId, DirectorySnapshot, SiteGroupId};
+use crate::plan::{Effect, StepKind};
 
 /// Whether a kind of object is created when it is missing, or only reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -84,17 +85,55 @@ impl Limit {
 }
 
 /// The limits of a connection (contract, "What the smallest document means").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Limits {
     /// Removals, of all memberships of the ledger and of one group's.
     pub removals: Limit,
     /// Additions after the first converged run.
     pub additions: Limit,
+    /// Limits of single kinds of step, instead of the two above.
+    pub kinds: BTreeMap<StepKind, Limit>,
+}
+
+impl Limits {
+    /// The limit of a kind; kinds that neither give nor take have one only when the rules name it.
+    pub fn of(&self, kind: StepKind) -> Option<Limit> {
+        self.kinds.get(&kind).copied().or(match kind.effect() {
+            Effect::Gives => Some(self.additions),
+            Effect::Takes => Some(self.removals),
+            Effect::Changes => None,
+        })
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { removals: Limit { percent: 20, number: 10 }, additions: Limit { percent: 50, number: 100 } }
+        Self {
+            removals: Limit { percent: 20, number: 10 },
+            additions: Limit { percent: 50, number: 100 },
+            kinds: BTreeMap::new(),
+        }
+    }
+}
+
+/// How many people have to approve what a guard holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approvers {
+    /// One.
+    #[default]
+    One,
+    /// Two different ones; nobody releases anything alone.
+    Two,
+}
+
+impl Approvers {
+    /// As a number.
+    pub fn count(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
     }
 }
 
@@ -151,6 +190,8 @@ pub struct Rules {
     pub attributes: AttributeRules,
     /// Limits.
     pub limits: Limits,
+    /// Who releases what they hold.
+    pub approvers: Approvers,
     /// Untouchable principals.
     pub protected: Protected,
 }
@@ -173,6 +214,7 @@ impl Rules {
             nestings: PerGroup::default(),
             attributes: AttributeRules::default(),
             limits: Limits::default(),
+            approvers: Approvers::default(),
             protected: Protected::default(),
         }
     }

@@ -280,7 +280,7 @@ fn d_02_removals_beyond_the_limit_hold_the_whole_plan() {
     // Ten are within the floor, unless ten more went within a day.
     world.groups.get_mut("a").unwrap().users.insert(names[0].into());
     assert!(world.plan().held.is_empty());
-    world.history.removals_last_24h = 10;
+    world.history.last_24h.add(StepKind::RemoveMember, 10);
     assert_eq!(world.plan().held.len(), 1);
     world.approval = Approval::Held;
     assert!(world.plan().held.is_empty());

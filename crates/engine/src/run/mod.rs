@@ -11,7 +11,7 @@ mod read;
 use std::time::Duration;
 
 use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, StepKind, plan};
-use entrain_domain::run::{Phase, RequestCounts, RunReport, Trigger};
+use entrain_domain::run::{AuditNote, Decided, Decision, Phase, Relation, RequestCounts, RunReport, Trigger};
 use entrain_domain::verify::{Finding, verify};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -21,12 +21,15 @@ use course::{Course, Left};
 use onward::{Found, Quiet};
 pub(crate) use read::{Reach, World, fold, side_by_side};
 
+use crate::decide::HeldPlan;
 use crate::error::EngineError;
-use crate::ports::{ClaimError, Clock, Directory, Event, Ids, Learnt, Progress, Site, SiteState, Store};
+use crate::ports::{
+    ClaimError, Clock, Directory, Event, Ids, Learnt, Progress, Site, SiteState, Store, UnfinishedRun,
+};
 use crate::recover::Recovered;
 use crate::report::{Draft, end_note, plan_document};
 use crate::saved_plan::Expected;
-use entrain_domain::policy::Rules;
+use entrain_domain::policy::{Approvers, Rules};
 
 /// What an engine works with.
 #[derive(Debug)]
@@ -78,6 +81,17 @@ pub enum Wait {
     For(Duration),
 }
 
+/// What a run is for.
+#[derive(Debug, Clone)]
+pub enum Purpose {
+    /// Bringing the site in step.
+    Sync,
+    /// Doing a saved plan; a fresh one must equal it.
+    Saved(Expected),
+    /// Doing what guards held in an earlier run; a fresh plan must hold the same.
+    Approval(HeldPlan),
+}
+
 /// One run, as asked for.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -89,8 +103,10 @@ pub struct RunOptions {
     pub freshness: Freshness,
     /// What to do when another run is under way.
     pub wait: Wait,
-    /// The plan that a fresh one must equal, for a saved plan.
-    pub expect: Option<Expected>,
+    /// Who asked for it, for the audit log.
+    pub by: String,
+    /// What for.
+    pub purpose: Purpose,
     /// Stops the run at the next step boundary.
     pub stop: CancellationToken,
 }
@@ -103,7 +119,8 @@ impl RunOptions {
             approval: Approval::None,
             freshness: Freshness::Incremental,
             wait: Wait::No,
-            expect: None,
+            by: "entrain".into(),
+            purpose: Purpose::Sync,
             stop: CancellationToken::new(),
         }
     }
@@ -175,7 +192,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
         };
         let requests = since(before, self.requests());
-        let document = plan_document(&plan, &self.connection, requests);
+        let document = plan_document(&plan, &self.connection, &self.rules, requests);
         Ok(Preview { plan, requests, document })
     }
 
@@ -185,16 +202,20 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let claim = self.claim(&options, progress).await?;
         let before = self.requests();
         let store = &self.ports.store;
-        let course = match &options.expect {
-            Some(_) => Course::Full,
-            None => self.course(options.freshness).await?,
+        self.let_approve(&options)?;
+        let course = match &options.purpose {
+            Purpose::Saved(_) | Purpose::Approval(_) => Course::Full,
+            Purpose::Sync => self.course(options.freshness).await?,
         };
-        let mut draft = if let Some(left) = store.unfinished(&self.connection).await? {
+        let mut draft = if let Some(left) = self.left_to_finish().await? {
             tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
             Draft { resumed: true, ..Draft::new(left.id, left.trigger, left.started_at, left.journal) }
         } else {
             let (run, now) = (self.ports.ids.run_id(), self.ports.clock.now());
             store.begin(&run, &self.connection, options.trigger, now).await?;
+            if let Purpose::Approval(held) = &options.purpose {
+                store.relate(&run, &Relation::Approves(held.run.clone())).await?;
+            }
             Draft::new(run, options.trigger, now, Vec::new())
         };
         if let Err(failure) = self.go(&mut draft, course, &options, progress).await {
@@ -209,6 +230,48 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         progress.report(Event::Phase(Phase::Ended));
         drop(claim);
         Ok(report)
+    }
+
+    /// Where the rules ask for two people, nobody releases anything alone.
+    fn let_approve(&self, options: &RunOptions) -> Result<(), EngineError> {
+        let alone = options.approval != Approval::None && !matches!(options.purpose, Purpose::Approval(_));
+        if alone && self.rules.approvers == Approvers::Two {
+            return Err(EngineError::OnePerson(self.connection.clone()));
+        }
+        Ok(())
+    }
+
+    /// The run that a killed process left, if it is one that goes on. What a person asked for by name is not gone on
+    /// with unasked: such a run is ended here, and asked for again.
+    async fn left_to_finish(&self) -> Result<Option<UnfinishedRun>, Failure> {
+        while let Some(left) = self.ports.store.unfinished(&self.connection).await? {
+            if !matches!(left.trigger, Trigger::Approval | Trigger::Undo) {
+                return Ok(Some(left));
+            }
+            let mut draft = Draft::new(left.id, left.trigger, left.started_at, left.journal);
+            draft.count_earlier();
+            draft.fail(stopped());
+            let report = draft.finish(&self.connection, RequestCounts::default(), self.ports.clock.now());
+            self.ports.store.end(&report, end_note(&report)).await?;
+        }
+        Ok(None)
+    }
+
+    /// Writes down that a person released what would have held the whole plan.
+    async fn note_release(&self, draft: &Draft, plan: &Plan, options: &RunOptions) -> Result<(), Failure> {
+        if plan.released.is_empty() || matches!(options.purpose, Purpose::Approval(_)) {
+            return Ok(());
+        }
+        let released: Vec<String> =
+            plan.released.iter().map(|held| format!("{}: {}", held.guard, held.reason)).collect();
+        let (actor, at) = (options.by.clone(), self.ports.clock.now());
+        let note = AuditNote {
+            actor: actor.clone(),
+            action: "plan_approved".into(),
+            object: draft.run.to_string(),
+            detail: released.join("; "),
+        };
+        self.ports.store.decide(&draft.run, &Decided { actor, decision: Decision::Approved, at }, note).await
     }
 
     async fn claim(&self, options: &RunOptions, progress: &dyn Progress) -> Result<T::Claim, Failure> {
@@ -269,11 +332,17 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
 
         let plan = self.sound_plan(&world, options.approval)?;
         recovered.park_invited(&world, &plan);
-        if let Some(expected) = &options.expect {
-            expected.met_by(&plan)?;
+        match &options.purpose {
+            Purpose::Sync => {}
+            Purpose::Saved(expected) => expected.met_by(&plan)?,
+            Purpose::Approval(held) => {
+                held.still_held_by(&self.sound_plan(&world, Approval::None)?, &self.rules)?;
+            }
         }
         draft.take_plan(&plan);
-        let document = plan_document(&plan, &self.connection, RequestCounts::default()).to_string();
+        self.note_release(draft, &plan, options).await?;
+        let document =
+            plan_document(&plan, &self.connection, &self.rules, RequestCounts::default()).to_string();
         store.phase(&draft.run, Phase::Planned, Some(&document)).await?;
         let open = plan.open_steps().count();
         progress.report(Event::Planned { steps: open, held: plan.steps.len() - open });

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use entrain_domain::memory::Memory;
 use entrain_domain::model::*;
-use entrain_domain::plan::{Before, History, LookupBy, StepId, StepKind};
+use entrain_domain::plan::{Before, History, LookupBy, PerKind, StepId, StepKind};
 use entrain_domain::policy::{Demand, GroupSelector, PropertyValues, Protected, Rules, Scope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};

@@ -14,6 +14,8 @@ pub(crate) struct StoreState {
     pub(crate) memory: Memory,
     pub(crate) runs: BTreeMap<RunId, Run>,
     pub(crate) audit: Vec<AuditNote>,
+    relations: Vec<(RunId, Relation)>,
+    decisions: BTreeMap<RunId, Vec<Decided>>,
     pub(crate) watermark: Option<String>,
     pub(crate) users_before: Option<usize>,
     directory: Option<DirectoryReading>,
@@ -29,6 +31,7 @@ pub(crate) struct Run {
     pub(crate) phase: Phase,
     pub(crate) started_at: Timestamp,
     pub(crate) journal: Vec<JournalEntry>,
+    pub(crate) plan: Option<String>,
     pub(crate) report: Option<RunReport>,
 }
 
@@ -87,7 +90,7 @@ impl Store for FakeStore {
         let converged = |run: &Run| run.report.as_ref().is_some_and(|r| r.status == RunStatus::Converged);
         Ok(History {
             converged_before: if state.runs.values().any(converged) { Before::Once } else { Before::Never },
-            removals_last_24h: 0,
+            last_24h: PerKind::default(),
             users_before: state.users_before,
         })
     }
@@ -113,16 +116,70 @@ impl Store for FakeStore {
     }
     async fn begin(&self, run: &RunId, _: &str, trigger: Trigger, at: Timestamp) -> Result<(), Failure> {
         self.write(|state| {
-            let begun =
-                Run { trigger, phase: Phase::Reading, started_at: at, journal: Vec::new(), report: None };
+            let begun = Run {
+                trigger,
+                phase: Phase::Reading,
+                started_at: at,
+                journal: Vec::new(),
+                plan: None,
+                report: None,
+            };
             assert!(state.runs.insert(run.clone(), begun).is_none(), "a run begins once");
         })
         .await;
         Ok(())
     }
-    async fn phase(&self, run: &RunId, phase: Phase, _plan: Option<&str>) -> Result<(), Failure> {
-        self.write(|state| state.runs.get_mut(run).unwrap().phase = phase).await;
+    async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<(), Failure> {
+        self.write(|state| {
+            let run = state.runs.get_mut(run).unwrap();
+            run.phase = phase;
+            if let Some(plan) = plan {
+                run.plan = Some(plan.to_owned());
+            }
+        })
+        .await;
         Ok(())
+    }
+    async fn run(&self, run: &RunId) -> Result<RunSummary, Failure> {
+        let state = self.state();
+        let known =
+            state.runs.get(run).ok_or_else(|| refusal(FailureCode::RunUnknown, FailureClass::Local))?;
+        Ok(RunSummary {
+            id: run.clone(),
+            connection: CONNECTION.into(),
+            trigger: known.trigger,
+            status: known.report.as_ref().map_or(RunStatus::Running, |report| report.status),
+            phase: known.phase,
+            started_at: known.started_at,
+            report: known.report.clone(),
+        })
+    }
+    async fn plan(&self, run: &RunId) -> Result<Option<String>, Failure> {
+        Ok(self.state().runs.get(run).and_then(|run| run.plan.clone()))
+    }
+    async fn journal(&self, run: &RunId) -> Result<Vec<JournalEntry>, Failure> {
+        Ok(self.state().runs.get(run).map(|run| run.journal.clone()).unwrap_or_default())
+    }
+    async fn relate(&self, run: &RunId, relation: &Relation) -> Result<(), Failure> {
+        self.write(|state| state.relations.push((run.clone(), relation.clone()))).await;
+        Ok(())
+    }
+    async fn later_runs(&self, earlier: &RunId) -> Result<Vec<(RunId, Relation)>, Failure> {
+        let state = self.state();
+        Ok(state.relations.iter().filter(|(_, relation)| relation.run() == earlier).cloned().collect())
+    }
+    async fn decide(&self, run: &RunId, decided: &Decided, note: AuditNote) -> Result<(), Failure> {
+        self.write(|state| {
+            let decisions = state.decisions.entry(run.clone()).or_default();
+            decisions.retain(|known| known.actor != decided.actor);
+            decisions.push(decided.clone());
+            state.audit.push(note);
+        })
+        .await;
+        Ok(())
+    }
+    async fn decisions(&self, run: &RunId) -> Result<Vec<Decided>, Failure> {
+        Ok(self.state().decisions.get(run).cloned().unwrap_or_default())
     }
     async fn intend(
         &self,

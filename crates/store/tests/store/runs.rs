@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use entrain_domain::FailureCode;
 use entrain_domain::memory::{MemoryChange, Origin};
 use entrain_domain::model::{AccountId, RunId, SiteGroupId};
-use entrain_domain::plan::{Before, StepId, StepKind};
+use entrain_domain::plan::{Before, PerKind, StepId, StepKind};
 use entrain_domain::run::{
     AuditNote, Intent, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd, Trigger,
 };
@@ -209,12 +209,12 @@ on_both!(history_tells_what_guards_look_at, |world| {
     let store = world.open().await;
     let id = half_a_run(&store, &world).await;
     let history = store.history("Azure AD", world.now()).await.unwrap();
-    assert_eq!((history.converged_before, history.removals_last_24h), (Before::Never, 1));
+    assert_eq!((history.converged_before, history.last_24h.get(StepKind::RemoveMember)), (Before::Never, 1));
     store.end(&report(&id, RunStatus::Converged, world.now()), note(0)).await.unwrap();
     let later = world.now() + SignedDuration::from_hours(25);
     let history = store.history("Azure AD", later).await.unwrap();
-    assert_eq!((history.converged_before, history.removals_last_24h), (Before::Once, 0));
-    assert_eq!(store.history("Other", world.now()).await.unwrap().removals_last_24h, 0);
+    assert_eq!((history.converged_before, history.last_24h.get(StepKind::RemoveMember)), (Before::Once, 0));
+    assert_eq!(store.history("Other", world.now()).await.unwrap().last_24h, PerKind::default());
 });
 
 on_both!(a_changed_a_missing_and_a_cut_off_audit_entry_are_named, |world| {

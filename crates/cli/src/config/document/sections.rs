@@ -383,6 +383,11 @@ pub(crate) struct LimitsSection {
     /// Additions after the first converged run, in objects.
     #[schemars(range(min = 0, max = 4_294_967_295_u64))]
     pub(crate) additions_number: u32,
+    /// Limits of single kinds of step, instead of the two above: kind (such as `create_user` or `suspend_user`) =
+    /// `{ percent = 5, number = 10 }`.
+    pub(crate) kinds: BTreeMap<String, KindLimit>,
+    /// Two different people have to approve what a guard holds; `--yes` releases nothing.
+    pub(crate) two_people: bool,
 }
 
 impl Default for LimitsSection {
@@ -393,8 +398,22 @@ impl Default for LimitsSection {
             removals_number: limits.removals.number,
             additions_percent: limits.additions.percent,
             additions_number: limits.additions.number,
+            kinds: BTreeMap::new(),
+            two_people: false,
         }
     }
+}
+
+/// A limit: exceeded when more than so many percent and more than so many objects are affected.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KindLimit {
+    /// Percent of what is known: of the ledger's memberships, of the linked people, of the linked groups.
+    #[schemars(range(min = 0, max = 100))]
+    pub(crate) percent: u8,
+    /// Objects.
+    #[schemars(range(min = 0, max = 4_294_967_295_u64))]
+    pub(crate) number: u32,
 }
 
 /// What is never touched.

@@ -8,19 +8,21 @@ use entrain_connect::http::BaseUrl;
 use entrain_domain::model::{
     AccountId, AttributeValue, EmailAddress, ProfileField, SiteGroupId, group_name_key,
 };
+use entrain_domain::plan::StepKind;
 use entrain_domain::policy::attributes::{FieldRule, PropertyRule, Source, When};
 use entrain_domain::policy::expr::Expr;
 use entrain_domain::policy::{
-    AttributeRules, Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit, Limits,
-    Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope, site_name_problem,
+    Approvers, AttributeRules, Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit,
+    Limits, Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope, site_name_problem,
 };
 
 use crate::wire::Renames;
 
-use super::lines::Lines;
+use super::lines::{Lines, join};
 use super::problem::{Problem, ProblemKind};
 use super::sections::{
-    DirectorySection, ExistingGroups, Field, Mode, Nesting, ScheduleSection, Sections, Users, WhenWritten,
+    DirectorySection, ExistingGroups, Field, KindLimit, Mode, Nesting, ScheduleSection, Sections, Users,
+    WhenWritten,
 };
 
 /// A credential of the app registration, as the document names it.
@@ -381,9 +383,28 @@ impl Reader<'_> {
             limits: Limits {
                 removals: Limit { percent: s.limits.removals_percent, number: s.limits.removals_number },
                 additions: Limit { percent: s.limits.additions_percent, number: s.limits.additions_number },
+                kinds: self.limits_of_kinds(s),
             },
+            approvers: if s.limits.two_people { Approvers::Two } else { Approvers::One },
             protected,
         })
+    }
+
+    fn limits_of_kinds(&mut self, s: &Sections) -> BTreeMap<StepKind, Limit> {
+        let mut kinds = BTreeMap::new();
+        for (word, KindLimit { percent, number }) in &s.limits.kinds {
+            match StepKind::from_word(word) {
+                Some(kind) => {
+                    kinds.insert(kind, Limit { percent: *percent, number: *number });
+                }
+                None => self.found(
+                    &join("limits.kinds", word),
+                    "is not a kind of step",
+                    &format!("known are {}", StepKind::ALL.map(StepKind::as_str).join(", ")),
+                ),
+            }
+        }
+        kinds
     }
 
     fn rewritings(&mut self, s: &Sections) -> Vec<Rewriting> {

@@ -1,0 +1,159 @@
+//! What people decide on held plans: approval by the id of the run, rejection, two people, and approvals that come too
+//! late.
+
+#[expect(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
+mod support;
+
+use entrain_domain::model::AccountState;
+use entrain_domain::plan::{Approval, Guard, StepKind};
+use entrain_domain::policy::Approvers;
+use entrain_domain::run::{RunReport, RunStatus, Trigger};
+use entrain_domain::{Failure, FailureCode};
+use entrain_engine::{Approved, RunOptions};
+use support::{Fixture, Told};
+
+/// Forty people in one group, in step; then half of them are gone.
+async fn half_gone() -> (Fixture, RunReport) {
+    let fixture = Fixture::new();
+    for n in 1..=40 {
+        fixture.directory.person(n, AccountState::Enabled);
+    }
+    fixture.directory.group("Jira All", &(1..=40).collect::<Vec<_>>());
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+    fixture.directory.group("Jira All", &(1..=20).collect::<Vec<_>>());
+    let held = fixture.run().await;
+    assert_eq!(held.status, RunStatus::Held, "{held:?}");
+    assert_eq!(held.held[0].guard, Guard::Removals);
+    (fixture, held)
+}
+
+async fn approve(fixture: &Fixture, run: &RunReport, by: &str) -> Result<Approved, Failure> {
+    let options = RunOptions::new(Trigger::Approval);
+    let engine = fixture.engine();
+    engine.approve(&run.run_id, by, Approval::Held, options, &Told::default()).await
+}
+
+fn report(approved: Approved) -> RunReport {
+    match approved {
+        Approved::Run(report) => *report,
+        Approved::Waiting { .. } => panic!("{approved:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_02_a_held_plan_is_done_when_a_person_approves_its_run_and_then_never_again() {
+    let (fixture, held) = half_gone().await;
+    let before = fixture.site.writes();
+    let done = report(approve(&fixture, &held, "ana").await.unwrap());
+    assert_eq!(done.status, RunStatus::Converged, "{done:?}");
+    assert_eq!((done.trigger, done.steps[&StepKind::RemoveMember].done), (Trigger::Approval, 20));
+    assert_eq!(fixture.site.writes() - before, 20);
+    fixture.assert_in_step("approved").await;
+    let words: Vec<_> =
+        fixture.store.state().audit.iter().map(|n| (n.actor.clone(), n.action.clone())).collect();
+    assert!(words.contains(&("ana".into(), "plan_approved".into())), "{words:?}");
+
+    let again = approve(&fixture, &held, "ben").await.unwrap_err();
+    assert_eq!(again.code, FailureCode::ApprovalRefused);
+    assert!(again.message.contains(done.run_id.as_str()), "{again}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_04_an_approval_that_comes_after_the_world_has_changed_is_refused_and_writes_nothing() {
+    let (fixture, held) = half_gone().await;
+    let before = fixture.site.writes();
+    // One more is gone: what was looked at is not what would be done.
+    fixture.directory.group("Jira All", &(1..=19).collect::<Vec<_>>());
+    let refused = report(approve(&fixture, &held, "ana").await.unwrap());
+    assert_eq!(refused.status, RunStatus::Failed);
+    let error = refused.error.unwrap();
+    assert_eq!(error.code, FailureCode::PlanStale);
+    assert!(error.message.contains("1 steps are new"), "{error}");
+    assert_eq!(fixture.site.writes(), before);
+
+    // As it was looked at once more: the word still stands.
+    fixture.directory.group("Jira All", &(1..=20).collect::<Vec<_>>());
+    assert_eq!(report(approve(&fixture, &held, "ana").await.unwrap()).status, RunStatus::Converged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_04_an_approval_under_other_rules_is_refused() {
+    let (mut fixture, held) = half_gone().await;
+    fixture.rules.limits.removals.percent = 30;
+    let refused = report(approve(&fixture, &held, "ana").await.unwrap());
+    assert_eq!(refused.error.unwrap().code, FailureCode::PlanStale);
+    let unheld = Fixture::company();
+    let converged = unheld.run().await;
+    let error = approve(&unheld, &converged, "ana").await.unwrap_err();
+    assert_eq!(error.code, FailureCode::ApprovalRefused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_plan_cannot_be_approved() {
+    let (fixture, held) = half_gone().await;
+    fixture.engine().reject(&held.run_id, "ana").await.unwrap();
+    let error = approve(&fixture, &held, "ben").await.unwrap_err();
+    assert_eq!(error.code, FailureCode::ApprovalRefused);
+    assert!(error.message.contains("ana rejected it"), "{error}");
+    assert!(fixture.engine().reject(&held.run_id, "ben").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_two_people_are_asked_for_one_does_not_do_nor_does_the_same_one_twice() {
+    let (mut fixture, _) = half_gone().await;
+    fixture.rules.approvers = Approvers::Two;
+    let alone = RunOptions { approval: Approval::Held, ..RunOptions::new(Trigger::Manual) };
+    let error = fixture.engine().run(alone, &Told::default()).await.unwrap_err();
+    assert_eq!(error.code, FailureCode::ApprovalRefused);
+    let held = fixture.run().await;
+    assert_eq!(held.status, RunStatus::Held);
+    let before = fixture.site.writes();
+    for _ in 0..2 {
+        let Approved::Waiting { by, needed } = approve(&fixture, &held, "ana").await.unwrap() else {
+            panic!()
+        };
+        assert_eq!((by, needed), (vec!["ana".to_owned()], 2));
+    }
+    assert_eq!(fixture.site.writes(), before);
+    assert_eq!(report(approve(&fixture, &held, "ben").await.unwrap()).status, RunStatus::Converged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_01_an_empty_scope_takes_more_than_an_ordinary_approval() {
+    let (fixture, _) = half_gone().await;
+    fixture.directory.empty();
+    let held = fixture.run().await;
+    assert_eq!(held.held[0].guard, Guard::EmptyDirectory, "{held:?}");
+    let error = approve(&fixture, &held, "ana").await.unwrap_err();
+    assert_eq!(error.code, FailureCode::ApprovalRefused);
+    assert!(error.remedy.contains("--accept-empty"), "{}", error.remedy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_held_steps_wait_while_the_rest_is_done_and_are_approved_by_themselves() {
+    let fixture = Fixture::company();
+    let own = fixture.site.account(21);
+    fixture.site.group("Jira A", &[&own]);
+    let held = fixture.run().await;
+    assert_eq!(held.status, RunStatus::Held, "{held:?}");
+    assert!(held.steps[&StepKind::AddMember].done > 0);
+    // Somebody else joins meanwhile; what waits is the same.
+    fixture.directory.person(7, AccountState::Enabled);
+    fixture.directory.group("Jira B", &[3, 4, 7]);
+    let done = report(approve(&fixture, &held, "ana").await.unwrap());
+    assert_eq!(done.status, RunStatus::Converged, "{done:?}");
+    assert_eq!(done.steps[&StepKind::AdoptGroup].done, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_releases_oneself_is_written_down_with_the_name() {
+    let (fixture, _) = half_gone().await;
+    let options =
+        RunOptions { approval: Approval::Held, by: "ana".into(), ..RunOptions::new(Trigger::Manual) };
+    let report = fixture.run_with(options).await;
+    assert_eq!(report.status, RunStatus::Converged);
+    let state = fixture.store.state();
+    let note = state.audit.iter().find(|note| note.action == "plan_approved").unwrap();
+    assert_eq!((note.actor.as_str(), note.object.as_str()), ("ana", report.run_id.as_str()));
+    assert!(note.detail.contains("20 memberships would be removed"), "{}", note.detail);
+}
