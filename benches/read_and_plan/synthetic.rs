@@ -60,7 +60,7 @@ pub(crate) fn world(people: usize, groups: usize, change: Change) -> Fallible<Wo
     let mut site = SiteSnapshot::new(standing, accounts, site_groups.clone());
     for (n, group) in site_groups.into_iter().enumerate() {
         memory.link_group(GroupLink {
-            directory: group_id(n)?,
+            anchor: group_id(n)?.into(),
             group: group.id.clone(),
             name: group.name,
             origin: Origin::Created,

@@ -4,8 +4,12 @@
 //! names and addresses. The ledger says what Entrain created, adopted or granted, and may therefore take away again;
 //! whatever is not in it belongs to somebody else.
 
+mod anchor;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+pub use anchor::{Anchor, NamedGroup};
 
 use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, Profile, SiteGroupId};
 use crate::policy::PropertyValues;
@@ -50,11 +54,11 @@ pub struct UserLink {
     pub origin: Origin,
 }
 
-/// A directory group and a site group.
+/// What a site group stands for, and the site group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupLink {
-    /// The directory group.
-    pub directory: DirectoryGroupId,
+    /// The directory group, or the name that the document gives.
+    pub anchor: Anchor,
     /// The site group.
     pub group: SiteGroupId,
     /// The name on the site when last seen.
@@ -68,7 +72,7 @@ pub struct GroupLink {
 pub enum MemoryChange {
     /// A person and an account belong together.
     LinkUser(UserLink),
-    /// A directory group and a site group belong together.
+    /// A directory group, or a name of the document, and a site group belong together.
     LinkGroup(GroupLink),
     /// Attributes of an account were written, or found to be as they should.
     ApplyAttributes {
@@ -125,8 +129,8 @@ struct Applied {
 pub struct Memory {
     users: HashMap<DirectoryUserId, UserLink>,
     accounts: HashMap<AccountId, DirectoryUserId>,
-    groups: HashMap<DirectoryGroupId, GroupLink>,
-    site_groups: HashMap<SiteGroupId, DirectoryGroupId>,
+    groups: HashMap<Anchor, GroupLink>,
+    site_groups: HashMap<SiteGroupId, Anchor>,
     memberships: HashMap<SiteGroupId, BTreeMap<AccountId, Origin>>,
     applied: HashMap<AccountId, Applied>,
 }
@@ -165,15 +169,15 @@ impl Memory {
 
     /// Remembers a link of a group; a link of either side that it replaces is forgotten.
     pub fn link_group(&mut self, link: GroupLink) {
-        if let Some(old) = self.groups.get(&link.directory) {
+        if let Some(old) = self.groups.get(&link.anchor) {
             self.site_groups.remove(&old.group);
         }
-        if let Some(other) = self.site_groups.insert(link.group.clone(), link.directory.clone())
-            && other != link.directory
+        if let Some(other) = self.site_groups.insert(link.group.clone(), link.anchor.clone())
+            && other != link.anchor
         {
             self.groups.remove(&other);
         }
-        self.groups.insert(link.directory.clone(), link);
+        self.groups.insert(link.anchor.clone(), link);
     }
 
     /// Enters a membership into the ledger. What was granted stays granted when it is found again.
@@ -240,10 +244,18 @@ impl Memory {
     }
     /// The link of a directory group.
     pub fn group(&self, id: &DirectoryGroupId) -> Option<&GroupLink> {
-        self.groups.get(id)
+        self.groups.get(&Anchor::Directory(id.clone()))
     }
-    /// The directory group a site group is linked to.
+    /// The link of whatever a site group may stand for.
+    pub fn anchored(&self, anchor: &Anchor) -> Option<&GroupLink> {
+        self.groups.get(anchor)
+    }
+    /// The directory group a site group is linked to, where it stands for one.
     pub fn group_of(&self, id: &SiteGroupId) -> Option<&DirectoryGroupId> {
+        self.site_groups.get(id)?.directory()
+    }
+    /// What a site group is linked to.
+    pub fn anchor_of(&self, id: &SiteGroupId) -> Option<&Anchor> {
         self.site_groups.get(id)
     }
     /// All user links.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::failure::Failure;
 use crate::memory::MemoryChange;
 use crate::model::RunId;
-use crate::plan::{Digest, Held, SeatForecast, SetAside, StepId, StepKind};
+use crate::plan::{Digest, DriftKind, Held, SeatForecast, SetAside, StepId, StepKind};
 
 /// What started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -273,17 +273,17 @@ pub enum Intent {
         /// What, and what was there before.
         update: crate::plan::Update,
     },
-    /// Create a group of this name for this directory group.
+    /// Create a group of this name for this directory group, or for a name of the document.
     CreateGroup {
-        /// Directory group.
-        group: crate::model::DirectoryGroupId,
+        /// What it stands for.
+        group: crate::memory::Anchor,
         /// Name.
         name: String,
     },
     /// Give a linked group another name.
     RenameGroup {
-        /// Directory group.
-        group: crate::model::DirectoryGroupId,
+        /// What it stands for.
+        group: crate::memory::Anchor,
         /// Site group.
         site_group: crate::model::SiteGroupId,
         /// The name so far, for taking it back.
@@ -293,8 +293,8 @@ pub enum Intent {
     },
     /// Take an existing group under management.
     AdoptGroup {
-        /// Directory group.
-        group: crate::model::DirectoryGroupId,
+        /// What it stands for.
+        group: crate::memory::Anchor,
         /// Site group.
         site_group: crate::model::SiteGroupId,
         /// Name.
@@ -412,6 +412,9 @@ pub struct RunReport {
     pub held: Vec<Held>,
     /// What was not done, why, and what to do.
     pub set_aside: Vec<SetAside>,
+    /// What people did by hand on the site since, counted by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift: BTreeMap<DriftKind, usize>,
     /// Seats by product.
     pub seats: BTreeMap<String, SeatForecast>,
     /// Digest of the plan.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::memory::Memory;
+use crate::memory::{Anchor, Memory};
 use crate::model::{
     AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, EmailAddress,
     GroupStanding, Nesting, ProfileStanding, RenameBy, SiteGroup, SiteGroupId, group_name_key,
@@ -53,14 +53,24 @@ struct Check<'a> {
     adopted: HashSet<SiteGroupId>,
     /// Whether the scope names a group.
     named: HashMap<DirectoryGroupId, bool>,
-    /// Everybody below a group, or nothing when something below was not read.
-    below: HashMap<DirectoryGroupId, Option<Below<'a>>>,
-    /// Which accounts those below a group may call their own.
-    claims: HashMap<DirectoryGroupId, Rc<Claims<'a>>>,
+    /// Everybody below what fills a group, or nothing when something below was not read.
+    below: HashMap<Anchor, Option<Below<'a>>>,
+    /// Which accounts those below what fills a group may call their own.
+    claims: HashMap<Anchor, Rc<Claims<'a>>>,
     findings: Vec<Finding>,
 }
 
 type Below<'a> = Rc<HashSet<&'a DirectoryUserId>>;
+
+/// What fills a group.
+enum Filling {
+    /// Directory groups, at least one.
+    Groups(Vec<DirectoryGroupId>),
+    /// Everybody in scope.
+    Everybody,
+    /// Nothing that is there.
+    Unknown,
+}
 
 /// The accounts of people who are entitled to a group.
 struct Claims<'a> {
@@ -141,12 +151,12 @@ impl<'a> Check<'a> {
                 if exists {
                     self.find(Some(step), "creates a group of a name that the site has");
                 }
-                self.in_scope(step, &group.directory_id);
+                self.sources_in_scope(step, group);
             }
             Action::RenameGroup { group, site_id, name } => self.renaming(step, group, site_id, name),
             Action::AdoptGroup { group, site_id } => {
-                self.in_scope(step, &group.directory_id);
-                if self.input.memory.group_of(site_id).is_some_and(|other| *other != group.directory_id) {
+                self.sources_in_scope(step, group);
+                if self.input.memory.anchor_of(site_id).is_some_and(|other| *other != group.anchor) {
                     self.find(Some(step), "adopts a group that is linked to another directory group");
                 }
             }
@@ -158,15 +168,15 @@ impl<'a> Check<'a> {
                 if !self.input.directory.user(&user).is_some_and(enabled) {
                     self.find(Some(step), "adds somebody who is not an enabled user of the directory");
                 }
-                match self.below(&group.directory_id) {
+                match self.below(group) {
                     Some(members) if members.contains(&user) => {}
                     Some(_) => self.find(Some(step), "adds somebody who is not in the directory group"),
                     None => self.find(Some(step), "adds to a group whose members are not completely known"),
                 }
-                self.in_scope(step, &group.directory_id);
+                self.sources_in_scope(step, group);
             }
             Action::RemoveMember { group, site_group, account, owned, .. } => {
-                self.removal(step, &group.directory_id, site_group, account, owned.is_some());
+                self.removal(step, group, site_group, account, owned.is_some());
             }
         }
     }
@@ -229,10 +239,11 @@ impl<'a> Check<'a> {
     fn renaming(&mut self, step: &Step, group: &GroupRef, site_id: &SiteGroupId, name: &str) {
         let PlanInput { directory, site, rules, memory, .. } = *self.input;
         let key = |text: &str| text.trim().to_lowercase();
-        if memory.group(&group.directory_id).is_none_or(|link| link.group != *site_id) {
+        if memory.anchored(&group.anchor).is_none_or(|link| link.group != *site_id) {
             self.find(Some(step), "renames a group that is not linked");
         }
-        let theirs = directory.group(&group.directory_id).map(|g| rules.names.name(&g.display_name));
+        let theirs = group.anchor.directory().and_then(|id| directory.group(id));
+        let theirs = theirs.map(|g| rules.names.name(&g.display_name));
         if theirs.as_deref() != Some(name) {
             self.find(Some(step), "gives a group a name that is not the directory's");
         }
@@ -251,14 +262,14 @@ impl<'a> Check<'a> {
         if site.rename_by(site_id) != Some(&RenameBy::Organization) {
             self.find(Some(step), "renames a group that nobody can rename");
         }
-        self.in_scope(step, &group.directory_id);
+        self.sources_in_scope(step, group);
     }
 
     /// The heart: nothing is taken away without a complete read and ownership.
     fn removal(
         &mut self,
         step: &Step,
-        group: &DirectoryGroupId,
+        group: &GroupRef,
         site_group: &SiteGroupId,
         account: &crate::model::AccountId,
         says_owned: bool,
@@ -268,7 +279,7 @@ impl<'a> Check<'a> {
         if in_ledger != says_owned {
             self.find(Some(step), "the step and the ledger disagree about who owns the membership");
         }
-        let mode = rules.mode_of(group, self.name_of(group).as_deref().unwrap_or_default());
+        let mode = self.mode(group);
         if !in_ledger && mode != GroupMode::Authoritative {
             self.find(Some(step), "takes away what the ledger does not own");
         }
@@ -287,9 +298,9 @@ impl<'a> Check<'a> {
         if site.members(site_group).and_then(|members| members.contains(account)) != Some(true) {
             self.find(Some(step), "takes out somebody who was not read as a member");
         }
-        if memory.group(group).is_none_or(|link| link.group != *site_group)
+        if memory.anchored(&group.anchor).is_none_or(|link| link.group != *site_group)
             && !self.adopted.contains(site_group)
-            && rules.binding(group, self.name_of(group).as_deref().unwrap_or_default()).is_none()
+            && !matches!(group.anchor, Anchor::Named(_))
         {
             self.find(Some(step), "takes away in a group that is not linked");
         }
@@ -314,8 +325,8 @@ impl<'a> Check<'a> {
     }
 
     /// Gathered once per group: removals may be as many as members.
-    fn claims(&mut self, group: &DirectoryGroupId) -> Option<Rc<Claims<'a>>> {
-        if let Some(known) = self.claims.get(group) {
+    fn claims(&mut self, group: &GroupRef) -> Option<Rc<Claims<'a>>> {
+        if let Some(known) = self.claims.get(&group.anchor) {
             return Some(known.clone());
         }
         let PlanInput { directory, memory, .. } = *self.input;
@@ -334,12 +345,65 @@ impl<'a> Check<'a> {
             .map(|address| address.key())
             .collect();
         let claims = Rc::new(Claims { users, linked, addresses });
-        self.claims.insert(group.clone(), claims.clone());
+        self.claims.insert(group.anchor.clone(), claims.clone());
         Some(claims)
     }
 
     fn name_of(&self, group: &DirectoryGroupId) -> Option<String> {
         self.input.directory.group(group).map(|g| g.display_name.to_string())
+    }
+
+    /// What fills a group, found anew from the rules, whatever the step says.
+    fn filling(&self, group: &GroupRef) -> Filling {
+        let rules = self.input.rules;
+        let name = match &group.anchor {
+            Anchor::Directory(id) => return Filling::Groups(vec![id.clone()]),
+            Anchor::Named(name) => name.key(),
+        };
+        let same = |other: &str| group_name_key(other) == name;
+        if rules.defaults.everybody.iter().any(|other| same(other)) {
+            return Filling::Everybody;
+        }
+        let mut ids = Vec::new();
+        for binding in rules.bindings.iter().filter(|binding| same(&binding.site)) {
+            let listed = self.input.directory.groups();
+            let found: Vec<_> = listed
+                .filter(|g| binding.directory.selects(&g.id, &g.display_name))
+                .filter(|g| rules.scope.selects(&g.id, &g.display_name))
+                .map(|g| g.id.clone())
+                .collect();
+            // A name that is nobody's, or of several, is not known to mean anything.
+            if found.len() != 1 {
+                return Filling::Unknown;
+            }
+            ids.extend(found);
+        }
+        if ids.is_empty() { Filling::Unknown } else { Filling::Groups(ids) }
+    }
+
+    /// The mildest of what the rules say of the groups that fill it.
+    fn mode(&self, group: &GroupRef) -> GroupMode {
+        let rules = self.input.rules;
+        let modes: Vec<GroupMode> = match (self.filling(group), &group.anchor) {
+            (Filling::Groups(ids), _) => ids
+                .iter()
+                .map(|id| rules.mode_of(id, self.name_of(id).as_deref().unwrap_or_default()))
+                .collect(),
+            (Filling::Everybody, Anchor::Named(name)) => vec![rules.mode_of_named(name.key())],
+            _ => vec![GroupMode::Additive],
+        };
+        [GroupMode::Additive, GroupMode::Managed]
+            .into_iter()
+            .find(|mode| modes.contains(mode))
+            .unwrap_or(GroupMode::Authoritative)
+    }
+
+    fn sources_in_scope(&mut self, step: &Step, group: &GroupRef) {
+        match self.filling(group) {
+            Filling::Groups(ids) => ids.iter().for_each(|id| self.in_scope(step, id)),
+            Filling::Everybody => {}
+            Filling::Unknown => self.find(Some(step), "concerns a group that nothing in the rules fills"),
+        }
     }
 
     fn in_scope(&mut self, step: &Step, group: &DirectoryGroupId) {
@@ -390,15 +454,28 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn below(&mut self, group: &DirectoryGroupId) -> Option<Below<'a>> {
-        if let Some(known) = self.below.get(group) {
+    fn below(&mut self, group: &GroupRef) -> Option<Below<'a>> {
+        if let Some(known) = self.below.get(&group.anchor) {
             return known.clone();
         }
-        let name = self.name_of(group).unwrap_or_default();
-        let nesting = self.input.rules.nesting_of(group, &name);
-        let reached = everybody_below(self.input.directory, group, nesting).map(Rc::new);
-        self.below.insert(group.clone(), reached.clone());
+        let reached = match self.filling(group) {
+            Filling::Groups(ids) => self.below_all(&ids),
+            Filling::Everybody | Filling::Unknown => None,
+        };
+        let reached = reached.map(Rc::new);
+        self.below.insert(group.anchor.clone(), reached.clone());
         reached
+    }
+
+    /// Everybody below any of these groups, where all of them are completely known.
+    fn below_all(&self, groups: &[DirectoryGroupId]) -> Option<HashSet<&'a DirectoryUserId>> {
+        let mut all = HashSet::new();
+        for group in groups {
+            let name = self.name_of(group).unwrap_or_default();
+            let nesting = self.input.rules.nesting_of(group, &name);
+            all.extend(everybody_below(self.input.directory, group, nesting)?);
+        }
+        Some(all)
     }
 }
 
@@ -406,7 +483,7 @@ impl<'a> Check<'a> {
 fn name_of(step: &Step) -> (StepKind, Option<&str>, Option<&str>) {
     let group = match &step.action {
         Action::UpdateUser { update, .. } => Some(update.part()),
-        action => action.group().map(|group| group.directory_id.as_str()),
+        action => action.group().map(|group| group.anchor.as_str()),
     };
     let person = step.action.person().and_then(|person| match (&person.directory_id, &person.site_id) {
         (Some(user), _) => Some(user.as_str()),

@@ -109,7 +109,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let owned = |account| world.memory.membership(&link.group, account).is_some();
         let reached = || {
             let user = directory.user_ix(who.user.as_ref()?)?;
-            match self.rules.closure(directory, directory.group(&link.directory)?) {
+            match self.rules.closure(directory, directory.group(link.anchor.directory()?)?) {
                 Closure::Complete(closure) => Some(closure.contains(user)),
                 Closure::Unknown(_) => Some(true),
             }

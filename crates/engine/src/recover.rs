@@ -9,10 +9,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use entrain_domain::Failure;
-use entrain_domain::memory::{AppliedValues, GroupLink, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{
-    Account, AccountId, AccountKind, AccountState, DirectoryGroupId, DirectoryUserId, EmailAddress, Profile,
-    ProfileStanding, SiteGroup, SiteMembers,
+    Account, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile, ProfileStanding,
+    SiteGroup, SiteMembers,
 };
 use entrain_domain::plan::{Action, Lookup, Plan, StepId, Update};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
@@ -130,7 +130,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     if world.site.group(site_group).is_some_and(|now| *now.name == **name) =>
                 {
                     let renamed = SiteGroup { id: site_group.clone(), name: name.as_str().into() };
-                    let origin = world.memory.group(group).map_or(Origin::Found, |link| link.origin);
+                    let origin = world.memory.anchored(group).map_or(Origin::Found, |link| link.origin);
                     let change = link_group(group, &renamed, origin);
                     world.memory.apply(&change);
                     let answer = "found renamed after an interruption".to_owned();
@@ -364,7 +364,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             _ => None,
         };
         match found {
-            Some(group) if world.memory.group_of(&group.id).is_none() && self.is_empty(&group).await? => {
+            Some(group) if world.memory.anchor_of(&group.id).is_none() && self.is_empty(&group).await? => {
                 Ok(Found::Group(group))
             }
             _ => Ok(Found::Nothing),
@@ -457,9 +457,9 @@ pub(crate) fn link_user(
     })
 }
 
-pub(crate) fn link_group(directory: &DirectoryGroupId, group: &SiteGroup, origin: Origin) -> MemoryChange {
+pub(crate) fn link_group(anchor: &Anchor, group: &SiteGroup, origin: Origin) -> MemoryChange {
     MemoryChange::LinkGroup(GroupLink {
-        directory: directory.clone(),
+        anchor: anchor.clone(),
         group: group.id.clone(),
         name: group.name.clone(),
         origin,

@@ -32,6 +32,7 @@ pub fn plan_document(plan: &Plan, connection: &str, rules: &Rules, requests: Req
         "held": plan.held,
         "set_aside": plan.set_aside,
         "notes": plan.notes,
+        "drift": plan.drift,
         "seats": seats(plan),
         "requests": requests,
     })
@@ -104,6 +105,7 @@ pub(crate) struct Draft {
     pub(crate) steps: BTreeMap<StepKind, StepCount>,
     pub(crate) held: Vec<entrain_domain::plan::Held>,
     pub(crate) set_aside: Vec<SetAside>,
+    pub(crate) drift: BTreeMap<entrain_domain::plan::DriftKind, usize>,
     pub(crate) seats: BTreeMap<String, SeatForecast>,
     pub(crate) digest: Option<entrain_domain::plan::Digest>,
     pub(crate) error: Option<Failure>,
@@ -137,6 +139,7 @@ impl Draft {
             steps: BTreeMap::new(),
             held: Vec::new(),
             set_aside: Vec::new(),
+            drift: BTreeMap::new(),
             seats: BTreeMap::new(),
             digest: None,
             error: None,
@@ -153,6 +156,7 @@ impl Draft {
         }
         self.held.clone_from(&plan.held);
         self.set_aside.extend(plan.set_aside.iter().cloned());
+        self.drift = plan.drift_tally();
         self.seats = seats(plan);
         self.digest = Some(plan.digest.clone());
         self.count_done_before(plan);
@@ -244,6 +248,7 @@ impl Draft {
             requests,
             held: self.held,
             set_aside: self.set_aside,
+            drift: self.drift,
             seats: self.seats,
             digest: self.digest,
             error: self.error,

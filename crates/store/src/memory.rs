@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use entrain_domain::memory::{AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
-use entrain_domain::model::{AccountId, DirectoryGroupId, DirectoryUserId, SiteGroupId};
+use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::model::{AccountId, DirectoryUserId, SiteGroupId};
 use futures_util::TryStreamExt as _;
 use sqlx::AssertSqlSafe;
 
@@ -83,7 +83,7 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
                     .iter()
                     .filter_map(|change| match change {
                         MemoryChange::LinkGroup(l) => Some([
-                            Some(l.directory.as_str()),
+                            Some(l.anchor.as_str()),
                             Some(l.group.as_str()),
                             Some(&*l.name),
                             Some(l.origin.as_str()),
@@ -105,7 +105,7 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
 fn objects(change: &MemoryChange) -> Vec<(u8, &str, &str)> {
     match change {
         MemoryChange::LinkUser(link) => vec![(0, link.user.as_str(), ""), (1, link.account.as_str(), "")],
-        MemoryChange::LinkGroup(link) => vec![(0, link.directory.as_str(), ""), (1, link.group.as_str(), "")],
+        MemoryChange::LinkGroup(link) => vec![(0, link.anchor.as_str(), ""), (1, link.group.as_str(), "")],
         MemoryChange::ApplyAttributes { account, values } => {
             let (part, key) = part_of(values);
             vec![(part, account.as_str(), key)]
@@ -279,7 +279,7 @@ impl Store {
                     return Err(wrong());
                 }
                 memory.link_group(GroupLink {
-                    directory: DirectoryGroupId::parse(&directory).map_err(|_| wrong())?,
+                    anchor: Anchor::parse(&directory).map_err(|_| wrong())?,
                     group: SiteGroupId::parse(&group).map_err(|_| wrong())?,
                     name: Arc::from(name.unwrap_or_default()),
                     origin: Origin::from_word(&origin).ok_or_else(wrong)?,

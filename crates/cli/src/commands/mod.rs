@@ -10,6 +10,7 @@ mod demo_tour;
 mod emulate;
 mod explain;
 mod plan;
+mod report;
 mod runs;
 mod sync;
 
@@ -87,7 +88,12 @@ pub(crate) struct Cli {
 impl Cli {
     /// Whether results are for programs.
     pub(crate) fn json(&self) -> bool {
-        self.json || matches!(&self.command, Command::Plan(plan) if plan.format == Some(PlanFormat::Json))
+        self.json
+            || match &self.command {
+                Command::Plan(plan) => plan.format == Some(PlanFormat::Json),
+                Command::Report { command } => command.json(),
+                _ => false,
+            }
     }
 }
 
@@ -117,6 +123,11 @@ enum Command {
     Attributes(attributes::AttributesArgs),
     /// Says why a person or group is, or is not, what and where it is; changes nothing
     Explain(explain::ExplainArgs),
+    /// Reports that change nothing
+    Report {
+        #[command(subcommand)]
+        command: report::ReportCommand,
+    },
     /// Connections, as documents
     Connection {
         #[command(subcommand)]
@@ -248,6 +259,7 @@ async fn dispatch(cx: &Context<'_>, command: Command) -> Result<Exit, Failure> {
         Command::Sync(args) => Box::pin(sync::run(cx, args)).await,
         Command::Attributes(args) => Box::pin(attributes::run(cx, args)).await,
         Command::Explain(args) => Box::pin(explain::run(cx, args)).await,
+        Command::Report { command } => Box::pin(report::run(cx, command)).await,
         Command::Connection { command } => Box::pin(connection::run(cx, command)).await,
         Command::Runs { command } => runs::run(cx, command.unwrap_or_default()).await,
         Command::Audit { command } => audit::run(cx, command.unwrap_or_default()).await,

@@ -96,7 +96,10 @@ fn kind(schema: &Value) -> String {
         },
         (Some("array"), _) => "list of texts".into(),
         (Some("object"), _) if schema["additionalProperties"]["anyOf"].is_array() => {
-            "table of texts or tables".into()
+            match schema["additionalProperties"]["anyOf"][1]["type"].as_str() {
+                Some("array") => "table of texts or lists of texts".into(),
+                _ => "table of texts or tables".into(),
+            }
         }
         (Some("object"), _) => match kind(&schema["additionalProperties"]) {
             words if words.contains('"') => format!("table of {words}"),

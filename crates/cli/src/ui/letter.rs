@@ -1,11 +1,16 @@
 //! A plan as a letter: who joins, who moves, who leaves, why, what it costs, what cannot be undone, what is held and
 //! what was set aside.
 
+use std::collections::BTreeMap;
+
 use super::page::{Page, Tone};
-use super::plan_view::{Life, PlanView, SeatsView, StepView, count, groups};
+use super::plan_view::{DriftView, Life, PlanView, SeatsView, StepView, count, groups};
 
 /// Most entries shown of each kind; the rest is counted.
 pub(crate) const SHOWN: usize = 40;
+
+/// Most changes by hand shown of one group.
+const FEW: usize = 5;
 
 /// The plan for people, with at most so many entries of each kind.
 pub(crate) fn letter(plan: &PlanView, shown: usize) -> Page {
@@ -18,6 +23,7 @@ pub(crate) fn letter(plan: &PlanView, shown: usize) -> Page {
     people(&mut page, "Moving", lives.iter().filter(|l| l.moves()), Tone::Warn, shown);
     people(&mut page, "Leaving", lives.iter().filter(|l| l.leaves()), Tone::Bad, shown);
     people(&mut page, "Attributes", lives.iter().filter(|l| l.stays()), Tone::Normal, shown);
+    drift(&mut page, plan, shown);
     held(&mut page, plan);
     set_aside(&mut page, plan, shown);
     cost(&mut page, plan);
@@ -193,6 +199,31 @@ fn all_waiting(steps: &[&StepView]) -> String {
         n if n == steps.len() => steps.first().map(|s| waiting(s)).unwrap_or_default(),
         n => format!(" ({n} of them held)"),
     }
+}
+
+/// What people did by hand, group by group: a group that was adopted may have many members of its own.
+fn drift(page: &mut Page, plan: &PlanView, shown: usize) {
+    if plan.drift.is_empty() {
+        return;
+    }
+    page.heading("Done by hand on the site");
+    let mut of_group: BTreeMap<&str, Vec<&DriftView>> = BTreeMap::new();
+    for drift in &plan.drift {
+        of_group.entry(&drift.group.name).or_default().push(drift);
+    }
+    for (group, drifts) in of_group.iter().take(shown) {
+        for drift in drifts.iter().take(FEW) {
+            page.paragraph(Tone::Normal, "  ~ ", &drift.text);
+        }
+        if drifts.len() > FEW {
+            let more = count(drifts.len() - FEW, "change", "changes");
+            page.toned(
+                Tone::Faint,
+                format!("    and {more} more in “{group}”; entrain report drift shows each"),
+            );
+        }
+    }
+    rest(page, of_group.len(), shown);
 }
 
 fn held(page: &mut Page, plan: &PlanView) {

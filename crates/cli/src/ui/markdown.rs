@@ -58,6 +58,12 @@ pub(crate) fn markdown(plan: &PlanView) -> String {
             );
         }
     }
+    if !plan.drift.is_empty() {
+        out.push_str("\n## Done by hand on the site\n\n");
+        for drift in &plan.drift {
+            let _ = writeln!(out, "- {}", cell(&drift.text));
+        }
+    }
     if !plan.held.is_empty() {
         out.push_str("\n## Held for a person\n\n");
         for held in &plan.held {

@@ -4,6 +4,7 @@
 //! off elsewhere, with `NO_COLOR` and with `TERM=dumb`. Text of the clouds reaches the terminal only through
 //! [`Page`], which takes control characters out.
 
+mod csv;
 mod explanation;
 mod letter;
 mod logs;
@@ -20,6 +21,7 @@ use entrain_domain::Failure;
 use page::Style;
 use serde::Serialize;
 
+pub(crate) use csv::csv;
 pub(crate) use explanation::explanation;
 pub(crate) use letter::{SHOWN, letter};
 pub(crate) use logs::start_logging;

@@ -17,6 +17,9 @@ pub(crate) struct PlanView {
     pub(crate) held: Vec<HeldView>,
     /// What is not done.
     pub(crate) set_aside: Vec<SetAsideView>,
+    /// What people did by hand on the site.
+    #[serde(default)]
+    pub(crate) drift: Vec<DriftView>,
     /// Seats by product.
     #[serde(default)]
     pub(crate) seats: BTreeMap<String, SeatsView>,
@@ -124,6 +127,15 @@ pub(crate) struct SetAsideView {
     pub(crate) reason: String,
     /// What to do.
     pub(crate) remedy: String,
+}
+
+/// What somebody did by hand.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DriftView {
+    /// The group.
+    pub(crate) group: ObjectView,
+    /// What, and what becomes of it, in a sentence.
+    pub(crate) text: String,
 }
 
 /// Seats of a product.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use entrain_domain::Failure;
+use entrain_domain::plan::DriftKind;
 use entrain_domain::run::{Decided, JournalEntry, RunReport, RunStatus};
 
 use super::page::{Page, Tone, table};
@@ -44,6 +45,19 @@ pub(crate) fn report(report: &RunReport) -> Page {
         page.line("  no steps: nothing to do");
     } else {
         page.gap().append(table(&["step", "planned", "done", "failed", "held"], rows));
+    }
+    if !report.drift.is_empty() {
+        page.heading("Done by hand on the site");
+        for (kind, n) in &report.drift {
+            let text = match kind {
+                DriftKind::MemberAdded => count(*n, "member was put in", "members were put in"),
+                DriftKind::MemberRemoved => count(*n, "member was taken out", "members were taken out"),
+                DriftKind::GroupRenamed => count(*n, "group was renamed", "groups were renamed"),
+                DriftKind::GroupDeleted => count(*n, "group was deleted", "groups were deleted"),
+            };
+            page.paragraph(Tone::Normal, "  ~ ", text);
+        }
+        page.toned(Tone::Faint, "    entrain report drift shows each, and what becomes of it");
     }
     if !report.held.is_empty() {
         page.heading("Held for a person");

@@ -7,6 +7,7 @@
 mod after;
 mod attributes;
 mod digest;
+mod drift;
 pub mod explain;
 mod guard;
 mod matching;
@@ -20,6 +21,7 @@ mod targets;
 pub use after::After;
 pub use attributes::profiles_to_ask;
 pub use digest::Digest;
+pub use drift::{ByHand, Drift, DriftKind, Treatment};
 pub use guard::{Approval, Before, Guard, Held, History};
 pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
 pub use planner::{PlanInput, group_targets, plan};
@@ -27,7 +29,7 @@ pub use reason::Reason;
 pub use renaming::groups_to_rename;
 pub use seats::SeatForecast;
 pub use step::{
-    Action, Effect, GroupRef, Hold, PerKind, Person, SetAside, Step, StepId, StepKind, Undo, Update,
+    Action, Effect, GroupRef, Hold, Keeping, PerKind, Person, SetAside, Step, StepId, StepKind, Undo, Update,
 };
 
 use std::collections::BTreeMap;
@@ -47,6 +49,8 @@ pub struct Plan {
     pub set_aside: Vec<SetAside>,
     /// What is worth knowing and needs nobody: a group that keeps its old name, a selector that names nothing.
     pub notes: Vec<SetAside>,
+    /// What people did by hand on the site.
+    pub drift: Vec<Drift>,
     /// Guards that hold the plan or a part of it, with the number they counted.
     pub held: Vec<Held>,
     /// Guards that would hold the whole plan and were released by a person.
@@ -74,6 +78,7 @@ impl Plan {
             records: Vec::new(),
             set_aside: Vec::new(),
             notes: Vec::new(),
+            drift: Vec::new(),
             held: Vec::new(),
             released: Vec::new(),
             seats: BTreeMap::new(),
@@ -89,6 +94,15 @@ impl Plan {
     /// Whether there is nothing to do and nothing held.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Drift by kind.
+    pub fn drift_tally(&self) -> BTreeMap<DriftKind, usize> {
+        let mut tally = BTreeMap::new();
+        for drift in &self.drift {
+            *tally.entry(drift.kind()).or_default() += 1;
+        }
+        tally
     }
 
     /// Steps by kind.

@@ -11,7 +11,7 @@ use super::matching::{self, Lookups, Match, Matches};
 use super::step::{Action, GroupRef, Person, SetAside, Step};
 use super::targets::{self, Target, TargetState};
 use super::{Digest, Plan, Reason, seats};
-use crate::memory::{Memory, MemoryChange, Origin};
+use crate::memory::{Anchor, Memory, MemoryChange, Origin};
 use crate::model::{
     AccountId, AccountState, Closure, CompleteClosure, DirectorySnapshot, DirectoryUser, DirectoryUserId,
     GroupIx, SiteGroupId, SiteMembers, SiteSnapshot, UserIx,
@@ -97,7 +97,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut invited_through: HashMap<DirectoryUserId, Arc<[Arc<str>]>> = HashMap::new();
     let mut open = Vec::with_capacity(resolved.list.len());
     for target in resolved.list {
-        match directory.closure(&target.group.directory_id, target.nesting) {
+        let Some(source) = target.group.directory_id() else { continue };
+        match directory.closure(source, target.nesting) {
             Closure::Complete(closure) => open.push((target, closure)),
             Closure::Unknown(why) => draft.unknown_group(&target, &why),
         }
@@ -119,14 +120,15 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     drop((open, matches));
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
-    Plan { steps, records, set_aside, notes, held, released, seats, digest }
+    let drift = Vec::new();
+    Plan { steps, records, set_aside, notes, drift, held, released, seats, digest }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     list: Vec<Step>,
-    /// Position of the step that makes or adopts a directory group's site group.
-    group_step: HashMap<crate::model::DirectoryGroupId, u32>,
+    /// Position of the step that makes or adopts a site group.
+    group_step: HashMap<Anchor, u32>,
     pub(super) user_step: HashMap<DirectoryUserId, u32>,
 }
 
@@ -176,7 +178,7 @@ impl Draft<'_> {
             object: format!(
                 "group “{}” ({})",
                 crate::policy::quoted(&target.directory_name),
-                target.group.directory_id
+                target.group.anchor
             ),
             reason: format!(
                 "its members are not completely known, so it is left alone: {}",
@@ -244,7 +246,7 @@ impl Draft<'_> {
                 }
                 _ => continue,
             };
-            self.steps.group_step.insert(target.group.directory_id.clone(), at);
+            self.steps.group_step.insert(target.group.anchor.clone(), at);
         }
     }
 
@@ -289,7 +291,7 @@ impl Draft<'_> {
             if target.group.site_id.is_some() && members.is_none() {
                 continue;
             }
-            let group_step = self.steps.group_step.get(&target.group.directory_id).copied();
+            let group_step = self.steps.group_step.get(&target.group.anchor).copied();
             let hold = group_step.and_then(|at| self.steps.list[at as usize].hold);
             let mut cache = PathCache::default();
             for (ix, holder) in closure.members_with_holder() {
@@ -458,7 +460,7 @@ impl Draft<'_> {
                 None => "not Entrain's own, but the group is authoritative",
             },
         };
-        let adoption = self.steps.group_step.get(&target.group.directory_id).copied();
+        let adoption = self.steps.group_step.get(&target.group.anchor).copied();
         let hold = adoption.and_then(|at| self.steps.list[at as usize].hold).or_else(|| {
             (owned.is_none() && !approval.releases(Guard::Authoritative)).then_some(Guard::Authoritative)
         });

@@ -29,7 +29,7 @@ impl Draft<'_> {
             object: format!(
                 "group “{}” ({})",
                 crate::policy::quoted(&target.directory_name),
-                target.group.directory_id
+                target.group.anchor
             ),
             reason: format!(
                 "the directory calls it “{name}”, the site keeps the name “{}”: {}",

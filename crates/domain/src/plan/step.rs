@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::after::After;
 use super::guard::Guard;
 use super::reason::Reason;
-use crate::memory::Origin;
+use crate::memory::{Anchor, Origin};
 use crate::model::{
     AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, Profile, SiteGroupId,
 };
@@ -129,14 +129,61 @@ pub struct Person {
 }
 
 /// A group as a step names it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRef {
     /// Name on the site.
     pub name: Arc<str>,
-    /// The directory group.
-    pub directory_id: DirectoryGroupId,
+    /// What it stands for, for good.
+    pub anchor: Anchor,
+    /// The directory groups that fill a group which the document names; none where everybody in scope does.
+    pub filled_from: Arc<[DirectoryGroupId]>,
     /// The site group; `None` until it is created.
     pub site_id: Option<SiteGroupId>,
+    /// Whether memberships are Entrain's once they are granted.
+    pub keeping: Keeping,
+}
+
+/// Whose a membership is once it was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// Entrain's: it enters the ledger, and is taken back when its reason ends.
+    Ledger,
+    /// The person's own: given once, never taken back and never given again.
+    Given,
+}
+
+impl GroupRef {
+    /// The directory groups that fill it.
+    pub fn sources(&self) -> &[DirectoryGroupId] {
+        match &self.anchor {
+            Anchor::Directory(id) => std::slice::from_ref(id),
+            Anchor::Named(_) => &self.filled_from,
+        }
+    }
+
+    /// The directory group, where exactly one fills it.
+    pub fn directory_id(&self) -> Option<&DirectoryGroupId> {
+        match self.sources() {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+}
+
+impl serde::Serialize for GroupRef {
+    /// As the contract has it, with `sources` where several directory groups fill the group.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let many = self.sources().len() > 1;
+        let mut fields = serializer.serialize_struct("GroupRef", 3 + usize::from(many))?;
+        fields.serialize_field("name", &self.name)?;
+        fields.serialize_field("directory_id", &self.directory_id())?;
+        fields.serialize_field("site_id", &self.site_id)?;
+        if many {
+            fields.serialize_field("sources", self.sources())?;
+        }
+        fields.end()
+    }
 }
 
 /// What an update writes; each is one request.
@@ -289,7 +336,8 @@ impl Action {
     }
 }
 
-/// A step's name: kind and the directory's ids (the account's where nobody is linked). The same intention bears the
+/// A step's name: kind and the directory's ids (the account's where nobody is linked, the name of a group that the
+/// document names). The same intention bears the
 /// same name in every plan, so that a journal is read across a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -357,13 +405,13 @@ impl Step {
             Action::CreateGroup { group }
             | Action::RenameGroup { group, .. }
             | Action::AdoptGroup { group, .. } => {
-                format!("{kind}/{}", group.directory_id)
+                format!("{kind}/{}", group.anchor.in_steps())
             }
             Action::AddMember { group, person } => {
-                format!("{kind}/{}/{}", group.directory_id, user(person, None))
+                format!("{kind}/{}/{}", group.anchor.in_steps(), user(person, None))
             }
             Action::RemoveMember { group, person, account, .. } => {
-                format!("{kind}/{}/{}", group.directory_id, user(person, Some(account)))
+                format!("{kind}/{}/{}", group.anchor.in_steps(), user(person, Some(account)))
             }
         }))
     }

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::step::{GroupRef, SetAside};
-use crate::memory::{GroupLink, Memory, MemoryChange, Origin};
+use super::step::{GroupRef, Keeping, SetAside};
+use crate::memory::{Anchor, GroupLink, Memory, MemoryChange, Origin};
 use crate::model::{
     DirectoryGroup, DirectorySnapshot, GroupStanding, Nesting, SiteGroup, SiteSnapshot, group_name_key,
     is_administrative_name,
@@ -114,8 +114,10 @@ pub(super) fn resolve(
             Ok((state, site_group, name)) => targets.list.push(Target {
                 group: Arc::new(GroupRef {
                     name,
-                    directory_id: group.id.clone(),
+                    anchor: Anchor::Directory(group.id.clone()),
+                    filled_from: Arc::from([]),
                     site_id: site_group.map(|g| g.id.clone()),
+                    keeping: Keeping::Ledger,
                 }),
                 directory_name: group.display_name.clone(),
                 selector: Arc::from(selector),
@@ -272,7 +274,7 @@ fn find_unlinked<'a>(
     privileged(group, found, site, rules)?;
     if bound {
         targets.records.push(MemoryChange::LinkGroup(GroupLink {
-            directory: group.id.clone(),
+            anchor: Anchor::Directory(group.id.clone()),
             group: found.id.clone(),
             name: found.name.clone(),
             origin: Origin::Adopted,

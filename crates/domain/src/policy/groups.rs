@@ -39,6 +39,15 @@ impl<T: Copy> FromIterator<(GroupSelector, T)> for PerGroup<T> {
 }
 
 impl<T: Copy> PerGroup<T> {
+    /// The setting of a group that only has a name.
+    pub fn named(&self, name: &str) -> Option<T> {
+        let key = group_name_key(name);
+        self.exact
+            .get(&key)
+            .or_else(|| self.patterns.iter().find(|(s, _)| s.selects_name(&key)).map(|(_, setting)| setting))
+            .copied()
+    }
+
     /// The setting of a group, if it has one of its own.
     pub fn of(&self, id: &DirectoryGroupId, name: &str) -> Option<T> {
         if self.exact.is_empty() && self.patterns.is_empty() {

@@ -159,6 +159,15 @@ pub struct Binding {
     pub site: String,
 }
 
+/// Site groups that no directory group stands for, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DefaultGroups {
+    /// Everybody in scope is a member; managed like any other.
+    pub everybody: Vec<String>,
+    /// People whom Entrain invites become members, once; the memberships are their own.
+    pub newcomers: Vec<String>,
+}
+
 /// The rules of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Rules {
@@ -174,8 +183,10 @@ pub struct Rules {
     pub products: Vec<String>,
     /// Names of site groups.
     pub names: GroupNames,
-    /// Explicit bindings, stronger than names.
+    /// Explicit bindings, stronger than names and than links. A directory group may have several, and so may a site group.
     pub bindings: Vec<Binding>,
+    /// Groups beside those of the directory.
+    pub defaults: DefaultGroups,
     /// Site groups that exist already.
     pub existing: Existing,
     /// What may be taken out of groups.
@@ -207,6 +218,7 @@ impl Rules {
             products: Vec::new(),
             names: GroupNames::default(),
             bindings: Vec::new(),
+            defaults: DefaultGroups::default(),
             existing: Existing::Ask,
             mode: GroupMode::Managed,
             modes: PerGroup::default(),
@@ -222,6 +234,11 @@ impl Rules {
     /// What may be taken out of the site group of this directory group.
     pub fn mode_of(&self, id: &DirectoryGroupId, name: &str) -> GroupMode {
         self.modes.of(id, name).unwrap_or(self.mode)
+    }
+
+    /// What may be taken out of a site group that the document names and no directory group fills.
+    pub fn mode_of_named(&self, name: &str) -> GroupMode {
+        self.modes.named(name).unwrap_or(self.mode)
     }
 
     /// Whether members of groups nested in this one belong to it.

@@ -61,8 +61,12 @@ impl GroupSelector {
         if id.as_str().eq_ignore_ascii_case(&self.text) {
             return true;
         }
-        let name = group_name_key(name);
-        if self.is_pattern() { matches(&self.folded, &name) } else { name == self.folded }
+        self.selects_name(&group_name_key(name))
+    }
+
+    /// Whether it names groups of this name, which is folded already.
+    pub(crate) fn selects_name(&self, key: &str) -> bool {
+        if self.is_pattern() { matches(&self.folded, key) } else { key == self.folded }
     }
 }
 

@@ -504,7 +504,7 @@ fn every_planned_step_has_its_explanation() {
             assert!(text(&why, "step").contains(&reason), "{reason}: {why:#?}");
         }
         if let Some(group) = step.action.group() {
-            let why = world.why_group(group.directory_id.as_str());
+            let why = world.why_group(group.anchor.as_str());
             assert!(text(&why, "step").contains(step.action.kind().as_str()), "{why:#?}");
         }
     }

@@ -114,15 +114,20 @@ fn check_and_apply(world: &mut World) {
             );
             assert!(world.rules.mode != GroupMode::Additive);
             assert!(
-                matches!(directory.closure(&group.directory_id, Nesting::Flatten), Closure::Complete(_)),
+                matches!(
+                    directory.closure(group.directory_id().unwrap(), Nesting::Flatten),
+                    Closure::Complete(_)
+                ),
                 "without a complete read"
             );
         }
     }
     for (key, group) in &world.groups {
         if group.unread {
-            let touched =
-                plan.steps.iter().any(|s| s.action.group().is_some_and(|g| g.directory_id == gid(key)));
+            let touched = plan
+                .steps
+                .iter()
+                .any(|s| s.action.group().is_some_and(|g| g.directory_id() == Some(&gid(key))));
             assert!(!touched, "touches an unread group:\n{}", render(&plan));
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use entrain_domain::memory::{AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
 use entrain_domain::model::*;
 use entrain_domain::plan::{
     Action, Approval, History, Lookups, Plan, PlanInput, Step, Update, group_targets, groups_to_rename, plan,
@@ -277,18 +277,18 @@ impl World {
                 let id = sid(&group.name);
                 assert!(!self.site_groups.contains_key(&id), "the site has a group {}", group.name);
                 self.site_groups.insert(id.clone(), (group.name.to_string(), BTreeSet::new()));
-                self.link(&group.directory_id, &id, &group.name, Origin::Created);
+                self.link(&group.anchor, &id, &group.name, Origin::Created);
             }
             Action::RenameGroup { group, site_id, name } => {
                 self.site_groups.get_mut(site_id).unwrap().0 = name.to_string();
-                let origin = self.memory.group(&group.directory_id).unwrap().origin;
-                self.link(&group.directory_id, site_id, name, origin);
+                let origin = self.memory.anchored(&group.anchor).unwrap().origin;
+                self.link(&group.anchor, site_id, name, origin);
             }
             Action::AdoptGroup { group, site_id } => {
-                self.link(&group.directory_id, site_id, &group.name, Origin::Adopted);
+                self.link(&group.anchor, site_id, &group.name, Origin::Adopted);
             }
             Action::AddMember { group, person } => {
-                let group = self.memory.group(&group.directory_id).unwrap().group.clone();
+                let group = self.memory.anchored(&group.anchor).unwrap().group.clone();
                 let account =
                     self.memory.user(person.directory_id.as_ref().unwrap()).unwrap().account.clone();
                 assert!(self.site_groups.get_mut(&group).unwrap().1.insert(account.clone()), "added twice");
@@ -301,9 +301,9 @@ impl World {
         }
     }
 
-    fn link(&mut self, directory: &DirectoryGroupId, group: &SiteGroupId, name: &str, origin: Origin) {
+    fn link(&mut self, anchor: &Anchor, group: &SiteGroupId, name: &str, origin: Origin) {
         self.memory.apply(&MemoryChange::LinkGroup(GroupLink {
-            directory: directory.clone(),
+            anchor: anchor.clone(),
             group: group.clone(),
             name: Arc::from(name),
             origin,

@@ -9,10 +9,8 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use entrain_domain::memory::MemoryChange;
-use entrain_domain::model::{
-    Account, AccountId, DirectoryGroupId, DirectoryUserId, SiteGroup, SiteGroupId, SiteMembers,
-};
+use entrain_domain::memory::{Anchor, MemoryChange};
+use entrain_domain::model::{Account, AccountId, DirectoryUserId, SiteGroup, SiteGroupId, SiteMembers};
 use entrain_domain::plan::{Action, Person, Plan, SetAside, Step, StepId, StepKind};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use futures_util::StreamExt as _;
@@ -64,7 +62,7 @@ struct Work<'a> {
     ready: BTreeMap<StepKind, VecDeque<usize>>,
     running: BTreeMap<StepKind, usize>,
     accounts: HashMap<DirectoryUserId, AccountId>,
-    groups: HashMap<DirectoryGroupId, SiteGroup>,
+    groups: HashMap<Anchor, SiteGroup>,
     created_accounts: HashSet<AccountId>,
     created_groups: HashSet<SiteGroupId>,
     /// Groups whose product has no seat left, with what the site said.
@@ -187,7 +185,7 @@ impl<'a> Work<'a> {
                 Some(Target::Adopt(SiteGroup { id: site_id.clone(), name: group.name.clone() }))
             }
             Action::AddMember { group, person } => {
-                let made = self.groups.get(&group.directory_id);
+                let made = self.groups.get(&group.anchor);
                 let group = match (&group.site_id, made) {
                     (Some(id), _) => known(world, id, &group.name),
                     (None, Some(group)) => group.clone(),
@@ -378,7 +376,7 @@ fn settle(
                 if kind == StepKind::RenameGroup {
                     work.applied.renamed.push(made.clone());
                 }
-                work.groups.insert(named.directory_id.clone(), made.clone());
+                work.groups.insert(named.anchor.clone(), made.clone());
             }
             learnt.push((changes, account, group));
             work.release(ix);

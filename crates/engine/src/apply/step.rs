@@ -149,9 +149,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let call = match (&job.target, &intent) {
             (Target::Invite, _) => self.invite(&job, stop, world).await,
             (Target::CreateGroup, _) => self.create_group(&job, world).await,
-            (Target::Adopt(group), Intent::AdoptGroup { group: directory, .. }) => {
+            (Target::Adopt(group), Intent::AdoptGroup { group: anchor, .. }) => {
                 let change = MemoryChange::LinkGroup(GroupLink {
-                    directory: directory.clone(),
+                    anchor: anchor.clone(),
                     group: group.id.clone(),
                     name: group.name.clone(),
                     origin: Origin::Adopted,
@@ -254,7 +254,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Call::failed(0, unidentified());
         };
         let made = |group: SiteGroup, answer: String| {
-            let change = link_group(&wanted.directory_id, &group, Origin::Created);
+            let change = link_group(&wanted.anchor, &group, Origin::Created);
             let mut call = Call::done(Outcome::Done, 1, answer, vec![change]);
             call.group = Some(group);
             call
@@ -357,9 +357,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             match self.ports.site.rename_group(group, name).await {
                 Ok(()) => {
                     let origin =
-                        world.memory.group(&wanted.directory_id).map_or(Origin::Found, |link| link.origin);
+                        world.memory.anchored(&wanted.anchor).map_or(Origin::Found, |link| link.origin);
                     let renamed = SiteGroup { id: group.id.clone(), name: name.clone() };
-                    let change = link_group(&wanted.directory_id, &renamed, origin);
+                    let change = link_group(&wanted.anchor, &renamed, origin);
                     let answer = format!("renamed: group {}", group.id);
                     let mut call = Call::done(Outcome::Done, attempts, answer, vec![change]);
                     call.group = Some(renamed);
@@ -472,7 +472,7 @@ fn intent(step: &Step, target: &Target) -> Option<Intent> {
             name: person.name.to_string(),
         },
         (Action::CreateGroup { group }, Target::CreateGroup) => {
-            Intent::CreateGroup { group: group.directory_id.clone(), name: group.name.to_string() }
+            Intent::CreateGroup { group: group.anchor.clone(), name: group.name.to_string() }
         }
         (Action::UpdateUser { person, .. }, Target::Update { account, update, .. }) => Intent::UpdateUser {
             user: person.directory_id.clone()?,
@@ -480,13 +480,13 @@ fn intent(step: &Step, target: &Target) -> Option<Intent> {
             update: (**update).clone(),
         },
         (Action::RenameGroup { group, .. }, Target::Rename { group: site, name }) => Intent::RenameGroup {
-            group: group.directory_id.clone(),
+            group: group.anchor.clone(),
             site_group: site.id.clone(),
             before: site.name.to_string(),
             name: name.to_string(),
         },
         (Action::AdoptGroup { group, site_id }, Target::Adopt(_)) => Intent::AdoptGroup {
-            group: group.directory_id.clone(),
+            group: group.anchor.clone(),
             site_group: site_id.clone(),
             name: group.name.to_string(),
         },

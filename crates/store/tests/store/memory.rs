@@ -41,7 +41,12 @@ fn change(random: &mut StdRng) -> MemoryChange {
     let origin = [Origin::Created, Origin::Adopted, Origin::Found][random.random_range(0..3)];
     match random.random_range(0..6) {
         0 => MemoryChange::LinkUser(UserLink { user, account, address: None, origin }),
-        1 => MemoryChange::LinkGroup(GroupLink { directory, group, name: "G'; --".into(), origin }),
+        1 => MemoryChange::LinkGroup(GroupLink {
+            anchor: directory.into(),
+            group,
+            name: "G'; --".into(),
+            origin,
+        }),
         3 => {
             let value = format!("v{}'; --", random.random_range(0..3));
             let values = [(ProfileField::JobTitle, value.as_str().into())].into();

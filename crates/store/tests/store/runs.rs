@@ -65,6 +65,7 @@ pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport 
         requests: RequestCounts::default(),
         held: Vec::new(),
         set_aside: Vec::new(),
+        drift: std::collections::BTreeMap::new(),
         seats: BTreeMap::default(),
         digest: None,
         error: None,

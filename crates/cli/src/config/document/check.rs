@@ -149,6 +149,11 @@ impl Check<'_> {
             // Told apart by the kind of value: a text, or a table
             match alternatives.iter().find(|one| fits(one, value)) {
                 Some(one) => self.value(one, value, path),
+                None if alternatives.iter().any(|one| one["type"] == "array") => self.found(
+                    path,
+                    format!("is {}", given(value)),
+                    "write text in quotes, or a list in brackets: [\"…\", \"…\"]",
+                ),
                 None => self.found(
                     path,
                     format!("is {}", given(value)),

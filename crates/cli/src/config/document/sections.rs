@@ -202,8 +202,15 @@ pub(crate) struct GroupsSection {
     /// Rewritings of directory groups' names, applied in their order before the template. What a pattern does not find
     /// stays as it is.
     pub(crate) rename: Vec<Rename>,
-    /// Explicit bindings, stronger than the template: directory group (id or exact name) = Jira group (name).
-    pub(crate) map: BTreeMap<String, String>,
+    /// Explicit bindings: directory group (id or exact name) = Jira group (name), or a list of Jira groups. They go before
+    /// the template and before what a group was linked to so far. A Jira group that several directory groups are bound to
+    /// has the members of all of them.
+    pub(crate) map: BTreeMap<String, Names>,
+    /// Jira groups, by name, that everybody in scope is a member of; managed like any other.
+    pub(crate) default: Vec<String>,
+    /// Jira groups, by name, that people become members of when Entrain invites them. The membership is theirs: it is
+    /// never taken back and never given again.
+    pub(crate) default_new: Vec<String>,
     /// What happens to a Jira group that bears the name already and is not linked.
     pub(crate) existing: ExistingGroups,
     /// What may be taken out of groups.
@@ -223,11 +230,33 @@ impl Default for GroupsSection {
             name: "{name}".into(),
             rename: Vec::new(),
             map: BTreeMap::new(),
+            default: Vec::new(),
+            default_new: Vec::new(),
             existing: ExistingGroups::default(),
             mode: Mode::default(),
             modes: BTreeMap::new(),
             nesting: Nesting::default(),
             nestings: BTreeMap::new(),
+        }
+    }
+}
+
+/// One name or several.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Names {
+    /// All of them.
+    pub(crate) fn all(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
         }
     }
 }

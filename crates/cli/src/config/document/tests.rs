@@ -1,4 +1,4 @@
-use entrain_domain::policy::{Existing, GroupMode, Rules};
+use entrain_domain::policy::{Binding, Existing, GroupMode, Rules};
 
 use super::*;
 
@@ -166,7 +166,8 @@ fn settings_become_rules() {
     let text = format!(
         "{SMALLEST}exclude_groups = [\"Jira test\"]\n[operations]\nimport_users = false\nproducts = [\"jira-software\"]\n\
          [groups]\nname = \"entra-{{name}}\"\nexisting = \"adopt\"\nmode = \"authoritative\"\n\
-         [groups.map]\n\"Staff\" = \"jira-staff\"\n[limits]\nremovals_number = 3\n\
+         default = [\"Jira Everyone\"]\ndefault_new = [\"welcome\"]\n\
+         [groups.map]\n\"Staff\" = \"jira-staff\"\n\"Leads\" = [\"jira-staff\", \" jira-leads\"]\n[limits]\nremovals_number = 3\n\
          [protected]\naccounts = [\"Boss@acme.example\", \"5b10ac8d82e05b22cc7d4ef5\"]\ngroups = [\"Payroll\"]\n"
     );
     let rules = Document::parse(&text, "connection.toml").unwrap().meaning().rules.clone();
@@ -175,7 +176,14 @@ fn settings_become_rules() {
     assert_eq!(rules.mode, GroupMode::Authoritative);
     assert_eq!(rules.limits.removals.number, 3);
     assert_eq!(rules.limits.removals.percent, 20);
-    assert_eq!(rules.bindings[0].site, "jira-staff");
+    let bound = |b: &Binding| (b.directory.as_str().to_owned(), b.site.clone());
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(
+        rules.bindings.iter().map(bound).collect::<Vec<_>>(),
+        [pair("Leads", "jira-staff"), pair("Leads", "jira-leads"), pair("Staff", "jira-staff")]
+    );
+    assert_eq!(rules.defaults.everybody, ["Jira Everyone"]);
+    assert_eq!(rules.defaults.newcomers, ["welcome"]);
     assert!(rules.protected.addresses.contains("boss@acme.example"));
     assert!(rules.protected.group_names.contains("payroll"));
     assert_eq!(rules.protected.accounts.len(), 1);
@@ -284,5 +292,23 @@ fn loopback_may_be_plain_http() {
     for host in ["127.0.0.1:8080", "localhost:1", "[::1]:9"] {
         let (text, _) = with(r#"url = "https://acme.atlassian.net""#, &format!("url = \"http://{host}\""));
         Document::parse(&text, "connection.toml").unwrap();
+    }
+}
+
+#[test]
+fn a_jira_group_is_filled_for_one_reason() {
+    let text = format!(
+        "{SMALLEST}[groups]\ndefault = [\"Everyone\", \"staff \", \"x\\u0007\"]\ndefault_new = [\"everyone\"]\n\
+         [groups.map]\n\"Staff\" = \"Staff\"\n\"Nobody\" = []\n"
+    );
+    let error = Document::parse(&text, "connection.toml").unwrap_err();
+    let said: Vec<String> = error.problems.iter().map(|p| format!("{}: {}", p.key, p.what)).collect();
+    for (key, what) in [
+        ("groups.default[1]", "is named under groups.map already"),
+        ("groups.default[2]", "no Jira group can bear"),
+        ("groups.default_new[0]", "is named under groups.default already"),
+        ("groups.map.Nobody", "binds to nothing"),
+    ] {
+        assert!(said.iter().any(|s| s.starts_with(key) && s.contains(what)), "{key} {what}: {said:?}");
     }
 }

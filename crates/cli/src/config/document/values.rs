@@ -12,8 +12,9 @@ use entrain_domain::plan::StepKind;
 use entrain_domain::policy::attributes::{FieldRule, PropertyRule, Source, When};
 use entrain_domain::policy::expr::Expr;
 use entrain_domain::policy::{
-    Approvers, AttributeRules, Binding, Existing, GroupMode, GroupNames, GroupSelector, Import, Limit,
-    Limits, Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope, site_name_problem,
+    Approvers, AttributeRules, Binding, DefaultGroups, Existing, GroupMode, GroupNames, GroupSelector,
+    Import, Limit, Limits, Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope,
+    site_name_problem,
 };
 
 use crate::wire::Renames;
@@ -358,6 +359,7 @@ impl Reader<'_> {
         };
         let rewritings = self.rewritings(s);
         let bindings = self.bindings(s);
+        let defaults = self.default_groups(s, &bindings);
         let modes = self.per_group("modes", &s.groups.modes, mode);
         let nestings = self.per_group("nestings", &s.groups.nestings, nesting);
         let protected = self.protected(s);
@@ -370,6 +372,7 @@ impl Reader<'_> {
             products: s.operations.products.clone(),
             names: names?.rewritten(rewritings),
             bindings,
+            defaults,
             existing: match s.groups.existing {
                 ExistingGroups::Ask => Existing::Ask,
                 ExistingGroups::Adopt => Existing::Adopt,
@@ -539,20 +542,62 @@ impl Reader<'_> {
                 Ok(selector) if selector.is_pattern() => {
                     self.found(&key, "is a pattern", "bind one directory group by its id or exact name");
                 }
-                Ok(_) if site_name_problem(site).is_some() => {
+                Ok(_) if site.all().is_empty() => {
+                    self.found(&key, "binds to nothing", "write the Jira group's name, or take the line out");
+                }
+                Ok(_) if site.all().iter().any(|name| site_name_problem(name).is_some()) => {
                     self.found(
                         &key,
                         "binds to a name that no Jira group can bear",
                         "write the Jira group's name",
                     );
                 }
-                Ok(directory) => bindings.push(Binding { directory, site: site.trim().to_owned() }),
+                Ok(directory) => {
+                    let one = |name: &String| Binding {
+                        directory: directory.clone(),
+                        site: name.trim().to_owned(),
+                    };
+                    bindings.extend(site.all().iter().map(one));
+                }
                 Err(e) => {
                     self.found(&key, format!("cannot be used: {e}"), "write a directory group's id or name");
                 }
             }
         }
         bindings
+    }
+
+    /// A Jira group has one reason to be filled: a second one would say nothing, or the contrary.
+    fn default_groups(&mut self, s: &Sections, bindings: &[Binding]) -> DefaultGroups {
+        let mut taken: BTreeMap<String, &str> =
+            bindings.iter().map(|b| (group_name_key(&b.site), "groups.map")).collect();
+        let mut read = |reader: &mut Self, key: &'static str, names: &[String]| {
+            let mut groups = Vec::with_capacity(names.len());
+            for (at, name) in names.iter().enumerate() {
+                let place = format!("{key}[{at}]");
+                if site_name_problem(name).is_some() {
+                    reader.found(
+                        &place,
+                        "is a name that no Jira group can bear",
+                        "write the Jira group's name",
+                    );
+                    continue;
+                }
+                match taken.insert(group_name_key(name), key) {
+                    None => groups.push(name.trim().to_owned()),
+                    Some(other) => reader.found(
+                        &place,
+                        format!("is named under {other} already"),
+                        "keep it in one of the two places",
+                    ),
+                }
+            }
+            groups
+        };
+        DefaultGroups {
+            everybody: read(self, "groups.default", &s.groups.default),
+            newcomers: read(self, "groups.default_new", &s.groups.default_new),
+        }
     }
 
     fn protected(&mut self, s: &Sections) -> Protected {

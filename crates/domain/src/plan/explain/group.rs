@@ -23,7 +23,7 @@ pub(super) fn explain(view: &View<'_>, which: &Which) -> Explanation {
         .iter()
         .filter(|step| {
             step.action.group().is_some_and(|g| {
-                which.directory.as_ref().is_some_and(|id| g.directory_id == *id)
+                which.directory.as_ref().is_some_and(|id| g.sources().contains(id))
                     || (g.site_id.is_some() && g.site_id.as_ref() == site_group.map(|s| &s.id))
             })
         })

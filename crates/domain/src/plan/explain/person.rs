@@ -6,7 +6,9 @@ use super::paths::Ways;
 use super::view::{Entitled, OnSite, Person, View, cause_against, count, does, list};
 use super::{Explanation, Link, Place, Related, Which, Who};
 use crate::memory::Origin;
-use crate::model::{AccountActivity, AccountState, DirectoryGroup, Gone, Nesting, UserKind};
+use crate::model::{
+    AccountActivity, AccountState, DirectoryGroup, DirectoryGroupId, Gone, Nesting, UserKind,
+};
 use crate::policy::UserScope;
 
 pub(super) fn explain(view: &View<'_>, who: &Who) -> Explanation {
@@ -108,11 +110,14 @@ fn elsewhere(view: &View<'_>, person: &Person<'_>) -> Vec<Place> {
     let mut found: Vec<_> = memory
         .groups()
         .filter(|link| memory.membership(&link.group, account).is_some())
-        .filter(|link| !view.scoped.iter().any(|(group, _)| group.id == link.directory))
+        .filter(|link| {
+            let in_scope = |id: &DirectoryGroupId| view.scoped.iter().any(|(group, _)| group.id == *id);
+            link.anchor.directory().is_some_and(|id| !in_scope(id))
+        })
         .map(|link| {
-            let which = Which { directory: Some(link.directory.clone()), site: Some(link.group.clone()) };
+            let which = Which { directory: link.anchor.directory().cloned(), site: Some(link.group.clone()) };
             let (mut place, _) = unlisted(view, person, &which);
-            if let Some(group) = view.input.directory.group(&link.directory) {
+            if let Some(group) = link.anchor.directory().and_then(|id| view.input.directory.group(id)) {
                 place.name = group.display_name.clone();
                 place.why = "the scope no longer names the group".into();
             }

@@ -83,7 +83,7 @@ impl<'a> View<'a> {
             input,
             plan,
             scoped: targets::in_scope(directory, rules),
-            targets: targets.into_iter().map(|t| (t.group.directory_id.clone(), t)).collect(),
+            targets: targets.into_iter().filter_map(|t| Some((t.group.directory_id()?.clone(), t))).collect(),
             matches: matching::match_people(directory, site, rules, memory, lookups),
         }
     }
@@ -211,7 +211,7 @@ impl<'a> View<'a> {
         let step = steps.iter().copied().find(|step| {
             matches!(step.action, Action::AddMember { .. } | Action::RemoveMember { .. })
                 && step.action.group().is_some_and(|g| {
-                    group.is_some_and(|id| g.directory_id == *id)
+                    group.is_some_and(|id| g.sources().contains(id))
                         || (g.site_id.is_some() && g.site_id.as_ref() == site_group)
                 })
         });
