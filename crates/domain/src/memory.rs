@@ -90,6 +90,11 @@ pub enum MemoryChange {
         /// How it came to be.
         origin: Origin,
     },
+    /// A site group stands for nothing of the directory any more.
+    UnlinkGroup {
+        /// The site group.
+        group: SiteGroupId,
+    },
     /// A membership leaves the ledger.
     DisownMembership {
         /// The site group.
@@ -150,6 +155,7 @@ impl Memory {
             MemoryChange::OwnMembership { group, account, origin } => {
                 self.own_membership(group, account, *origin);
             }
+            MemoryChange::UnlinkGroup { group } => self.unlink_group(group),
             MemoryChange::DisownMembership { group, account } => self.disown_membership(group, account),
         }
     }
@@ -178,6 +184,13 @@ impl Memory {
             self.groups.remove(&other);
         }
         self.groups.insert(link.anchor.clone(), link);
+    }
+
+    /// Forgets what a site group stands for.
+    pub fn unlink_group(&mut self, group: &SiteGroupId) {
+        if let Some(anchor) = self.site_groups.remove(group) {
+            self.groups.remove(&anchor);
+        }
     }
 
     /// Enters a membership into the ledger. What was granted stays granted when it is found again.

@@ -412,6 +412,9 @@ pub struct RunReport {
     pub held: Vec<Held>,
     /// What was not done, why, and what to do.
     pub set_aside: Vec<SetAside>,
+    /// What is worth knowing and needs nobody, such as what an undo cannot take back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<SetAside>,
     /// What people did by hand on the site since, counted by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub drift: BTreeMap<DriftKind, usize>,

@@ -11,6 +11,7 @@ use crate::model::{
 };
 use crate::plan::{Action, GroupRef, Guard, Lookup, Person, Plan, PlanInput, Step, StepKind, Update};
 use crate::policy::GroupMode;
+use crate::run::{Intent, JournalEntry, Outcome};
 
 /// A breach of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,17 +32,58 @@ pub fn verify(input: &PlanInput<'_>, plan: &Plan) -> Vec<Finding> {
             _ => None,
         })
         .collect();
-    let mut check = Check {
-        input,
-        adopted,
-        named: HashMap::new(),
-        below: HashMap::new(),
-        claims: HashMap::new(),
-        findings: Vec::new(),
-    };
+    let mut check = Check::new(input, adopted);
     check.shape(plan);
     for step in &plan.steps {
         check.step(step);
+    }
+    check.totals(plan);
+    check.findings
+}
+
+/// Checks a plan that takes back what a run did: every step is the inverse of something in the journal that was done,
+/// and takes away only what the ledger owns.
+pub fn verify_undo(input: &PlanInput<'_>, plan: &Plan, journal: &[JournalEntry]) -> Vec<Finding> {
+    let mut check = Check::new(input, HashSet::new());
+    check.shape(plan);
+    let done = || journal.iter().filter(|entry| entry.outcome == Outcome::Done).map(|entry| &entry.intent);
+    for step in &plan.steps {
+        if let Some(group) = step.action.group().and_then(|g| g.site_id.clone()) {
+            check.touchable(step, &group);
+        }
+        let inverse = match &step.action {
+            Action::RemoveMember { site_group, account, .. } => {
+                if input.memory.membership(site_group, account).is_none() {
+                    check.find(Some(step), "takes away a membership that the ledger does not own");
+                }
+                if *account == input.site.standing().own_account
+                    || input.rules.protected.accounts.contains(account)
+                {
+                    check.find(Some(step), "takes a protected account out of a group");
+                }
+                let owner = input.memory.user_of(account);
+                done().any(|intent| match intent {
+                    Intent::AddMember { group, account: granted } => group == site_group && granted == account,
+                    Intent::CreateUser { user, .. } => Some(user) == owner,
+                    _ => false,
+                })
+            }
+            Action::AddMember { group, person } => done().any(|intent| {
+                matches!(intent, Intent::RemoveMember { group: from, account }
+                    if Some(from) == group.site_id.as_ref() && Some(account) == person.site_id.as_ref())
+            }),
+            Action::RenameGroup { site_id, name, .. } => done().any(|intent| {
+                matches!(intent, Intent::RenameGroup { site_group, before, .. }
+                    if site_group == site_id && **before == **name)
+            }),
+            Action::UpdateUser { person, .. } => done().any(|intent| {
+                matches!(intent, Intent::UpdateUser { account, .. } if Some(account) == person.site_id.as_ref())
+            }),
+            _ => false,
+        };
+        if !inverse {
+            check.find(Some(step), "takes back nothing that the run did");
+        }
     }
     check.totals(plan);
     check.findings
@@ -82,6 +124,17 @@ struct Claims<'a> {
 }
 
 impl<'a> Check<'a> {
+    fn new(input: &'a PlanInput<'a>, adopted: HashSet<SiteGroupId>) -> Self {
+        Self {
+            input,
+            adopted,
+            named: HashMap::new(),
+            below: HashMap::new(),
+            claims: HashMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
     fn find(&mut self, step: Option<&Step>, what: impl Into<String>) {
         self.findings.push(Finding { step: step.map(|s| s.id().to_string()), what: what.into() });
     }
@@ -443,7 +496,8 @@ impl<'a> Check<'a> {
         let open: Vec<&Step> = plan.steps.iter().filter(|s| s.hold.is_none()).collect();
         let removals = open.iter().filter(|s| matches!(s.action, Action::RemoveMember { .. })).count();
         let ledger = ledger_size(self.input.memory);
-        let limit = self.input.rules.limits.removals;
+        let limits = &self.input.rules.limits;
+        let limit = limits.kinds.get(&StepKind::RemoveMember).copied().unwrap_or(limits.removals);
         let beyond = removals > limit.number as usize && removals * 100 > ledger * usize::from(limit.percent);
         if beyond && !self.input.approval.releases(Guard::Removals) {
             self.find(None, format!("{removals} open removals of {ledger} memberships pass the limit"));

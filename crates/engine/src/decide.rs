@@ -17,6 +17,7 @@ use crate::error::EngineError;
 use crate::ports::{Clock, Directory, Ids, Progress, Site, Store};
 use crate::report::step_document;
 use crate::run::{Engine, Purpose, RunOptions};
+use crate::undo::Undoing;
 
 /// The steps of an earlier run that wait for a person, as they were looked at.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct HeldPlan {
     rules: String,
     /// By name, without the sentences that explain them.
     steps: BTreeMap<String, Value>,
+    /// What the run was to take back, if it was one for that.
+    pub(crate) undoing: Option<Undoing>,
 }
 
 /// What an approval came to.
@@ -68,7 +71,7 @@ impl HeldPlan {
         let rules = plan.get("rules")?.as_str()?.to_owned();
         let held = plan.get("steps")?.as_array()?.iter().filter(|step| step.get("held_by").is_some());
         let steps = held.cloned().filter_map(compared).collect();
-        Some(Self { run, rules, steps })
+        Some(Self { run, rules, steps, undoing: None })
     }
 
     /// Refuses when a fresh plan, with nothing approved, does not hold exactly these steps.
@@ -182,10 +185,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
         }
         let plan = store.plan(run).await?.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-        match plan.and_then(|plan| HeldPlan::of(run.clone(), &plan)) {
-            Some(held) => Ok((held, report)),
-            None => refused("its plan was not kept".into()),
-        }
+        let Some(held) = plan.and_then(|plan| HeldPlan::of(run.clone(), &plan)) else {
+            return refused("its plan was not kept".into());
+        };
+        let undoing = match store.relation(run).await? {
+            Some(Relation::Undoes(earlier)) => Some(self.undoing(&earlier).await?),
+            Some(Relation::Approves(_)) | None => None,
+        };
+        Ok((HeldPlan { undoing, ..held }, report))
     }
 
     async fn note_decision(

@@ -37,6 +37,14 @@ pub enum EngineError {
         /// Why, in words.
         why: String,
     },
+    /// The run cannot be taken back.
+    #[error("run {run} cannot be undone: {why}")]
+    NotUndone {
+        /// The run.
+        run: RunId,
+        /// Why, in words.
+        why: String,
+    },
     /// The approval does not reach as far as the guard.
     #[error("run {run} is held by the guard “{guard}”, which this approval does not release")]
     NotReleased {
@@ -92,6 +100,11 @@ impl From<EngineError> for Failure {
                 FailureCode::ApprovalRefused,
                 FailureClass::Local,
                 "entrain runs list shows the runs that are held; entrain sync makes a new plan",
+            ),
+            EngineError::NotUndone { .. } => (
+                FailureCode::ApprovalRefused,
+                FailureClass::Local,
+                "entrain runs list shows the runs that there are",
             ),
             EngineError::NotReleased { .. } => (
                 FailureCode::ApprovalRefused,

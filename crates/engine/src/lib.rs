@@ -9,6 +9,7 @@
 //! | [`report`] | a plan as JSON, labels for people |
 //! | [`decide`] | approving and rejecting what guards hold |
 //! | [`saved_plan`] | the file of `plan --out` |
+//! | [`undo`] | taking back what a run did |
 //! | [`attributes`] | what the attribute rules make of one person |
 //! | [`check`] | both sides tried out, for `entrain check` |
 //! | [`error`] | what the engine itself refuses |
@@ -28,6 +29,7 @@ mod recover;
 pub mod report;
 pub mod run;
 pub mod saved_plan;
+pub mod undo;
 
 pub use decide::Approved;
 pub use explain::{Explained, Question};

@@ -480,6 +480,8 @@ pub trait Store: Send + Sync {
     fn journal(&self, run: &RunId) -> impl Future<Output = Result<Vec<JournalEntry>, Failure>> + Send;
     /// Notes what a run that has begun is to an earlier one.
     fn relate(&self, run: &RunId, relation: &Relation) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// What a run is to an earlier one.
+    fn relation(&self, run: &RunId) -> impl Future<Output = Result<Option<Relation>, Failure>> + Send;
     /// The later runs that approve or undo a run, the oldest first.
     fn later_runs(
         &self,

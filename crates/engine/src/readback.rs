@@ -39,7 +39,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
             missing = self.accounts_missing(missing).await?;
             renamed = self.still_called_otherwise(renamed).await?;
-            let fresh = plan(&world.input(&self.rules, options.approval));
+            let fresh = match options.purpose.undoing() {
+                Some(undoing) => self.undo_plan(world, undoing, options.approval),
+                None => plan(&world.input(&self.rules, options.approval)),
+            };
             groups = lagging(&fresh, applied);
             if groups.is_empty() && missing.is_empty() && renamed.is_empty() {
                 break fresh;

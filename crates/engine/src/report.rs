@@ -105,6 +105,7 @@ pub(crate) struct Draft {
     pub(crate) steps: BTreeMap<StepKind, StepCount>,
     pub(crate) held: Vec<entrain_domain::plan::Held>,
     pub(crate) set_aside: Vec<SetAside>,
+    pub(crate) notes: Vec<SetAside>,
     pub(crate) drift: BTreeMap<entrain_domain::plan::DriftKind, usize>,
     pub(crate) seats: BTreeMap<String, SeatForecast>,
     pub(crate) digest: Option<entrain_domain::plan::Digest>,
@@ -139,6 +140,7 @@ impl Draft {
             steps: BTreeMap::new(),
             held: Vec::new(),
             set_aside: Vec::new(),
+            notes: Vec::new(),
             drift: BTreeMap::new(),
             seats: BTreeMap::new(),
             digest: None,
@@ -156,6 +158,7 @@ impl Draft {
         }
         self.held.clone_from(&plan.held);
         self.set_aside.extend(plan.set_aside.iter().cloned());
+        self.notes.clone_from(&plan.notes);
         self.drift = plan.drift_tally();
         self.seats = seats(plan);
         self.digest = Some(plan.digest.clone());
@@ -248,6 +251,7 @@ impl Draft {
             requests,
             held: self.held,
             set_aside: self.set_aside,
+            notes: self.notes,
             drift: self.drift,
             seats: self.seats,
             digest: self.digest,

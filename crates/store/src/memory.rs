@@ -25,6 +25,8 @@ const APPLIED: &str = "SELECT account, part, property, body, sum FROM applied_at
     ORDER BY account, part, property";
 const DISOWN: &str = "DELETE FROM ledger WHERE connection = $1 AND site_group = $2 AND account = $3";
 
+const UNLINK: &str = "DELETE FROM group_links WHERE connection = $1 AND site_group = $2";
+
 /// `($1, $2), ($3, $4), …`
 pub(crate) fn placeholders(rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
@@ -96,6 +98,7 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
             MemoryChange::ApplyAttributes { .. } => apply_attributes(batch, connection, now).await?,
             MemoryChange::OwnMembership { .. } => own(batch, connection, now).await?,
             MemoryChange::DisownMembership { .. } => disown(batch, connection, now).await?,
+            MemoryChange::UnlinkGroup { .. } => unlink(batch, connection, now).await?,
         }
     }
     Ok(())
@@ -110,6 +113,7 @@ fn objects(change: &MemoryChange) -> Vec<(u8, &str, &str)> {
             let (part, key) = part_of(values);
             vec![(part, account.as_str(), key)]
         }
+        MemoryChange::UnlinkGroup { group } => vec![(1, group.as_str(), "")],
         MemoryChange::OwnMembership { group, account, .. }
         | MemoryChange::DisownMembership { group, account } => vec![(0, group.as_str(), account.as_str())],
     }
@@ -231,6 +235,18 @@ async fn disown(batch: &mut Batch, connection: &str, changes: &[MemoryChange]) -
                 .bind(connection).bind(group.as_str()).bind(account.as_str())
                 .execute(&mut **tx).await.map(|_| ()))
             .map_err(Error::database("storing the ledger"))?;
+        }
+    }
+    Ok(())
+}
+
+async fn unlink(batch: &mut Batch, connection: &str, changes: &[MemoryChange]) -> Result<()> {
+    for change in changes {
+        if let MemoryChange::UnlinkGroup { group } = change {
+            on!(Tx, &mut batch.tx, tx => sqlx::query(UNLINK)
+                .bind(connection).bind(group.as_str())
+                .execute(&mut **tx).await.map(|_| ()))
+            .map_err(Error::database("storing links"))?;
         }
     }
     Ok(())

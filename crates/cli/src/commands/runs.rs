@@ -28,6 +28,8 @@ pub(crate) enum RunsCommand {
         /// Run
         id: String,
     },
+    /// Takes back what a run did on the site, as far as it can be: an ordinary plan, through the guards
+    Undo(UndoArgs),
     /// Approves what guards held in a run, and does it at once; refuses if either side has changed since
     Approve(ApproveArgs),
     /// Rejects what guards held in a run: it cannot be approved any more
@@ -44,6 +46,18 @@ pub(crate) struct DecideArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    #[command(flatten)]
+    run: DecideArgs,
+    /// Approve what guards hold
+    #[arg(long)]
+    yes: bool,
+    /// Wait for another run of this connection to end
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
     #[command(flatten)]
     run: DecideArgs,
@@ -57,6 +71,7 @@ pub(crate) struct ApproveArgs {
 
 pub(super) async fn run(cx: &Context<'_>, command: RunsCommand) -> Result<Exit, Failure> {
     match command {
+        RunsCommand::Undo(args) => return undo(cx, args).await,
         RunsCommand::Approve(args) => return approve(cx, args).await,
         RunsCommand::Reject(args) => return reject(cx, args).await,
         RunsCommand::List => {
@@ -145,6 +160,19 @@ async fn approve(cx: &Context<'_>, args: ApproveArgs) -> Result<Exit, Failure> {
             Ok(Exit::Held)
         }
     }
+}
+
+async fn undo(cx: &Context<'_>, args: UndoArgs) -> Result<Exit, Failure> {
+    let (id, connected) = connection_of(cx, &args.run).await?;
+    let mut options = RunOptions::new(Trigger::Undo);
+    options.approval = if args.yes { Approval::Held } else { Approval::None };
+    options.by = wire::person(cx);
+    options.wait = waiting(args.wait);
+    let report =
+        stoppable(cx, options, async |options, progress| connected.engine.undo(&id, options, progress).await)
+            .await?;
+    tell(cx, &report);
+    Ok(Exit::of_run(&report))
 }
 
 async fn reject(cx: &Context<'_>, args: DecideArgs) -> Result<Exit, Failure> {

@@ -65,6 +65,14 @@ pub(crate) fn report(report: &RunReport) -> Page {
             page.paragraph(Tone::Warn, "  ! ", format!("{}: {}", held.guard, held.reason));
         }
     }
+    if !report.notes.is_empty() {
+        page.heading("Worth knowing");
+        for note in &report.notes {
+            page.parts(&[(Tone::Faint, "  · "), (Tone::Strong, &note.object)]);
+            page.paragraph(Tone::Normal, "      ", &note.reason);
+            page.paragraph(Tone::Faint, "      ", &note.remedy);
+        }
+    }
     if !report.set_aside.is_empty() {
         page.heading("Set aside");
         for aside in &report.set_aside {

@@ -327,6 +327,9 @@ impl Store for StorePort {
     async fn relate(&self, run: &RunId, relation: &Relation) -> Stored<()> {
         self.0.relate(run, relation).await.map_err(|e| e.failure())
     }
+    async fn relation(&self, run: &RunId) -> Stored<Option<Relation>> {
+        self.0.relation(run).await.map_err(|e| e.failure())
+    }
     async fn later_runs(&self, earlier: &RunId) -> Stored<Vec<(RunId, Relation)>> {
         self.0.later_runs(earlier).await.map_err(|e| e.failure())
     }

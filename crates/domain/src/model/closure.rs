@@ -11,6 +11,7 @@ use super::directory::{
     UserSlot,
 };
 use super::ids::{DirectoryGroupId, DirectoryUserId};
+use crate::run::{Intent, JournalEntry, Outcome};
 
 /// Whether the members of nested groups belong to a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -55,6 +56,8 @@ pub enum Evidence {
     Deleted,
     /// No directory user is linked to the account.
     NobodyLinked,
+    /// None: a person takes back what Entrain granted.
+    TakenBack,
 }
 
 /// Proof that a person is, by a complete read, not entitled to a group. Cannot be built outside this module, cannot
@@ -66,20 +69,29 @@ pub struct AbsenceProof(Box<Absence>);
 /// Behind a pointer: all steps of a plan are as large as the largest, and most are no removals.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 struct Absence {
-    group: DirectoryGroupId,
+    groups: Arc<[DirectoryGroupId]>,
     user: Option<DirectoryUserId>,
     evidence: Evidence,
 }
 
 impl AbsenceProof {
-    /// The directory group that was read completely.
-    pub fn group(&self) -> &DirectoryGroupId {
-        &self.0.group
+    /// The directory groups that were read completely; none where it is about everybody who takes part.
+    pub fn groups(&self) -> &[DirectoryGroupId] {
+        &self.0.groups
     }
     /// The directory user who is not entitled; `None` when the account is linked to nobody.
     pub fn user(&self) -> Option<&DirectoryUserId> {
         self.0.user.as_ref()
     }
+    /// What a membership may be taken back on, instead of on an absence: the journal says that Entrain itself granted
+    /// it, or invited the account that has it.
+    pub fn of_grant(entry: &JournalEntry, user: Option<DirectoryUserId>) -> Option<Self> {
+        let granted = matches!(entry.intent, Intent::AddMember { .. } | Intent::CreateUser { .. });
+        let evidence = Evidence::TakenBack;
+        (granted && entry.outcome == Outcome::Done)
+            .then(|| Self(Box::new(Absence { groups: Arc::from([]), user, evidence })))
+    }
+
     /// How the absence shows.
     pub fn evidence(&self) -> Evidence {
         self.0.evidence
@@ -201,7 +213,8 @@ impl CompleteClosure {
     /// deleted. An enabled member gives none, nor does one whose state is unknown or who was never listed.
     pub fn absence(&self, snapshot: &DirectorySnapshot, user: &DirectoryUserId) -> Option<AbsenceProof> {
         let proof = |evidence| {
-            AbsenceProof(Box::new(Absence { group: self.group.clone(), user: Some(user.clone()), evidence }))
+            let groups = Arc::from([self.group.clone()]);
+            AbsenceProof(Box::new(Absence { groups, user: Some(user.clone()), evidence }))
         };
         match snapshot.user_ix(user).filter(|ix| self.contains(*ix)) {
             None => Some(proof(Evidence::NotAMember)),
@@ -219,7 +232,7 @@ impl CompleteClosure {
     /// is matched, so that none of them can be the account's owner.
     pub fn absence_of_nobody(&self) -> AbsenceProof {
         AbsenceProof(Box::new(Absence {
-            group: self.group.clone(),
+            groups: Arc::from([self.group.clone()]),
             user: None,
             evidence: Evidence::NobodyLinked,
         }))

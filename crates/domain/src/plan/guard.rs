@@ -174,13 +174,30 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             raise(guard, format!("{} {what}: {}", names.len(), abridged(&names)));
         }
     }
+    hold_everything(steps, &mut held);
+    Verdict { held, released }
+}
+
+/// The limits alone, for a plan that does not rest on the directory.
+pub(super) fn apply_limits(steps: &mut [Step], input: &PlanInput<'_>) -> Verdict {
+    let mut verdict = Verdict { held: Vec::new(), released: Vec::new() };
+    for (guard, reason) in beyond_limits(steps, input) {
+        let releases = input.approval.releases(guard);
+        let list = if releases { &mut verdict.released } else { &mut verdict.held };
+        list.push(Held { guard, reason });
+    }
+    hold_everything(steps, &mut verdict.held);
+    verdict
+}
+
+/// A guard that holds everything marks every step.
+fn hold_everything(steps: &mut [Step], held: &mut [Held]) {
     held.sort_by_key(|h| h.guard);
     if let Some(whole) = held.iter().map(|h| h.guard).find(|g| g.holds_everything()) {
         for step in steps.iter_mut() {
             step.hold = Some(whole);
         }
     }
-    Verdict { held, released }
 }
 
 fn abridged(names: &[&str]) -> String {

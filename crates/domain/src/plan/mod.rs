@@ -17,6 +17,7 @@ mod renaming;
 mod seats;
 mod step;
 mod targets;
+mod undo;
 
 pub use after::After;
 pub use attributes::profiles_to_ask;
@@ -31,6 +32,8 @@ pub use seats::SeatForecast;
 pub use step::{
     Action, Effect, GroupRef, Hold, Keeping, PerKind, Person, SetAside, Step, StepId, StepKind, Undo, Update,
 };
+
+pub use undo::{groups_to_undo, undo};
 
 use std::collections::BTreeMap;
 

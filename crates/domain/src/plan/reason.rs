@@ -50,6 +50,13 @@ pub enum Reason {
         /// From the group in scope down to the one that holds the person.
         path: Arc<[Arc<str>]>,
     },
+    /// A person takes back what an earlier run did.
+    TakenBack {
+        /// The run.
+        run: Arc<str>,
+        /// The step of it.
+        step: Arc<str>,
+    },
     /// The person is not, or no longer, a member in the directory.
     NotEntitled {
         /// How that shows.
@@ -109,6 +116,10 @@ impl Reason {
                 ("rule", "memberships are synced".into()),
                 ("site", "not a member".into()),
             ],
+            Self::TakenBack { run, step } => vec![
+                ("journal", format!("done by run {run}: {step}")),
+                ("rule", "a person takes the run back".into()),
+            ],
             Self::NotEntitled { evidence, directory_name, owned } => vec![
                 (
                     "source",
@@ -118,6 +129,7 @@ impl Reason {
                         }
                         Evidence::Disabled => "disabled in the directory".into(),
                         Evidence::Deleted => "deleted in the directory".into(),
+                        Evidence::TakenBack => "granted by Entrain".into(),
                         Evidence::NobodyLinked => format!("nobody in “{directory_name}” has this account"),
                     },
                 ),

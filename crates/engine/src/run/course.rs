@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use entrain_domain::run::{RunReport, RunStatus};
+use entrain_domain::run::{RunReport, RunStatus, Trigger};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::{SignedDuration, Timestamp};
 
@@ -108,6 +108,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         Ok(match store.last_report(&self.connection).await? {
             Some(report) if doubtful(&report) => Err("the last run failed"),
+            // An undo leaves the site as the directory does not say.
+            Some(report) if matches!(report.trigger, Trigger::Undo | Trigger::Approval) => {
+                Ok(Course::Onward { head, left: Left::Something })
+            }
             Some(report) if report.status == RunStatus::Converged => {
                 Ok(Course::Onward { head, left: Left::Nothing(Box::new(report)) })
             }

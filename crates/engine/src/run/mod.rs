@@ -29,6 +29,7 @@ use crate::ports::{
 use crate::recover::Recovered;
 use crate::report::{Draft, end_note, plan_document};
 use crate::saved_plan::Expected;
+use crate::undo::Undoing;
 use entrain_domain::policy::{Approvers, Rules};
 
 /// What an engine works with.
@@ -90,6 +91,28 @@ pub enum Purpose {
     Saved(Expected),
     /// Doing what guards held in an earlier run; a fresh plan must hold the same.
     Approval(HeldPlan),
+    /// Taking back what an earlier run did.
+    Undo(Undoing),
+}
+
+impl Purpose {
+    /// What is taken back, if anything is.
+    pub(crate) fn undoing(&self) -> Option<&Undoing> {
+        match self {
+            Self::Undo(undoing) => Some(undoing),
+            Self::Approval(held) => held.undoing.as_ref(),
+            Self::Sync | Self::Saved(_) => None,
+        }
+    }
+
+    /// What a run for this is to an earlier one.
+    fn relation(&self) -> Option<Relation> {
+        match self {
+            Self::Approval(held) => Some(Relation::Approves(held.run.clone())),
+            Self::Undo(undoing) => Some(Relation::Undoes(undoing.run.clone())),
+            Self::Sync | Self::Saved(_) => None,
+        }
+    }
 }
 
 /// One run, as asked for.
@@ -204,7 +227,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let store = &self.ports.store;
         self.let_approve(&options)?;
         let course = match &options.purpose {
-            Purpose::Saved(_) | Purpose::Approval(_) => Course::Full,
+            Purpose::Saved(_) | Purpose::Approval(_) | Purpose::Undo(_) => Course::Full,
             Purpose::Sync => self.course(options.freshness).await?,
         };
         let mut draft = if let Some(left) = self.left_to_finish().await? {
@@ -213,8 +236,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         } else {
             let (run, now) = (self.ports.ids.run_id(), self.ports.clock.now());
             store.begin(&run, &self.connection, options.trigger, now).await?;
-            if let Purpose::Approval(held) = &options.purpose {
-                store.relate(&run, &Relation::Approves(held.run.clone())).await?;
+            if let Some(relation) = options.purpose.relation() {
+                store.relate(&run, &relation).await?;
             }
             Draft::new(run, options.trigger, now, Vec::new())
         };
@@ -322,6 +345,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         self.see_invited(&mut world, patience, &options.stop).await?;
         until_stopped(&options.stop, async {
             self.read_rest(&mut world).await?;
+            if let Some(undoing) = options.purpose.undoing() {
+                self.read_what_is_undone(&mut world, undoing).await?;
+            }
             self.make_sure(&mut world).await
         })
         .await?;
@@ -330,13 +356,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             world.history = store.history(&self.connection, self.ports.clock.now()).await?;
         }
 
-        let plan = self.sound_plan(&world, options.approval)?;
+        let plan = self.plan_for(&world, &options.purpose, options.approval)?;
         recovered.park_invited(&world, &plan);
         match &options.purpose {
-            Purpose::Sync => {}
+            Purpose::Sync | Purpose::Undo(_) => {}
             Purpose::Saved(expected) => expected.met_by(&plan)?,
             Purpose::Approval(held) => {
-                held.still_held_by(&self.sound_plan(&world, Approval::None)?, &self.rules)?;
+                let unapproved = self.plan_for(&world, &options.purpose, Approval::None)?;
+                held.still_held_by(&unapproved, &self.rules)?;
             }
         }
         draft.take_plan(&plan);
@@ -408,6 +435,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if findings.is_empty() { Ok(plan) } else { Err(EngineError::Unsound(findings).into()) }
     }
 
+    /// The plan of a run for this purpose, with the second opinion's consent.
+    fn plan_for(&self, world: &World, purpose: &Purpose, approval: Approval) -> Result<Plan, Failure> {
+        match purpose.undoing() {
+            Some(undoing) => self.sound_undo(world, undoing, approval),
+            None => self.sound_plan(world, approval),
+        }
+    }
+
     /// Refuses to begin writing what the technical account has no right to write, where that is known for certain.
     fn may_write(world: &World, plan: &Plan) -> Result<(), Failure> {
         let standing = world.site.standing();
@@ -442,6 +477,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Ok(());
         }
         // What people changed by hand in groups that were remembered shows when they are read back; it is done at once.
+        // An undo has read them all.
         let more = self.sound_plan(world, options.approval)?;
         draft.take_more(&more);
         if self.write_round(draft, world, &more, recovered, options, progress).await?.is_some() {

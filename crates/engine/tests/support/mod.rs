@@ -57,7 +57,7 @@ impl Kill {
             std::future::pending::<()>().await;
         }
     }
-    async fn happened(&self) {
+    pub(crate) async fn happened(&self) {
         self.0.told.notified().await;
     }
 }

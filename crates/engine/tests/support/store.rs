@@ -164,6 +164,10 @@ impl Store for FakeStore {
         self.write(|state| state.relations.push((run.clone(), relation.clone()))).await;
         Ok(())
     }
+    async fn relation(&self, run: &RunId) -> Result<Option<Relation>, Failure> {
+        let state = self.state();
+        Ok(state.relations.iter().find(|(later, _)| later == run).map(|(_, relation)| relation.clone()))
+    }
     async fn later_runs(&self, earlier: &RunId) -> Result<Vec<(RunId, Relation)>, Failure> {
         let state = self.state();
         Ok(state.relations.iter().filter(|(_, relation)| relation.run() == earlier).cloned().collect())

@@ -64,6 +64,7 @@ pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport 
         steps: BTreeMap::default(),
         requests: RequestCounts::default(),
         held: Vec::new(),
+        notes: Vec::new(),
         set_aside: Vec::new(),
         drift: std::collections::BTreeMap::new(),
         seats: BTreeMap::default(),
