@@ -5,13 +5,16 @@
 //! whatever is not in it belongs to somebody else.
 
 mod anchor;
+mod marks;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use anchor::{Anchor, NamedGroup};
+pub use marks::{Mark, MarkKind};
 
 use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, Profile, SiteGroupId};
+use crate::plan::StepId;
 use crate::policy::PropertyValues;
 
 /// How something on the site came to be Entrain's.
@@ -90,6 +93,20 @@ pub enum MemoryChange {
         /// How it came to be.
         origin: Origin,
     },
+    /// Something is to be remembered of a step.
+    MarkStep {
+        /// The step.
+        step: StepId,
+        /// What.
+        mark: Mark,
+    },
+    /// Something need not be remembered of a step any more.
+    UnmarkStep {
+        /// The step.
+        step: StepId,
+        /// What.
+        mark: MarkKind,
+    },
     /// A site group stands for nothing of the directory any more.
     UnlinkGroup {
         /// The site group.
@@ -138,6 +155,7 @@ pub struct Memory {
     site_groups: HashMap<SiteGroupId, Anchor>,
     memberships: HashMap<SiteGroupId, BTreeMap<AccountId, Origin>>,
     applied: HashMap<AccountId, Applied>,
+    marks: BTreeMap<(StepId, MarkKind), Mark>,
 }
 
 impl Memory {
@@ -156,6 +174,10 @@ impl Memory {
                 self.own_membership(group, account, *origin);
             }
             MemoryChange::UnlinkGroup { group } => self.unlink_group(group),
+            MemoryChange::MarkStep { step, mark } => self.mark_step(step, mark.clone()),
+            MemoryChange::UnmarkStep { step, mark } => {
+                self.marks.remove(&(step.clone(), *mark));
+            }
             MemoryChange::DisownMembership { group, account } => self.disown_membership(group, account),
         }
     }
@@ -184,6 +206,26 @@ impl Memory {
             self.groups.remove(&other);
         }
         self.groups.insert(link.anchor.clone(), link);
+    }
+
+    /// Remembers something of a step.
+    pub fn mark_step(&mut self, step: &StepId, mark: Mark) {
+        self.marks.insert((step.clone(), mark.kind()), mark);
+    }
+
+    /// What is remembered of a step.
+    pub fn mark(&self, step: &StepId, kind: MarkKind) -> Option<&Mark> {
+        if self.marks.is_empty() { None } else { self.marks.get(&(step.clone(), kind)) }
+    }
+
+    /// Whether anything is remembered of any step.
+    pub fn any_marks(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
+    /// Everything that is remembered of steps.
+    pub fn marks(&self) -> impl Iterator<Item = (&StepId, &Mark)> {
+        self.marks.iter().map(|((step, _), mark)| (step, mark))
     }
 
     /// Forgets what a site group stands for.

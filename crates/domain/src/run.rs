@@ -418,6 +418,9 @@ pub struct RunReport {
     /// What people did by hand on the site since, counted by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub drift: BTreeMap<DriftKind, usize>,
+    /// Why the connection is in quarantine from here on, if it is: too much of what was tried failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
     /// Seats by product.
     pub seats: BTreeMap<String, SeatForecast>,
     /// Digest of the plan.

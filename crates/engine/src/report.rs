@@ -92,6 +92,16 @@ pub(crate) fn aside(object: String, failure: &Failure) -> SetAside {
     SetAside { object, reason: failure.message.clone(), remedy: failure.remedy.clone() }
 }
 
+/// More than so many percent of failures put a connection in quarantine…
+const FAILURES_PERCENT: usize = 40;
+/// …when there are at least so many: two failures of three say nothing.
+const FAILURES_AT_LEAST: usize = 5;
+
+/// Whether so many failures put the connection in quarantine (quality.md D-05).
+pub(crate) fn too_many_failed(failed: usize, tried: usize) -> bool {
+    failed >= FAILURES_AT_LEAST && failed * 100 > tried * FAILURES_PERCENT
+}
+
 /// What a run did, while it does it.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -106,6 +116,8 @@ pub(crate) struct Draft {
     pub(crate) held: Vec<entrain_domain::plan::Held>,
     pub(crate) set_aside: Vec<SetAside>,
     pub(crate) notes: Vec<SetAside>,
+    /// Why the connection was in quarantine when the run began, if it was.
+    pub(crate) quarantine: Option<String>,
     pub(crate) drift: BTreeMap<entrain_domain::plan::DriftKind, usize>,
     pub(crate) seats: BTreeMap<String, SeatForecast>,
     pub(crate) digest: Option<entrain_domain::plan::Digest>,
@@ -141,6 +153,7 @@ impl Draft {
             held: Vec::new(),
             set_aside: Vec::new(),
             notes: Vec::new(),
+            quarantine: None,
             drift: BTreeMap::new(),
             seats: BTreeMap::new(),
             digest: None,
@@ -230,6 +243,18 @@ impl Draft {
         }
     }
 
+    /// A run that tries nothing changes nothing about a quarantine; any other decides anew.
+    fn quarantine_from_here(&self) -> Option<String> {
+        let (failed, done) =
+            self.steps.values().fold((0, 0), |(failed, done), n| (failed + n.failed, done + n.done));
+        match failed + done {
+            0 => self.quarantine.clone(),
+            tried => too_many_failed(failed, tried).then(|| {
+                format!("{failed} of {tried} steps failed, which is more than {FAILURES_PERCENT} %")
+            }),
+        }
+    }
+
     fn status(&self) -> RunStatus {
         let unfinished = self.steps.values().any(|count| count.failed > 0) || !self.set_aside.is_empty();
         match self.ending {
@@ -241,6 +266,7 @@ impl Draft {
     }
 
     pub(crate) fn finish(self, connection: &str, requests: RequestCounts, now: Timestamp) -> RunReport {
+        let quarantine = self.quarantine_from_here();
         let duration_ms = u64::try_from(now.duration_since(self.started_at).as_millis()).unwrap_or(0);
         RunReport {
             status: self.status(),
@@ -252,6 +278,7 @@ impl Draft {
             held: self.held,
             set_aside: self.set_aside,
             notes: self.notes,
+            quarantine,
             drift: self.drift,
             seats: self.seats,
             digest: self.digest,

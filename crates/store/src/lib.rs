@@ -8,7 +8,7 @@
 //! | `pool` | the two databases behind one type |
 //! | `writer` | the one writer: operations of many callers share a transaction |
 //! | `connections`, `key` | versioned documents; their secrets, sealed |
-//! | `memory`, `mirror` | links and ledger; both sides as they were last read |
+//! | `memory`, `marks`, `mirror` | links and ledger; what is remembered of steps; both sides as they were last read |
 //! | `runs`, `decisions` | runs and journals; what people said of held plans |
 //! | `audit` | the chain of audit entries |
 //! | `claim` | one run per connection at a time, also between processes |
@@ -23,6 +23,7 @@ mod decisions;
 mod error;
 mod files;
 mod key;
+mod marks;
 mod memory;
 mod mirror;
 mod pool;

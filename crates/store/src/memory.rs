@@ -98,6 +98,9 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
             MemoryChange::ApplyAttributes { .. } => apply_attributes(batch, connection, now).await?,
             MemoryChange::OwnMembership { .. } => own(batch, connection, now).await?,
             MemoryChange::DisownMembership { .. } => disown(batch, connection, now).await?,
+            MemoryChange::MarkStep { .. } | MemoryChange::UnmarkStep { .. } => {
+                crate::marks::apply(batch, connection, now).await?;
+            }
             MemoryChange::UnlinkGroup { .. } => unlink(batch, connection, now).await?,
         }
     }
@@ -113,6 +116,8 @@ fn objects(change: &MemoryChange) -> Vec<(u8, &str, &str)> {
             let (part, key) = part_of(values);
             vec![(part, account.as_str(), key)]
         }
+        MemoryChange::MarkStep { step, mark } => vec![(2, step.as_str(), mark.kind().as_str())],
+        MemoryChange::UnmarkStep { step, mark } => vec![(2, step.as_str(), mark.as_str())],
         MemoryChange::UnlinkGroup { group } => vec![(1, group.as_str(), "")],
         MemoryChange::OwnMembership { group, account, .. }
         | MemoryChange::DisownMembership { group, account } => vec![(0, group.as_str(), account.as_str())],
@@ -348,6 +353,7 @@ impl Store {
                 memory.apply_attributes(&id, &values);
             }
         });
+        self.marks(connection, &mut memory).await?;
         Ok(memory)
     }
 }

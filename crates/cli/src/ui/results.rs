@@ -59,6 +59,10 @@ pub(crate) fn report(report: &RunReport) -> Page {
         }
         page.toned(Tone::Faint, "    entrain report drift shows each, and what becomes of it");
     }
+    if let Some(why) = &report.quarantine {
+        page.heading("In quarantine");
+        page.paragraph(Tone::Bad, "  ! ", format!("{why}; the next runs try a few steps first"));
+    }
     if !report.held.is_empty() {
         page.heading("Held for a person");
         for held in &report.held {

@@ -27,6 +27,10 @@ pub enum Guard {
     Adoption,
     /// A removal that only an authoritative group asks for.
     Authoritative,
+    /// A removal that a change of the rules asks for, not the directory.
+    RuleChange,
+    /// Something that somebody else has undone three times within days.
+    Fight,
 }
 
 impl Guard {
@@ -40,6 +44,8 @@ impl Guard {
             Self::EmptyGroup => "empty_group",
             Self::Adoption => "adoption",
             Self::Authoritative => "authoritative",
+            Self::RuleChange => "rule_change",
+            Self::Fight => "fight",
         }
     }
 
@@ -158,9 +164,20 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             "member that Entrain did not add would be removed",
             "members that Entrain did not add would be removed",
         ),
+        (
+            Guard::RuleChange,
+            "removal comes from a change of the rules, not from the directory",
+            "removals come from a change of the rules, not from the directory",
+        ),
+        (
+            Guard::Fight,
+            "step was undone by somebody else three times; settle with them who is right",
+            "steps were undone by somebody else three times; settle with them who is right",
+        ),
     ] {
         let kinds = |step: &&Step| match guard {
             Guard::Adoption => matches!(step.action, Action::AdoptGroup { .. }),
+            Guard::RuleChange | Guard::Fight => true,
             _ => matches!(step.action, Action::RemoveMember { .. }),
         };
         let names: Vec<&str> = steps

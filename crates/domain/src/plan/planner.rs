@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::guard::{self, Approval, Guard, History};
+use super::marks;
 use super::matching::{self, Lookups, Match, Matches};
 use super::step::{Action, GroupRef, Person, SetAside, Step};
 use super::targets::{self, Target, TargetState};
@@ -111,8 +112,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     draft.attributes(&matches);
     draft.additions(&open, &matches);
 
-    let Draft { steps, records, set_aside, notes, .. } = draft;
+    let Draft { steps, records, mut set_aside, notes, .. } = draft;
     let mut steps = steps.list;
+    set_aside.extend(marks::apply(&mut steps, input));
     let people = matches.people.len();
     let guard::Verdict { held, released } =
         guard::apply(&mut steps, input, &guard::Reading { scoped_groups: scoped, people, targets: &open });

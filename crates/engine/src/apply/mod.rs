@@ -19,13 +19,57 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ports::{Clock, Directory, Event, Ids, Progress, Site, StepResult, Store};
 use crate::recover::Recovered;
-use crate::report::{Draft, aside, object_of};
+use crate::report::{Draft, aside, object_of, too_many_failed};
 use crate::run::{Engine, World};
 use step::{Job, Performed, Target, Verdict};
 
 /// So many calls in a row that the site could not answer, and the run gives up until the next one: every further step
 /// would wait through all the retries of the client for nothing.
 const TRANSIENT_IN_A_ROW: usize = 20;
+
+/// In quarantine, so many steps are tried one after another before the rest follows.
+const TRIAL: usize = 10;
+
+/// The first steps of a run in quarantine.
+#[derive(Debug, Default)]
+struct Trial {
+    tried: usize,
+    failed: usize,
+}
+
+/// What a trial says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Mended,
+    NoBetter,
+}
+
+impl Trial {
+    fn count(&mut self, done: bool) {
+        self.tried += 1;
+        self.failed += usize::from(!done);
+    }
+
+    fn verdict(&self) -> Option<Tried> {
+        if too_many_failed(self.failed, self.tried) {
+            Some(Tried::NoBetter)
+        } else {
+            (self.tried >= TRIAL).then_some(Tried::Mended)
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        Failure::new(
+            FailureCode::SiteRefused,
+            FailureClass::Transient,
+            format!(
+                "the connection is in quarantine, and {} of {} steps failed again",
+                self.failed, self.tried
+            ),
+            "see why they failed; the connection leaves quarantine by itself when they succeed",
+        )
+    }
+}
 
 /// What was done, for reading back.
 #[derive(Debug, Default)]
@@ -226,13 +270,18 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 work.abandon(ix, "is held for a person's approval", "approve it, then run again", draft);
             }
         }
+        let mut trial = draft.quarantine.is_some().then(Trial::default);
         let mut learnt: Vec<(Vec<MemoryChange>, Option<Account>, Option<SiteGroup>)> = Vec::new();
         {
             let seen: &World = world;
             let mut running = FuturesUnordered::new();
             loop {
                 while work.halted.is_none() && !stop.is_cancelled() {
-                    let Some(ix) = work.next(self.options.in_flight) else { break };
+                    let in_flight = if trial.is_some() { 1 } else { self.options.in_flight };
+                    if trial.is_some() && !running.is_empty() {
+                        break;
+                    }
+                    let Some(ix) = work.next(in_flight) else { break };
                     let step = work.step(ix);
                     if let Some(job) = job(&mut work, ix, seen, recovered, draft) {
                         running.push(self.perform(job, &run, stop, seen));
@@ -250,6 +299,16 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     done: if done { StepResult::Done } else { StepResult::Failed },
                 });
                 settle(&mut work, performed, draft, &mut learnt);
+                if let Some(under_way) = &mut trial {
+                    under_way.count(done);
+                    match under_way.verdict() {
+                        None => {}
+                        Some(Tried::Mended) => trial = None,
+                        Some(Tried::NoBetter) => {
+                            work.halted.get_or_insert_with(|| under_way.failure());
+                        }
+                    }
+                }
             }
         }
         for (changes, account, group) in learnt {

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use entrain_domain::memory::{AppliedValues, GroupLink, MemoryChange, Origin};
+use entrain_domain::memory::{AppliedValues, GroupLink, Mark, MarkKind, MemoryChange, Origin};
 use entrain_domain::model::{Account, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId};
-use entrain_domain::plan::{Action, Step, StepId, Update};
+use entrain_domain::plan::{Action, Step, StepId, Update, is_flip};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -146,7 +146,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if let Err(failure) = store.intend(run, &job.id, kind, &intent, clock.now()).await {
             return broken(Verdict::Broken(failure));
         }
-        let call = match (&job.target, &intent) {
+        let mut call = match (&job.target, &intent) {
             (Target::Invite, _) => self.invite(&job, stop, world).await,
             (Target::CreateGroup, _) => self.create_group(&job, world).await,
             (Target::Adopt(group), Intent::AdoptGroup { group: anchor, .. }) => {
@@ -169,6 +169,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             (Target::Remove { group, account }, _) => self.remove(&job, group, account).await,
             (Target::Adopt(_), _) => Call::failed(0, unidentified()),
         };
+        let remembered = self.remember_of(&job, &call, world);
+        call.changes.extend(remembered);
         let written = call.outcome == Outcome::Done;
         let end = StepEnd {
             step: job.id.clone(),
@@ -202,6 +204,40 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             changes: call.changes,
             account: call.account,
             group: call.group,
+        }
+    }
+
+    /// What the next runs should know of this step.
+    fn remember_of(&self, job: &Job<'_>, call: &Call, world: &World) -> Vec<MemoryChange> {
+        let (memory, now) = (&world.memory, self.ports.clock.now());
+        let mark = |mark| MemoryChange::MarkStep { step: job.id.clone(), mark };
+        let unmark = |kind: &MarkKind| {
+            memory
+                .mark(&job.id, *kind)
+                .map(|_| MemoryChange::UnmarkStep { step: job.id.clone(), mark: *kind })
+        };
+        match &call.verdict {
+            Verdict::Done => {
+                let mut changes: Vec<_> =
+                    [MarkKind::Refused, MarkKind::RuleChange].iter().filter_map(unmark).collect();
+                if call.outcome == Outcome::Done && is_flip(job.step, memory) {
+                    changes.push(mark(Mark::flipped_again(memory.mark(&job.id, MarkKind::Flipped), now)));
+                }
+                changes
+            }
+            // Seats that are used up, and what is protected, are nobody's fault and have rules of their own.
+            Verdict::Failed(failure)
+                if failure.class == FailureClass::Object
+                    && !matches!(
+                        failure.code,
+                        FailureCode::SiteSeatsExhausted | FailureCode::SiteProtected | FailureCode::Internal
+                    ) =>
+            {
+                let before = memory.mark(&job.id, MarkKind::Refused);
+                let (reason, remedy) = (failure.message.clone(), failure.remedy.clone());
+                vec![mark(Mark::refused_again(before, now, reason, remedy))]
+            }
+            _ => Vec::new(),
         }
     }
 

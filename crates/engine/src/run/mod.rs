@@ -7,9 +7,11 @@
 mod course;
 mod onward;
 mod read;
+mod rule_change;
 
 use std::time::Duration;
 
+use entrain_domain::memory::MemoryChange;
 use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, StepKind, plan};
 use entrain_domain::run::{AuditNote, Decided, Decision, Phase, Relation, RequestCounts, RunReport, Trigger};
 use entrain_domain::verify::{Finding, verify};
@@ -211,6 +213,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
                 self.read_rest(&mut world).await?;
                 self.make_sure(&mut world).await?;
+                self.mark_rule_change(&mut world).await?;
                 self.sound_plan(&world, approval)?
             }
         };
@@ -230,6 +233,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Purpose::Saved(_) | Purpose::Approval(_) | Purpose::Undo(_) => Course::Full,
             Purpose::Sync => self.course(options.freshness).await?,
         };
+        let last = store.last_report(&self.connection).await?;
         let mut draft = if let Some(left) = self.left_to_finish().await? {
             tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
             Draft { resumed: true, ..Draft::new(left.id, left.trigger, left.started_at, left.journal) }
@@ -241,6 +245,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
             Draft::new(run, options.trigger, now, Vec::new())
         };
+        draft.quarantine = last.and_then(|report| report.quarantine);
         if let Err(failure) = self.go(&mut draft, course, &options, progress).await {
             if failure.code == FailureCode::Stopped {
                 self.say_stopped(&mut draft, 0);
@@ -356,6 +361,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             world.history = store.history(&self.connection, self.ports.clock.now()).await?;
         }
 
+        let remembered = match options.purpose.undoing() {
+            Some(_) => Vec::new(),
+            None => self.mark_rule_change(&mut world).await?,
+        };
         let plan = self.plan_for(&world, &options.purpose, options.approval)?;
         recovered.park_invited(&world, &plan);
         match &options.purpose {
@@ -378,8 +387,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Ok(());
         }
 
+        let changes: Vec<MemoryChange> = remembered.into_iter().chain(plan.records.iter().cloned()).collect();
         let learnt = Learnt {
-            changes: &plan.records,
+            changes: &changes,
             directory: &world.directory,
             site: &world.site,
             state: if open == 0 { SiteState::Settled } else { SiteState::Writing },

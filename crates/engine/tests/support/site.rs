@@ -102,6 +102,9 @@ impl FakeSite {
     pub(crate) fn fault(&self, kind: StepKind, fault: Fault) {
         self.state().faults.entry(kind).or_default().push_back(fault);
     }
+    pub(crate) fn no_more_faults(&self) {
+        self.state().faults.clear();
+    }
     /// Every addition to the group of this name is refused.
     pub(crate) fn refuse_group(&self, name: &str, failure: Failure) {
         self.state().group_fault.insert(name.into(), failure);

@@ -65,6 +65,7 @@ pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport 
         requests: RequestCounts::default(),
         held: Vec::new(),
         notes: Vec::new(),
+        quarantine: None,
         set_aside: Vec::new(),
         drift: std::collections::BTreeMap::new(),
         seats: BTreeMap::default(),
