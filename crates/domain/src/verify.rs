@@ -1,8 +1,12 @@
 //! A second opinion on every plan. Shares no code with the planner: it walks the snapshots its own way, with texts and
 //! sets where the planner uses indexes and proofs, and says what it finds. A plan with a finding is not applied.
 
+mod part;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
+
+use part::{Part, Parts};
 
 use crate::memory::{Anchor, Memory};
 use crate::model::{
@@ -99,6 +103,8 @@ struct Check<'a> {
     below: HashMap<Anchor, Option<Below<'a>>>,
     /// Which accounts those below what fills a group may call their own.
     claims: HashMap<Anchor, Rc<Claims<'a>>>,
+    /// Who takes part.
+    parts: Parts<'a>,
     findings: Vec<Finding>,
 }
 
@@ -131,6 +137,7 @@ impl<'a> Check<'a> {
             named: HashMap::new(),
             below: HashMap::new(),
             claims: HashMap::new(),
+            parts: Parts::of(input),
             findings: Vec::new(),
         }
     }
@@ -181,6 +188,7 @@ impl<'a> Check<'a> {
                 if user.is_none_or(|u| u.account != AccountState::Enabled) {
                     self.find(Some(step), "invites somebody who is not an enabled user of the directory");
                 }
+                self.takes_part(step, person);
                 if self
                     .input
                     .site
@@ -221,6 +229,7 @@ impl<'a> Check<'a> {
                 if !self.input.directory.user(&user).is_some_and(enabled) {
                     self.find(Some(step), "adds somebody who is not an enabled user of the directory");
                 }
+                self.takes_part(step, person);
                 match self.below(group) {
                     Some(members) if members.contains(&user) => {}
                     Some(_) => self.find(Some(step), "adds somebody who is not in the directory group"),
@@ -243,6 +252,7 @@ impl<'a> Check<'a> {
             return self
                 .find(Some(step), "writes attributes of somebody who is no enabled user of the directory");
         };
+        self.takes_part(step, person);
         if let Some(account) = &person.site_id {
             let shown = site.account(account).and_then(|a| a.email.clone());
             let linked = memory.user(&user.id).map(|link| &link.account);
@@ -388,7 +398,13 @@ impl<'a> Check<'a> {
             .iter()
             .copied()
             .filter(|id| directory.gone(id).is_none())
-            .filter(|id| directory.user(id).is_none_or(|u| u.account != AccountState::Disabled))
+            .filter(|id| {
+                directory.user(id).is_none_or(|u| match u.account {
+                    AccountState::Disabled => false,
+                    AccountState::Enabled => self.parts.part(u) != Part::TakesNone,
+                    AccountState::Unknown => true,
+                })
+            })
             .collect();
         let linked = users.iter().filter_map(|id| memory.user(id)).map(|link| &link.account).collect();
         let addresses = users
@@ -400,6 +416,18 @@ impl<'a> Check<'a> {
         let claims = Rc::new(Claims { users, linked, addresses });
         self.claims.insert(group.anchor.clone(), claims.clone());
         Some(claims)
+    }
+
+    /// Nothing is given to somebody whom the scope leaves out, or of whom it cannot be said.
+    fn takes_part(&mut self, step: &Step, person: &Person) {
+        let user = person.directory_id.as_ref().and_then(|id| self.input.directory.user(id));
+        match user.map(|user| self.parts.part(user)) {
+            Some(Part::TakesNone) => self.find(Some(step), "concerns somebody whom the scope leaves out"),
+            Some(Part::Unknown) => {
+                self.find(Some(step), "concerns somebody of whom it is not known whether they take part");
+            }
+            Some(Part::Takes) | None => {}
+        }
     }
 
     fn name_of(&self, group: &DirectoryGroupId) -> Option<String> {

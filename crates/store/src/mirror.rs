@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
-    Account, AccountActivity, AccountId, AccountKind, AccountState, Attributes, Coverage, DirectoryGroup,
-    DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress,
-    Gone, MemberRef, SiteGroup, SiteGroupId, SiteMembers, SitePicture, SiteSnapshot, UserKind,
+    Account, AccountActivity, AccountId, AccountKind, AccountState, ApplicationId, Assignments, Attributes,
+    Coverage, DirectoryGroup, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUser,
+    DirectoryUserId, EmailAddress, Gone, MemberRef, SiteGroup, SiteGroupId, SiteMembers, SitePicture,
+    SiteSnapshot, UserKind,
 };
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
@@ -88,6 +89,8 @@ pub struct MirrorHead {
 
 const DIRECTORY: &str = "directory";
 const SITE: &str = "site";
+/// The kind of the list of assignments; its id is the application's.
+const ASSIGNED: &str = "assigned";
 /// Rows in one statement.
 const ROWS: usize = 500;
 
@@ -322,7 +325,35 @@ fn directory_objects(connection: &str, snapshot: &DirectorySnapshot) -> Vec<Obje
         }
         objects.push(group_object(connection, snapshot, group));
     }
+    objects.extend(snapshot.assignments().map(|list| assignments_object(connection, list)));
     objects
+}
+
+/// To whom an application is assigned; ids hold no blanks.
+#[derive(Serialize, Deserialize)]
+struct AssignmentsBody {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    users: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    groups: String,
+}
+
+fn assignments_object(connection: &str, assignments: &Assignments) -> Object {
+    let body = AssignmentsBody {
+        users: joined(assignments.users().iter().map(DirectoryUserId::as_str)),
+        groups: joined(assignments.groups().iter().map(DirectoryGroupId::as_str)),
+    };
+    object(connection, DIRECTORY, ASSIGNED, assignments.application().as_str(), &body)
+}
+
+fn stored_assignments(application: &str, body: &str) -> Result<Assignments> {
+    let wrong = || Error::row("mirror_objects", application);
+    let body: AssignmentsBody = serde_json::from_str(body).map_err(|_| wrong())?;
+    let users = body.users.split_ascii_whitespace().map(DirectoryUserId::parse);
+    let groups = body.groups.split_ascii_whitespace().map(DirectoryGroupId::parse);
+    let users: Vec<_> = users.collect::<std::result::Result<_, _>>().map_err(|_| wrong())?;
+    let groups: Vec<_> = groups.collect::<std::result::Result<_, _>>().map_err(|_| wrong())?;
+    Ok(Assignments::new(ApplicationId::parse(application).map_err(|_| wrong())?, users, groups))
 }
 
 fn account_object(connection: &str, account: &Account) -> Object {
@@ -402,7 +433,9 @@ impl Store {
                         .groups
                         .iter()
                         .map(|ix| group_object(connection, directory, directory.group_at(*ix)));
-                    let put = users.chain(groups).collect();
+                    let assignments =
+                        changes.assignments.iter().map(|list| assignments_object(connection, list));
+                    let put = users.chain(groups).chain(assignments).collect();
                     MirrorUpdate {
                         side: DIRECTORY,
                         mark: mark.sealed(connection, DIRECTORY),
@@ -526,6 +559,10 @@ impl Store {
         // Sorted by kind: groups come first, before the users that they name
         self.objects(connection, DIRECTORY, |kind, id, body| {
             let wrong = || Error::row("mirror_objects", id);
+            if kind == ASSIGNED {
+                reading.set_assignments(stored_assignments(id, body)?);
+                return Ok(());
+            }
             if kind == "group" {
                 let body: GroupBody = serde_json::from_str(body).map_err(|_| wrong())?;
                 let group = DirectoryGroupId::parse(id).map_err(|_| wrong())?;

@@ -27,8 +27,11 @@ pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failu
 
 /// Everything found: permissions of the application, what the scope names, rights of the technical account.
 pub(super) async fn findings(connected: &wire::Connected) -> Vec<Check> {
-    let (permissions, site, engine) =
-        tokio::join!(connected.entra.check(), connected.jira.standing(), connected.engine.check());
+    let (permissions, site, engine) = tokio::join!(
+        connected.entra.check(&connected.scope),
+        connected.jira.standing(),
+        connected.engine.check()
+    );
     let organization = match (&connected.organization, &site) {
         (Some(organization), Ok(standing)) => organization.check(&standing.own_account).await,
         _ => Vec::new(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use entrain_connect::atlassian::{Jira, JiraOptions, Organization, OrganizationOptions};
 use entrain_connect::entra::{Cloud, Credential, Entra, EntraOptions};
 use entrain_connect::http::{HttpOptions, Meter, Plane};
+use entrain_domain::policy::Scope;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::{Engine, Ports};
 use entrain_store::{OpenOptions, Store, StoredConnection};
@@ -36,6 +37,8 @@ pub(crate) struct Connected {
     pub(crate) engine: WiredEngine,
     /// The directory's client, for what is no use case: the self-test of permissions.
     pub(crate) entra: Arc<Entra>,
+    /// Who takes part; it says which permissions are needed.
+    pub(crate) scope: Scope,
     /// The site's client, likewise.
     pub(crate) jira: Arc<Jira>,
     /// The organization's client, where a key is configured.
@@ -200,7 +203,8 @@ fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) ->
         entrain_engine::Options { full_every: meaning.full_every, ..entrain_engine::Options::default() };
     let engine =
         Engine::new(ports, meaning.rules.clone(), name.clone(), holder).between(place).with_options(options);
-    Ok(Connected { name, engine, entra, jira, organization })
+    let scope = meaning.rules.scope.clone();
+    Ok(Connected { name, engine, entra, scope, jira, organization })
 }
 
 fn entra_options(document: &Document, secrets: &Secrets) -> Result<EntraOptions, Failure> {

@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 
+use entrain_domain::policy::{Scope, UserScope};
+
 use super::Entra;
-use super::graph::consent;
+use super::assignments::{self, Sight};
+use super::graph::{FIND_APPLICATION, consent};
 use super::wire::Page;
 use crate::Error;
 use crate::http::{Call, Target};
@@ -47,13 +50,16 @@ struct Sample {
 /// Roles that suffice, and nothing more than these is needed.
 const NEEDED: [&str; 4] =
     ["User.Read.All", "GroupMember.Read.All", "Member.Read.Hidden", "AuditLog.Read.All"];
+/// Needed where people take part to whom an application is assigned.
+const ASSIGNMENTS: &str = "Application.Read.All";
 
 impl Entra {
-    /// Signs in and tries each path that a read takes, at six requests at most.
+    /// Signs in and tries each path that a read takes, at seven requests at most: what the scope asks for beyond users and
+    /// groups among them.
     ///
     /// # Errors
     /// Whatever keeps a path from being judged: no token, no answer. A missing permission is a finding, not an error.
-    pub async fn check(&self) -> Result<Vec<PermissionFinding>, Error> {
+    pub async fn check(&self, scope: &Scope) -> Result<Vec<PermissionFinding>, Error> {
         let token = self.graph.tokens.get().await?;
         let mut findings = Vec::new();
         let top = |path| Target::new(path).query("$top", "1");
@@ -92,7 +98,27 @@ impl Entra {
         {
             findings[0] = missing("User.Read.All", "users are listed with empty properties");
         }
+        let assigned = match &scope.users {
+            UserScope::Assigned(application) => Some(application),
+            UserScope::InGroups | UserScope::All => None,
+        };
+        if let Some(application) = assigned {
+            findings.push(match assignments::look(&self.graph, application).await? {
+                Sight::Clear => granted(ASSIGNMENTS, "the assignments of the application can be read"),
+                Sight::Denied => missing(ASSIGNMENTS, "the assignments of the application cannot be read"),
+                Sight::Unknown => PermissionFinding {
+                    remedy: FIND_APPLICATION.to_owned(),
+                    ..missing(
+                        ASSIGNMENTS,
+                        &format!("the directory has no enterprise application with the application id {application}"),
+                    )
+                },
+            });
+        }
         for role in token.roles() {
+            if assigned.is_some() && role == ASSIGNMENTS {
+                continue;
+            }
             if !NEEDED.contains(&role.as_str()) {
                 findings.push(PermissionFinding {
                     what: "the application holds it, and Entrain does not need it".to_owned(),

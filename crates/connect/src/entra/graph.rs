@@ -112,9 +112,17 @@ pub(super) fn consent(permission: &str) -> String {
     )
 }
 
+/// Where an enterprise application's id is found.
+pub(super) const FIND_APPLICATION: &str = "Write the Application ID that Enterprise applications > your application > \
+                                           Properties shows under [scope] assigned_to";
+
 /// The permission that an endpoint needs at least.
 pub(super) fn permission(endpoint: &str) -> &'static str {
-    if endpoint.starts_with("/users") { "User.Read.All" } else { "GroupMember.Read.All" }
+    match endpoint {
+        _ if endpoint.starts_with("/users") => "User.Read.All",
+        _ if endpoint.starts_with("/servicePrincipals") => "Application.Read.All",
+        _ => "GroupMember.Read.All",
+    }
 }
 
 /// Reads an answer that is no success.
@@ -150,6 +158,12 @@ pub(super) fn refusal(answer: &Answer) -> Refusal {
             FailureClass::Connection,
             "Graph refuses for lack of a permission",
             consent(permission(answer.context.endpoint)),
+        ),
+        404 if answer.context.endpoint.starts_with("/servicePrincipals") => told(
+            FailureCode::DirectoryAppUnknown,
+            FailureClass::Connection,
+            "the directory has no enterprise application of the application id in [scope] assigned_to",
+            FIND_APPLICATION.to_owned(),
         ),
         400 | 404 | 405 | 501 => {
             let code = body.code();

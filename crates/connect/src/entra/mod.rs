@@ -1,5 +1,6 @@
 //! Entra ID and Microsoft Graph: tokens, and the reading of the directory by the fewest requests.
 
+mod assignments;
 mod catch_up;
 mod check;
 mod credential;

@@ -9,7 +9,7 @@ use entrain_domain::model::{
     AccountState, Coverage, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUserId, Gone,
     MemberRef,
 };
-use entrain_domain::policy::Demand;
+use entrain_domain::policy::{Demand, UserScope};
 use entrain_domain::run::RequestCounts;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use super::members::{self, Members};
 use super::paging::{self, Fresh, Round};
 use super::token::Tokens;
 use super::wire::{GROUP_SELECT, GroupWire, Selection, UserWire};
-use super::{EntraOptions, catch_up};
+use super::{EntraOptions, assignments, catch_up};
 use crate::Error;
 use crate::http::{BaseUrl, Http, HttpOptions, Plane, Target};
 
@@ -115,7 +115,7 @@ impl Entra {
         let reading = Mutex::new(DirectoryReading::new());
         let users = self.list_users(&selection, &reading);
         let groups = async {
-            self.list_groups(&reading).await?;
+            tokio::try_join!(self.list_groups(&reading), self.read_assignments(demand, &reading))?;
             self.read_groups_in(demand, &reading).await
         };
         tokio::try_join!(users, groups)?;
@@ -155,7 +155,7 @@ impl Entra {
             return Ok(CaughtUp::Implausible(contradiction.0));
         }
         let reading = Mutex::new(reading);
-        self.bring_back(&appeared, &reading).await?;
+        tokio::try_join!(self.bring_back(&appeared, &reading), self.read_assignments(demand, &reading))?;
         self.read_groups_in(demand, &reading).await?;
         let (unseen, live) = {
             let reading = lock(&reading);
@@ -297,11 +297,7 @@ impl Entra {
         let mut asked = HashSet::new();
         let mut level: Vec<DirectoryGroupId> = {
             let reading = lock(reading);
-            reading
-                .groups()
-                .filter(|(id, name)| demand.scope.selects(id, name))
-                .map(|(id, _)| id.clone())
-                .collect()
+            reading.groups().filter(|(id, name)| demand.reads(id, name)).map(|(id, _)| id.clone()).collect()
         };
         while !level.is_empty() {
             asked.extend(level.iter().cloned());
@@ -309,14 +305,7 @@ impl Entra {
                 let reading = lock(reading);
                 level.iter().filter(|id| !reading.has_members(id)).cloned().collect()
             };
-            members::read_members(&self.graph, &unknown, |group, members| {
-                let mut reading = lock(reading);
-                match members {
-                    Members::Known(members) => reading.set_members(group, members),
-                    Members::Unread(why) => reading.members_unread(group, why),
-                }
-            })
-            .await?;
+            self.read_members_of(&unknown, reading).await?;
             let reading = lock(reading);
             let mut next: Vec<DirectoryGroupId> = level
                 .iter()
@@ -327,6 +316,40 @@ impl Entra {
             next.dedup();
             drop(reading);
             level = next;
+        }
+        // Assignment is not transitive: of assigned groups the direct members are enough.
+        let assigned: Vec<DirectoryGroupId> = {
+            let reading = lock(reading);
+            let groups = reading.assignments().into_iter().flat_map(|list| list.groups());
+            groups.filter(|id| reading.has_group(id) && !reading.has_members(id)).cloned().collect()
+        };
+        self.read_members_of(&assigned, reading).await
+    }
+
+    async fn read_members_of(
+        &self,
+        groups: &[DirectoryGroupId],
+        reading: &Mutex<DirectoryReading>,
+    ) -> Result<(), Error> {
+        members::read_members(&self.graph, groups, |group, members| {
+            let mut reading = lock(reading);
+            match members {
+                Members::Known(members) => reading.set_members(group, members),
+                Members::Unread(why) => reading.members_unread(group, why),
+            }
+        })
+        .await
+    }
+
+    /// To whom the application of the scope is assigned. There is no delta for it, so it is listed in each run.
+    async fn read_assignments(
+        &self,
+        demand: &Demand,
+        reading: &Mutex<DirectoryReading>,
+    ) -> Result<(), Error> {
+        if let UserScope::Assigned(application) = &demand.scope.users {
+            let assignments = assignments::read(&self.graph, application).await?;
+            lock(reading).set_assignments(assignments);
         }
         Ok(())
     }

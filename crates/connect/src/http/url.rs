@@ -222,6 +222,17 @@ impl Target {
         self
     }
 
+    /// Appends a key such as `(appId='…')` (OData); the value is quoted and encoded, so that it cannot end the quotes.
+    #[must_use]
+    pub fn key(mut self, name: &'static str, value: &str) -> Self {
+        self.text.push('(');
+        self.text.push_str(name);
+        self.text.push_str("='");
+        self.text.extend(utf8_percent_encode(&value.replace('\'', "''"), COMPONENT));
+        self.text.push_str("')");
+        self
+    }
+
     /// Appends a literal path such as `/members`.
     #[must_use]
     pub fn path(mut self, path: &'static str) -> Self {

@@ -166,7 +166,8 @@ async fn attributes_that_a_rule_asks_for_are_read_and_kept_up_to_date() {
 async fn the_self_test_names_the_permission_that_is_missing() {
     use entrain_connect::entra::PermissionVerdict::{Granted, Missing};
     let fine = tenant(10, 2, 2).await;
-    let verdicts: Vec<_> = fine.entra.check().await.unwrap().into_iter().map(|f| f.verdict).collect();
+    let verdicts: Vec<_> =
+        fine.entra.check(&demand(&["*"]).scope).await.unwrap().into_iter().map(|f| f.verdict).collect();
     assert_eq!(verdicts, [Granted, Granted]);
     for (path, permission) in [
         ("/users", "User.Read.All"),
@@ -183,7 +184,7 @@ async fn the_self_test_names_the_permission_that_is_missing() {
                 found
             }
         });
-        let findings = tenant.entra.check().await.unwrap();
+        let findings = tenant.entra.check(&demand(&["*"]).scope).await.unwrap();
         let missing: Vec<_> = findings.iter().filter(|f| f.verdict == Missing).collect();
         assert_eq!(missing.len(), 1, "{path}");
         assert_eq!(missing[0].permission, permission);
@@ -197,7 +198,7 @@ fn a_read_can_be_moved_between_threads() {
     fn is_send<T: Send>(_: &T) {}
     fn check(entra: &entrain_connect::entra::Entra, demand: &entrain_domain::policy::Demand) {
         is_send(&entra.read(demand, &[]));
-        is_send(&entra.check());
+        is_send(&entra.check(&demand.scope));
     }
     let _ = check;
 }

@@ -52,7 +52,7 @@ pub(crate) fn nested(id: &str) -> Value {
 pub(crate) fn demand(groups: &[&str]) -> Demand {
     let groups = groups.iter().map(|text| GroupSelector::parse(text).unwrap()).collect();
     let scope = Scope::in_groups(groups);
-    Demand { scope, attributes: BTreeSet::new() }
+    Demand { scope, attributes: BTreeSet::new(), asides: Vec::new() }
 }
 
 /// A tenant with so many users and groups of so many members.

@@ -11,6 +11,7 @@ use super::directory::{
     UserSlot,
 };
 use super::ids::{DirectoryGroupId, DirectoryUserId};
+use crate::policy::{OutOfScope, ScopeRule};
 use crate::run::{Intent, JournalEntry, Outcome};
 
 /// Whether the members of nested groups belong to a group.
@@ -54,6 +55,8 @@ pub enum Evidence {
     Disabled,
     /// The user is a member whom the directory has deleted.
     Deleted,
+    /// The user is a member who takes no part, by this rule of the scope.
+    OutOfScope(ScopeRule),
     /// No directory user is linked to the account.
     NobodyLinked,
     /// None: a person takes back what Entrain granted.
@@ -226,6 +229,16 @@ impl CompleteClosure {
                 UserSlot::Live(_) | UserSlot::Unseen(_) => None,
             },
         }
+    }
+
+    /// The proof that somebody is not entitled to the group because the scope leaves them out, whether or not the
+    /// directory has them in the group.
+    pub fn absence_from_scope(&self, out: &OutOfScope) -> AbsenceProof {
+        AbsenceProof(Box::new(Absence {
+            group: self.group.clone(),
+            user: Some(out.user().clone()),
+            evidence: Evidence::OutOfScope(out.rule()),
+        }))
     }
 
     /// The proof for an account that no directory user is linked to. The caller vouches that everybody in the closure

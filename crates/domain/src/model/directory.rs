@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::address::EmailAddress;
+use super::assignments::Assignments;
 use super::attributes::Attributes;
 use super::closure::{self, Closure, Nesting};
 use super::ids::{DirectoryGroupId, DirectoryUserId};
@@ -122,6 +123,18 @@ pub enum Coverage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserIx(pub(super) u32);
 
+impl UserIx {
+    /// The first so many indexes of a snapshot.
+    pub(crate) fn first(users: usize) -> impl Iterator<Item = Self> {
+        (0..users as u32).map(Self)
+    }
+
+    /// The index as a position.
+    pub(crate) fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Index of a group within one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupIx(pub(super) u32);
@@ -191,6 +204,7 @@ pub struct DirectoryReading {
     user_index: HashMap<DirectoryUserId, UserIx>,
     groups: Vec<DirectoryGroup>,
     group_index: HashMap<DirectoryGroupId, GroupIx>,
+    assignments: Option<Assignments>,
     touched: Option<Touched>,
 }
 
@@ -200,6 +214,7 @@ pub struct DirectoryReading {
 struct Touched {
     users: HashSet<UserIx>,
     groups: HashSet<GroupIx>,
+    assignments: bool,
 }
 
 /// The objects of a snapshot that differ from the stored picture which its reading began with.
@@ -209,12 +224,14 @@ pub struct DirectoryChanges {
     pub users: Vec<UserIx>,
     /// Groups that came, went, were renamed or have other direct members.
     pub groups: Vec<GroupIx>,
+    /// The assignments, where they differ.
+    pub assignments: Option<Assignments>,
 }
 
 impl DirectoryChanges {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.groups.is_empty()
+        self.users.is_empty() && self.groups.is_empty() && self.assignments.is_none()
     }
 }
 
@@ -427,6 +444,22 @@ impl DirectoryReading {
         self.touch_group(ix);
     }
 
+    /// To whom the application of the scope is assigned, every page of it.
+    pub fn set_assignments(&mut self, assignments: Assignments) {
+        if self.assignments.as_ref() == Some(&assignments) {
+            return;
+        }
+        self.assignments = Some(assignments);
+        if let Some(touched) = &mut self.touched {
+            touched.assignments = true;
+        }
+    }
+
+    /// To whom the application of the scope is assigned, when that was read.
+    pub fn assignments(&self) -> Option<&Assignments> {
+        self.assignments.as_ref()
+    }
+
     /// The listed groups, by id and name.
     pub fn groups(&self) -> impl Iterator<Item = (&DirectoryGroupId, &str)> {
         self.groups.iter().filter(|g| g.presence == GroupPresence::Listed).map(|g| (&g.id, &*g.display_name))
@@ -469,6 +502,7 @@ impl DirectoryReading {
             group_index: self.group_index,
             users_coverage: users,
             groups_coverage: groups,
+            assignments: self.assignments,
             touched: self.touched,
         }
     }
@@ -490,6 +524,7 @@ pub struct DirectorySnapshot {
     group_index: HashMap<DirectoryGroupId, GroupIx>,
     users_coverage: Coverage,
     groups_coverage: Coverage,
+    assignments: Option<Assignments>,
     touched: Option<Touched>,
 }
 
@@ -502,7 +537,8 @@ impl DirectorySnapshot {
             (touched.users.iter().copied().collect(), touched.groups.iter().copied().collect());
         users.sort_unstable();
         groups.sort_unstable();
-        Some(DirectoryChanges { users, groups })
+        let assignments = self.assignments.clone().filter(|_| touched.assignments);
+        Some(DirectoryChanges { users, groups, assignments })
     }
 
     /// The listed users.
@@ -534,6 +570,16 @@ impl DirectorySnapshot {
     /// The index of a user, if the snapshot ever heard of the id.
     pub fn user_ix(&self, id: &DirectoryUserId) -> Option<UserIx> {
         self.user_index.get(id).copied()
+    }
+
+    /// How many indexes of users there are, whether the users are listed or not.
+    pub(crate) fn user_slots(&self) -> usize {
+        self.users.len()
+    }
+
+    /// To whom the application of the scope is assigned, when that was read.
+    pub fn assignments(&self) -> Option<&Assignments> {
+        self.assignments.as_ref()
     }
 
     /// How the user left, if the directory said that he did.
@@ -590,6 +636,7 @@ impl DirectorySnapshot {
             user_index: self.user_index,
             groups: self.groups,
             group_index: self.group_index,
+            assignments: self.assignments,
             touched: None,
         }
     }

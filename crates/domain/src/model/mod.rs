@@ -1,6 +1,7 @@
 //! The things that are kept in step: ids, addresses, and the snapshots of the directory and of the site.
 
 mod address;
+mod assignments;
 mod attributes;
 mod closure;
 mod directory;
@@ -11,6 +12,7 @@ mod site;
 
 pub(crate) use address::folded_name;
 pub use address::{EmailAddress, InvalidEmail, same_name};
+pub use assignments::Assignments;
 pub use attributes::{AttributeValue, Attributes, FURTHER_PROPERTIES, further_attribute, property_of};
 pub use closure::{AbsenceProof, Closure, CompleteClosure, Evidence, Nesting};
 pub use directory::{

@@ -13,7 +13,7 @@ use crate::model::{
     AccountId, DirectorySnapshot, DirectoryUser, EmailAddress, Profile, ProfileStanding, SiteSnapshot,
     Unread, UserKind,
 };
-use crate::policy::Rules;
+use crate::policy::{Audience, Rules};
 
 /// The accounts whose profile should change: whoever plans asks first whether it can be.
 pub fn profiles_to_ask(
@@ -26,7 +26,7 @@ pub fn profiles_to_ask(
     if rules.attributes.profile.is_empty() {
         return Vec::new();
     }
-    let matches = matching::match_people(directory, site, rules, memory, lookups);
+    let matches = matching::match_people(&Audience::of(directory, rules), site, rules, memory, lookups);
     let mut accounts: Vec<AccountId> = matches
         .people
         .iter()

@@ -7,7 +7,7 @@ use super::planner::PlanInput;
 use super::step::{Action, Effect, PerKind, Step, StepKind};
 use super::targets::Target;
 use crate::model::{AccountId, CompleteClosure, SiteGroupId};
-use crate::policy::Limit;
+use crate::policy::{Audience, Limit};
 
 /// A guard, in the words of the JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -123,6 +123,8 @@ pub(super) struct Reading<'a> {
     pub(super) people: usize,
     /// Groups with their closures.
     pub(super) targets: &'a [(Target, CompleteClosure)],
+    /// Who takes part.
+    pub(super) audience: &'a Audience<'a>,
 }
 
 /// The guards in force, each with what it counted, and those that a person released.
@@ -144,7 +146,7 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
     for (guard, reason) in beyond_limits(steps, input) {
         raise(guard, reason);
     }
-    for (group, name, lost) in emptied_groups(steps, input, reading.targets) {
+    for (group, name, lost) in emptied_groups(steps, input, reading) {
         if !input.approval.releases(Guard::EmptyGroup) {
             for step in steps.iter_mut() {
                 if matches!(&step.action, Action::RemoveMember { site_group, .. } if *site_group == group) {
@@ -330,7 +332,7 @@ fn memberships_beyond_limit(steps: &[Step], input: &PlanInput<'_>) -> Vec<String
 fn emptied_groups(
     steps: &[Step],
     input: &PlanInput<'_>,
-    targets: &[(Target, CompleteClosure)],
+    reading: &Reading<'_>,
 ) -> Vec<(SiteGroupId, String, usize)> {
     let mut lost: HashMap<&SiteGroupId, usize> = HashMap::new();
     for step in steps {
@@ -338,7 +340,8 @@ fn emptied_groups(
             *lost.entry(site_group).or_default() += 1;
         }
     }
-    targets
+    reading
+        .targets
         .iter()
         .filter_map(|(target, closure)| {
             let group = target.group.site_id.clone()?;
@@ -346,6 +349,7 @@ fn emptied_groups(
             let known = input.memory.memberships(&group).count();
             let anybody = closure
                 .members()
+                .filter(|ix| !reading.audience.is_out(*ix))
                 .filter_map(|ix| input.directory.user_at(ix))
                 .any(|user| user.account != crate::model::AccountState::Disabled);
             (known >= 5 && !anybody).then(|| (group, target.group.name.to_string(), lost))

@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::planner::people_in_scope;
 use super::step::SetAside;
 use crate::memory::{Memory, MemoryChange, Origin, UserLink};
 use crate::model::{
     Account, AccountActivity, AccountId, AccountKind, DirectorySnapshot, DirectoryUser, DirectoryUserId,
     EmailAddress, SiteSnapshot, Unread, folded_name,
 };
-use crate::policy::Rules;
+use crate::policy::{Audience, Rules};
 
 /// What a search said about an address that no visible account shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +92,8 @@ pub fn accounts_to_look_up(
     if hidden.is_empty() {
         return Vec::new();
     }
-    let mut people: Vec<_> = people_in_scope(directory, rules)
+    let mut people: Vec<_> = Audience::of(directory, rules)
+        .people()
         .into_iter()
         .filter(|user| known_account(user, site, memory).is_none())
         .filter(|user| {
@@ -116,17 +116,18 @@ fn visible<'a>(site: &'a SiteSnapshot, address: &EmailAddress) -> Vec<&'a Accoun
 }
 
 pub(super) fn match_people(
-    directory: &DirectorySnapshot,
+    audience: &Audience<'_>,
     site: &SiteSnapshot,
     rules: &Rules,
     memory: &Memory,
     lookups: &Lookups,
 ) -> Matches {
-    let people = people_in_scope(directory, rules);
+    let people = audience.people();
     let mut out = Matches::default();
     // Addresses and accounts that two people would share go to the linked one, else to neither.
     let mut by_address: HashMap<String, Vec<&DirectoryUserId>> = HashMap::new();
-    for user in &people {
+    // Whoever may take part counts: the account may be theirs.
+    for user in people.iter().chain(&audience.unsure()) {
         if let Some(address) = user.address() {
             by_address.entry(address.key()).or_default().push(&user.id);
         }
@@ -262,6 +263,11 @@ fn remember(
 
 fn aside(user: &DirectoryUser, reason: String, remedy: &str) -> SetAside {
     SetAside { object: person_label(user), reason, remedy: remedy.to_owned() }
+}
+
+/// `1 person`, `2 people`.
+pub(super) fn people(number: usize) -> String {
+    if number == 1 { "1 person".into() } else { format!("{number} people") }
 }
 
 pub(super) fn person_label(user: &DirectoryUser) -> String {

@@ -14,10 +14,10 @@ use super::targets::{self, Target, TargetState};
 use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Anchor, Memory, MemoryChange, Origin};
 use crate::model::{
-    AccountId, AccountState, Closure, CompleteClosure, DirectorySnapshot, DirectoryUser, DirectoryUserId,
-    GroupIx, SiteGroupId, SiteMembers, SiteSnapshot, UserIx,
+    AbsenceProof, AccountId, AccountState, Closure, CompleteClosure, DirectorySnapshot, DirectoryUser,
+    DirectoryUserId, GroupIx, SiteGroupId, SiteMembers, SiteSnapshot,
 };
-use crate::policy::{Existing, GroupMode, Memberships, Rules, UserScope};
+use crate::policy::{About, Audience, Existing, GroupMode, Memberships, Rules, UserScope};
 
 /// Everything a plan rests on.
 #[derive(Debug, Clone, Copy)]
@@ -55,35 +55,15 @@ pub fn group_targets(
     targets.list.iter().filter_map(|target| target.group.site_id.clone()).collect()
 }
 
-/// The enabled users who take part, in the order of ids. A group whose closure is not known brings nobody.
-pub(super) fn people_in_scope<'a>(directory: &'a DirectorySnapshot, rules: &Rules) -> Vec<&'a DirectoryUser> {
-    let enabled = |user: &&DirectoryUser| user.account == AccountState::Enabled;
-    let mut people: Vec<&DirectoryUser> = match &rules.scope.users {
-        UserScope::Assigned(_) => Vec::new(),
-        UserScope::All => directory.users().filter(enabled).collect(),
-        UserScope::InGroups => {
-            let mut reached: Vec<UserIx> = Vec::new();
-            for (group, _) in targets::in_scope(directory, rules) {
-                if let Closure::Complete(closure) = rules.closure(directory, group) {
-                    reached.extend(closure.members());
-                }
-            }
-            reached.sort_unstable();
-            reached.dedup();
-            reached.into_iter().filter_map(|ix| directory.user_at(ix)).filter(enabled).collect()
-        }
-    };
-    people.sort_by(|a, b| a.id.cmp(&b.id));
-    people
-}
-
 /// The plan.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let PlanInput { directory, site, rules, memory, lookups, .. } = *input;
     let resolved = targets::resolve(directory, site, rules, memory);
-    let mut matches = matching::match_people(directory, site, rules, memory, lookups);
+    let audience = Audience::of(directory, rules);
+    let mut matches = matching::match_people(&audience, site, rules, memory, lookups);
     let mut draft = Draft {
         input,
+        audience: &audience,
         persons: HashMap::new(),
         steps: Steps::default(),
         records: resolved.records,
@@ -93,6 +73,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     draft.records.append(&mut matches.records);
     draft.set_aside.append(&mut matches.set_aside);
     draft.unmatched_selectors();
+    draft.doubts();
     let scoped = targets::in_scope(directory, rules).len();
 
     let mut invited_through: HashMap<DirectoryUserId, Arc<[Arc<str>]>> = HashMap::new();
@@ -115,11 +96,12 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let Draft { steps, records, mut set_aside, notes, .. } = draft;
     let mut steps = steps.list;
     set_aside.extend(marks::apply(&mut steps, input));
-    let people = matches.people.len();
-    let guard::Verdict { held, released } =
-        guard::apply(&mut steps, input, &guard::Reading { scoped_groups: scoped, people, targets: &open });
+    // Whoever may take part counts: doubts are no sign that the scope is empty.
+    let people = matches.people.len() + audience.unsure().len();
+    let reading = guard::Reading { scoped_groups: scoped, people, targets: &open, audience: &audience };
+    let guard::Verdict { held, released } = guard::apply(&mut steps, input, &reading);
     // Nothing below needs them, and the plan of a large tenant does not fit beside them for nothing.
-    drop((open, matches));
+    drop((open, matches, audience));
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
     let drift = Vec::new();
@@ -150,6 +132,7 @@ impl Steps {
 
 pub(super) struct Draft<'a> {
     pub(super) input: &'a PlanInput<'a>,
+    audience: &'a Audience<'a>,
     persons: HashMap<DirectoryUserId, Arc<Person>>,
     pub(super) steps: Steps,
     pub(super) records: Vec<MemoryChange>,
@@ -172,6 +155,28 @@ impl Draft<'_> {
                 self.set_aside.push(entry);
             }
         }
+    }
+
+    /// Of whom it cannot be said whether they take part: neither invited nor taken out.
+    fn doubts(&mut self) {
+        for doubt in self.audience.doubts() {
+            let object = match &doubt.about {
+                About::Person(id) => self.input.directory.user(id).map(matching::person_label),
+                About::People(number) => Some(format!("scope of {}", matching::people(*number))),
+            };
+            self.set_aside.extend(object.map(|object| SetAside {
+                object,
+                reason: format!("{}; nobody is invited or taken out for it", doubt.why.reason),
+                remedy: doubt.why.remedy.to_string(),
+            }));
+        }
+    }
+
+    /// The proof that somebody is not entitled to a group: by the directory, or by the scope.
+    fn absence(&self, closure: &CompleteClosure, user: &DirectoryUserId) -> Option<AbsenceProof> {
+        closure
+            .absence(self.input.directory, user)
+            .or_else(|| Some(closure.absence_from_scope(&self.audience.out(user)?)))
     }
 
     fn unknown_group(&mut self, target: &Target, why: &[crate::model::Unread]) {
@@ -208,7 +213,7 @@ impl Draft<'_> {
         let PlanInput { directory, rules, .. } = *self.input;
         let wanted: HashSet<&DirectoryUserId> =
             matches.people.iter().filter(|(_, m)| matches!(m, Match::Invite(_))).map(|(id, _)| id).collect();
-        if wanted.is_empty() || rules.scope.users == UserScope::All {
+        if wanted.is_empty() || rules.scope.users != UserScope::InGroups {
             return;
         }
         for (group, _) in targets::in_scope(directory, rules) {
@@ -258,9 +263,12 @@ impl Draft<'_> {
                 continue;
             };
             let person = self.person(user, None);
-            let reason = match paths.get(id) {
-                Some(path) => Reason::NoAccount { path: path.clone() },
-                None => Reason::NoAccountEverybody,
+            let reason = match (paths.get(id), &self.input.rules.scope.users) {
+                (Some(path), _) => Reason::NoAccount { path: path.clone() },
+                (None, UserScope::Assigned(application)) => {
+                    Reason::NoAccountAssigned { application: application.clone() }
+                }
+                (None, _) => Reason::NoAccountEverybody,
             };
             let at = self.steps.push(
                 Action::CreateUser { person, address: address.clone() },
@@ -344,7 +352,7 @@ impl Draft<'_> {
 
     /// Memberships to be taken away, each with its proof, and those that ended by themselves.
     fn removals(&mut self, open: &[(Target, CompleteClosure)], matches: &Matches) {
-        let PlanInput { directory, site, rules, memory, .. } = *self.input;
+        let PlanInput { site, rules, memory, .. } = *self.input;
         if rules.memberships == Memberships::Leave {
             return;
         }
@@ -361,7 +369,7 @@ impl Draft<'_> {
             let current: HashSet<&AccountId> = current.iter().collect();
             for (account, origin) in memory.memberships(group) {
                 let owner = memory.user_of(account);
-                let proof = owner.and_then(|user| closure.absence(directory, user));
+                let proof = owner.and_then(|user| self.absence(closure, user));
                 match (current.contains(account), proof) {
                     (true, Some(proof)) => self.removal(target, group, account, proof, Some(origin)),
                     (false, Some(_)) => self.records.push(MemoryChange::DisownMembership {
@@ -395,21 +403,32 @@ impl Draft<'_> {
     ) {
         let PlanInput { directory, site, memory, .. } = *self.input;
         // Somebody in the group whose account is not known might be the stranger.
-        let everybody_matched = closure.members().filter_map(|ix| directory.user_at(ix)).all(|user| {
-            user.account == AccountState::Disabled
-                || matches!(matches.people.get(&user.id), Some(Match::Account(_)))
-        });
+        let unmatched: Vec<&DirectoryUser> = closure
+            .members()
+            .filter(|ix| !self.audience.is_out(*ix))
+            .filter_map(|ix| directory.user_at(ix))
+            .filter(|user| {
+                user.account != AccountState::Disabled
+                    && !matches!(matches.people.get(&user.id), Some(Match::Account(_)))
+            })
+            .collect();
+        let addresses: HashSet<String> =
+            unmatched.iter().filter_map(|user| user.address()).map(|address| address.key()).collect();
         let mut strangers: Vec<&AccountId> =
             current.iter().copied().filter(|a| memory.membership(group, a).is_none()).collect();
         strangers.sort_unstable();
         for account in strangers {
             // An address that shows would have matched its owner; a hidden one may yet turn out to be somebody's.
             let nobodys = site.account(account).is_some_and(|a| {
-                a.kind == crate::model::AccountKind::Person && (a.email.is_some() || everybody_matched)
+                let not_theirs = match &a.email {
+                    Some(email) => !addresses.contains(&email.key()),
+                    None => unmatched.is_empty(),
+                };
+                a.kind == crate::model::AccountKind::Person && not_theirs
             });
             let owner = memory.user_of(account).or_else(|| owners.get(account).copied());
             let proof = match owner {
-                Some(user) => closure.absence(directory, user),
+                Some(user) => self.absence(closure, user),
                 None if nobodys => Some(closure.absence_of_nobody()),
                 None => None,
             };
@@ -424,7 +443,7 @@ impl Draft<'_> {
         target: &Target,
         group: &SiteGroupId,
         account: &AccountId,
-        proof: crate::model::AbsenceProof,
+        proof: AbsenceProof,
         owned: Option<Origin>,
     ) {
         let PlanInput { directory, site, rules, approval, .. } = *self.input;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::Evidence;
+use crate::model::{ApplicationId, Evidence};
 
 /// The reason of a step, as a chain that can be printed as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,11 @@ pub enum Reason {
     },
     /// Everybody takes part (`users = "all"`), and the person has no account.
     NoAccountEverybody,
+    /// The application of the scope is assigned to the person (`users = "assigned"`), who has no account.
+    NoAccountAssigned {
+        /// The application.
+        application: ApplicationId,
+    },
     /// The group is in scope and the site has none of that name.
     NoGroup {
         /// The directory group's own name.
@@ -85,6 +90,11 @@ impl Reason {
                 ("rule", "everybody takes part".into()),
                 ("site", "no account of this address".into()),
             ],
+            Self::NoAccountAssigned { application } => vec![
+                ("source", "enabled in the directory".into()),
+                ("rule", format!("the application {application} is assigned to them")),
+                ("site", "no account of this address".into()),
+            ],
             Self::NoGroup { directory_name, selector } => vec![
                 ("source", format!("directory group “{directory_name}”")),
                 ("rule", format!("named by scope “{selector}”")),
@@ -130,6 +140,9 @@ impl Reason {
                         Evidence::Disabled => "disabled in the directory".into(),
                         Evidence::Deleted => "deleted in the directory".into(),
                         Evidence::TakenBack => "granted by Entrain".into(),
+                        Evidence::OutOfScope(rule) => {
+                            format!("takes no part, though in “{directory_name}”: {}", rule.words())
+                        }
                         Evidence::NobodyLinked => format!("nobody in “{directory_name}” has this account"),
                     },
                 ),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Guests, Rules, Scope};
-use crate::model::{FURTHER_PROPERTIES, property_of};
+use super::{GroupSelector, Guests, Rules, Scope};
+use crate::model::{DirectoryGroupId, FURTHER_PROPERTIES, property_of};
 
 /// What has to be read of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +14,16 @@ pub struct Demand {
     pub scope: Scope,
     /// Properties of users beyond those that every user is read with, by their names in Graph.
     pub attributes: BTreeSet<String>,
+    /// Groups whose members have to be known although they do not take part: those that the filter names.
+    pub asides: Vec<GroupSelector>,
 }
 
 impl Demand {
+    /// Whether the members of a group have to be known.
+    pub fn reads(&self, id: &DirectoryGroupId, name: &str) -> bool {
+        self.scope.selects(id, name) || self.asides.iter().any(|selector| selector.selects(id, name))
+    }
+
     /// Tells demands apart: a mirror that was read for one demand cannot be brought up to date for another.
     pub fn fingerprint(&self) -> String {
         fingerprint(&format!("{self:?}"))
@@ -42,6 +49,7 @@ impl Rules {
         let further = |name: &String| FURTHER_PROPERTIES.contains(&name.as_str());
         // Who of those that were read takes part is decided afterwards: another filter needs no other reading.
         let scope = Scope { filter: None, guests: Guests::Include, ..self.scope.clone() };
-        Demand { scope, attributes: mapped.chain(filtered).filter(further).collect() }
+        let asides = self.scope.filter.iter().flat_map(super::Expr::named_groups).cloned().collect();
+        Demand { scope, attributes: mapped.chain(filtered).filter(further).collect(), asides }
     }
 }

@@ -1,7 +1,7 @@
 //! Expressions of administrators, in CEL: filters that hold or do not, and texts for attribute mapping.
 //!
 //! They see `user.NAME`, the attributes of one person, and `groups`, the names of the groups in scope that hold the
-//! person. An attribute that is not set reads as `null` (a list of mails as an empty list), and `has(user.NAME)` says
+//! person, and of every group that the expression names (`"NAME" in groups`, where an id will do as well). An attribute that is not set reads as `null` (a list of mails as an empty list), and `has(user.NAME)` says
 //! whether it is set. Names, functions and types are checked when the expression is compiled; what only shows with a
 //! certain person, such as `startsWith` on what is not set, is an error about that person and about nobody else.
 //!
@@ -19,6 +19,7 @@ use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Value};
 
+use super::GroupSelector;
 use crate::model::{
     AccountState, AttributeValue, Attributes, DirectoryUser, DirectoryUserId, UserKind, further_attribute,
     property_of,
@@ -95,7 +96,8 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
 pub struct Facts<'a> {
     /// The person.
     pub user: &'a DirectoryUser,
-    /// Names of the groups in scope that hold the person, directly or through nesting.
+    /// Names of the groups in scope, and of those that the expression names, that hold the person, directly or through
+    /// nesting; as the expression writes them where it does.
     pub groups: &'a [Arc<str>],
 }
 
@@ -129,7 +131,9 @@ pub struct Expr {
     tree: Arc<IdedExpr>,
     /// Attributes that it reads, by their names in the expression.
     names: Arc<BTreeSet<&'static str>>,
-    reads_groups: bool,
+    /// Groups that it asks for by name or id.
+    named_groups: Arc<Vec<GroupSelector>>,
+    looks_through_groups: bool,
 }
 
 impl fmt::Debug for Expr {
@@ -194,7 +198,17 @@ impl Expr {
 
     /// Whether it looks at `groups`: then it can be evaluated only where these are known.
     pub fn reads_groups(&self) -> bool {
-        self.reads_groups
+        self.looks_through_groups || !self.named_groups.is_empty()
+    }
+
+    /// The groups that it asks for one by one (`"NAME" in groups`): only these have to be known for that.
+    pub fn named_groups(&self) -> &[GroupSelector] {
+        &self.named_groups
+    }
+
+    /// Whether it looks at `groups` in another way, so that all groups in scope have to be known.
+    pub fn looks_through_groups(&self) -> bool {
+        self.looks_through_groups
     }
 
     /// Whether it holds for a person.
@@ -276,13 +290,20 @@ impl Expr {
         let mut check = Check {
             source: program.source_info(),
             names: BTreeSet::new(),
-            reads_groups: false,
+            named_groups: Vec::new(),
+            looks_through_groups: false,
             bound: Vec::new(),
             depth: 0,
         };
         check.node(&mut tree)?;
-        let Check { names, reads_groups, .. } = check;
-        let expr = Self { text: Arc::from(text), tree: Arc::new(tree), names: Arc::new(names), reads_groups };
+        let Check { names, named_groups, looks_through_groups, .. } = check;
+        let expr = Self {
+            text: Arc::from(text),
+            tree: Arc::new(tree),
+            names: Arc::new(names),
+            named_groups: Arc::new(named_groups),
+            looks_through_groups,
+        };
         let trial = expr.evaluate(&Facts { user: &EVERYTHING, groups: &[Arc::from("1")] });
         Ok((expr, trial))
     }
@@ -397,7 +418,8 @@ fn unparsable(errors: &cel::ParseErrors) -> ExprError {
 struct Check<'a> {
     source: &'a SourceInfo,
     names: BTreeSet<&'static str>,
-    reads_groups: bool,
+    named_groups: Vec<GroupSelector>,
+    looks_through_groups: bool,
     /// Variables of the macros around the node.
     bound: Vec<String>,
     depth: usize,
@@ -425,7 +447,7 @@ impl Check<'_> {
         match &mut node.expr {
             Node::Literal(_) => Ok(()),
             Node::Ident(name) if name == "groups" => {
-                self.reads_groups = true;
+                self.looks_through_groups = true;
                 Ok(())
             }
             Node::Ident(name) if name.starts_with('@') || self.bound.contains(name) => Ok(()),
@@ -464,6 +486,14 @@ impl Check<'_> {
                     let what = format!("there is no function “{}”", call.func_name);
                     return Err(self.refuse(id, what, format!("functions are {}", FUNCTIONS.join(", "))));
                 }
+                if call.func_name == operators::IN
+                    && let [asked, list] = call.args.as_slice()
+                    && let (Node::Literal(LiteralValue::String(name)), Node::Ident(list)) =
+                        (&asked.expr, &list.expr)
+                    && list == "groups"
+                {
+                    return self.named_group(asked.id, name.inner());
+                }
                 if let Some(target) = &mut call.target {
                     self.node(target)?;
                 }
@@ -497,6 +527,32 @@ impl Check<'_> {
                 "use texts, numbers, lists, true and false".into(),
             )),
         }
+    }
+}
+
+impl Check<'_> {
+    /// `"NAME" in groups`: only this group has to be known.
+    fn named_group(&mut self, id: u64, name: &str) -> Result<(), ExprError> {
+        let selector = match GroupSelector::parse(name) {
+            Ok(selector) if selector.as_str() == name => selector,
+            Ok(_) => {
+                let what = "the name of a group has blanks around it".to_owned();
+                return Err(self.refuse(id, what, "write it without them".into()));
+            }
+            Err(error) => {
+                return Err(self.refuse(id, error.to_string(), "write a group's name or id".into()));
+            }
+        };
+        if selector.is_pattern() {
+            let what = format!("“{name}” is a pattern, and no group has that name");
+            let remedy =
+                "write groups.exists(g, g.startsWith(\"…\")), which looks through the groups in scope";
+            return Err(self.refuse(id, what, remedy.into()));
+        }
+        if !self.named_groups.contains(&selector) {
+            self.named_groups.push(selector);
+        }
+        Ok(())
     }
 }
 

@@ -99,7 +99,20 @@ fn it_says_what_has_to_be_read() {
     let attributes = ["city", "department", "onPremisesExtensionAttributes", "otherMails"].map(str::to_owned);
     assert_eq!(expr.attributes(), attributes.into());
     assert!(!expr.reads_groups());
-    assert!(Expr::condition(r#""a" in groups"#).unwrap().reads_groups());
+    let expr = Expr::condition(r#""a" in groups && !("B" in groups) || "a" in groups"#).unwrap();
+    assert!(expr.reads_groups() && !expr.looks_through_groups());
+    let named: Vec<&str> = expr.named_groups().iter().map(GroupSelector::as_str).collect();
+    assert_eq!(named, ["a", "B"]);
+    for text in ["size(groups) > 1", r#"groups.exists(g, g == "a")"#, "user.department in groups"] {
+        assert!(Expr::condition(text).unwrap().looks_through_groups(), "{text}");
+    }
+    for (text, what) in [
+        (r#""a*" in groups"#, "is a pattern"),
+        (r#"" a" in groups"#, "blanks around it"),
+        (r#""" in groups"#, "is empty"),
+    ] {
+        assert!(Expr::condition(text).unwrap_err().what.contains(what), "{text}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! to what exists already, and the limits that hold a plan.
 
 pub mod attributes;
+pub mod audience;
 pub mod demand;
 pub mod expr;
 pub mod groups;
@@ -11,6 +12,7 @@ pub mod scope;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use attributes::{AttributeRules, PropertyValues};
+pub use audience::{About, Audience, Doubt, OutOfScope, ScopeRule, Standing};
 pub use demand::Demand;
 pub use expr::{Expr, ExprError, Facts};
 pub use groups::PerGroup;

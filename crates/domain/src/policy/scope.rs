@@ -41,6 +41,11 @@ impl GroupSelector {
         Ok(Self { text: text.to_owned(), folded: group_name_key(text) })
     }
 
+    /// Names the group with exactly this id.
+    pub(crate) fn exactly(id: &str) -> Self {
+        Self { text: id.to_owned(), folded: group_name_key(id) }
+    }
+
     /// The selector as it was written.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -14,7 +14,7 @@ use entrain_domain::plan::explain::{
 use entrain_domain::policy::{Existing, GroupMode, GroupSelector, Import, Memberships, UserScope};
 
 impl World {
-    fn asked<R>(&self, ask: impl FnOnce(&PlanInput<'_>) -> R) -> R {
+    pub(crate) fn asked<R>(&self, ask: impl FnOnce(&PlanInput<'_>) -> R) -> R {
         let directory = self.directory();
         let site = self.site(&directory);
         ask(&PlanInput {
@@ -34,15 +34,15 @@ impl World {
     fn group_found(&self, text: &str) -> Result<Which, NotFound> {
         self.asked(|input| find_group(input, text))
     }
-    fn why_user(&self, text: &str) -> Explanation {
+    pub(crate) fn why_user(&self, text: &str) -> Explanation {
         let (who, plan) = (self.user_found(text).unwrap(), self.plan());
         sound(self.asked(|input| explain_user(input, &plan, &who)))
     }
-    fn why_group(&self, text: &str) -> Explanation {
+    pub(crate) fn why_group(&self, text: &str) -> Explanation {
         let (which, plan) = (self.group_found(text).unwrap(), self.plan());
         sound(self.asked(|input| explain_group(input, &plan, &which)))
     }
-    fn why_membership(&self, user: &str, group: &str) -> Explanation {
+    pub(crate) fn why_membership(&self, user: &str, group: &str) -> Explanation {
         let (who, which) = (self.user_found(user).unwrap(), self.group_found(group).unwrap());
         let plan = self.plan();
         sound(self.asked(|input| explain_membership(input, &plan, &who, &which)))

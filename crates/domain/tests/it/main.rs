@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test world that cannot be built is a failed test")]
 
 mod attributes;
+mod audience;
 mod explain;
 mod groups;
 mod organization;

@@ -62,6 +62,15 @@ pub(crate) struct World {
     /// What the organization says of profiles, when it is asked.
     pub(crate) profiles: BTreeMap<AccountId, ProfileStanding>,
     pub(crate) properties: BTreeMap<AccountId, PropertyValues>,
+    /// Directory users who are guests.
+    pub(crate) guests: BTreeSet<String>,
+    /// Users and groups to whom the application is assigned, when that is read.
+    pub(crate) assigned: Option<(Vec<String>, Vec<String>)>,
+}
+
+/// The application of scopes with `users = "assigned"`.
+pub(crate) fn application() -> ApplicationId {
+    ApplicationId::parse("0b7d4a52-8e0f-4f4b-9a75-1c2f0f6e8d31").unwrap()
 }
 
 impl World {
@@ -87,6 +96,8 @@ impl World {
             attributes: BTreeMap::new(),
             profiles: BTreeMap::new(),
             properties: BTreeMap::new(),
+            guests: BTreeSet::new(),
+            assigned: None,
         }
     }
 
@@ -143,7 +154,7 @@ impl World {
                 user_principal_name: None,
                 other_mail: None,
                 account: *state,
-                kind: UserKind::Member,
+                kind: if self.guests.contains(name) { UserKind::Guest } else { UserKind::Member },
                 attributes: self
                     .attributes
                     .get(name)
@@ -168,6 +179,10 @@ impl World {
                 let groups = group.groups.iter().map(|g| MemberRef::Group(gid(g)));
                 reading.set_members(&gid(key), users.chain(groups).collect::<Vec<_>>());
             }
+        }
+        if let Some((users, groups)) = &self.assigned {
+            let (users, groups) = (users.iter().map(|u| uid(u)), groups.iter().map(|g| gid(g)));
+            reading.set_assignments(Assignments::new(application(), users, groups));
         }
         reading.finish(self.users_coverage.clone(), Coverage::Complete)
     }

@@ -12,6 +12,7 @@ use entrain_domain::Failure;
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{SiteGroupId, SiteMembers, SiteSnapshot};
 use entrain_domain::plan::{Action, Approval, Lookups, Plan, plan};
+use entrain_domain::policy::UserScope;
 use entrain_domain::run::{Phase, RunReport};
 
 use super::Engine;
@@ -64,11 +65,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 tracing::warn!("the directory no longer knows where the last read ended; it is read in full");
                 return Ok(None);
             }
-            (Since::Nothing(watermark, _), Left::Nothing(last)) => {
+            // Assignments have no delta: whether they changed is only known when they have been listed.
+            (Since::Nothing(watermark, _), Left::Nothing(last))
+                if !matches!(self.rules.scope.users, UserScope::Assigned(_)) =>
+            {
                 return Ok(Some(Found::Nothing(Quiet { watermark, last: last.clone() })));
             }
             // Members that could not be read the last time are due now.
-            (Since::Nothing(_, changes), Left::Something) | (Since::Changes(changes), _) => changes,
+            (Since::Nothing(_, changes), _) | (Since::Changes(changes), _) => changes,
         };
         let Some(reading) = store.directory_mirror(&self.connection).await? else { return Ok(None) };
         let read = match directory.catch_up(reading, changes, &self.rules.demand()).await? {

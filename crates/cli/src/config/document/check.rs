@@ -12,13 +12,7 @@ use super::problem::{Problem, ProblemKind};
 use super::sections::Sections;
 
 /// Keys and words of the contract that this version does not serve yet: accepting them would be to ignore them.
-const LATER: &[(&str, &str)] = &[
-    ("scope.assigned_to", "needs users = \"assigned\", which is"),
-    ("scope.filter", "is"),
-    ("matching", "is"),
-    ("leavers", "is"),
-    ("notify", "is"),
-];
+const LATER: &[(&str, &str)] = &[("matching", "is"), ("leavers", "is"), ("notify", "is")];
 
 const MISSING: &str = "is missing";
 
@@ -174,13 +168,7 @@ impl Check<'_> {
             return;
         }
         if let Some(text) = value.as_str() {
-            if path == "scope.users" && text == "assigned" {
-                self.found(
-                    path,
-                    "= \"assigned\" is not supported yet by this version",
-                    "write \"in_groups\" and name the groups, or \"all\"",
-                );
-            } else if !words.is_empty() && !words.contains(&text) {
+            if !words.is_empty() && !words.contains(&text) {
                 self.found(path, "is not one of the known words", format!("write one of {}", quoted(&words)));
             } else if text.trim().is_empty() && !path.ends_with("].with") {
                 self.found(path, "is empty", "write a value, or take the line out");
@@ -301,6 +289,9 @@ mod tests {
         }
         assert_eq!(schema["properties"]["site"]["properties"]["organization"]["type"], "object");
         assert!(!schema.to_string().contains("null"), "{schema:#}");
-        assert_eq!(words(&schema["properties"]["scope"]["properties"]["users"]), ["in_groups", "all"]);
+        assert_eq!(
+            words(&schema["properties"]["scope"]["properties"]["users"]),
+            ["in_groups", "assigned", "all"]
+        );
     }
 }

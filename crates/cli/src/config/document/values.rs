@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use entrain_connect::http::BaseUrl;
 use entrain_domain::model::{
-    AccountId, AttributeValue, EmailAddress, ProfileField, SiteGroupId, group_name_key,
+    AccountId, ApplicationId, AttributeValue, EmailAddress, ProfileField, SiteGroupId, group_name_key,
 };
 use entrain_domain::plan::StepKind;
 use entrain_domain::policy::attributes::{FieldRule, PropertyRule, Source, When};
 use entrain_domain::policy::expr::Expr;
 use entrain_domain::policy::{
     Approvers, AttributeRules, Binding, DefaultGroups, Existing, GroupMode, GroupNames, GroupSelector,
-    Import, Limit, Limits, Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope,
+    Guests, Import, Limit, Limits, Memberships, PerGroup, Protected, Rewriting, Rules, Scope, UserScope,
     site_name_problem,
 };
 
@@ -22,8 +22,8 @@ use crate::wire::Renames;
 use super::lines::{Lines, join};
 use super::problem::{Problem, ProblemKind};
 use super::sections::{
-    DirectorySection, ExistingGroups, Field, KindLimit, Mode, Nesting, ScheduleSection, Sections, Users,
-    WhenWritten,
+    DirectorySection, ExistingGroups, Field, GuestsWord, KindLimit, Mode, Nesting, ScheduleSection, Sections,
+    Users, WhenWritten,
 };
 
 /// A credential of the app registration, as the document names it.
@@ -342,9 +342,11 @@ impl Reader<'_> {
                 "write groups = [\"…\"], or users = \"all\"",
             );
         }
-        let users = match s.scope.users {
-            Users::InGroups => UserScope::InGroups,
-            Users::All => UserScope::All,
+        let users = self.users(s);
+        let filter = self.filter(s);
+        let guests = match s.scope.guests {
+            GuestsWord::Include => Guests::Include,
+            GuestsWord::Exclude => Guests::Exclude,
         };
         let names = match GroupNames::parse(&s.groups.name) {
             Ok(names) => Some(names),
@@ -365,7 +367,7 @@ impl Reader<'_> {
         let protected = self.protected(s);
         let import = |on: bool| if on { Import::Create } else { Import::Report };
         Some(Rules {
-            scope: Scope { exclude_groups, users, ..Scope::in_groups(groups) },
+            scope: Scope { exclude_groups, users: users?, guests, filter, ..Scope::in_groups(groups) },
             import_users: import(s.operations.import_users),
             import_groups: import(s.operations.import_groups),
             memberships: if s.operations.sync_memberships { Memberships::Sync } else { Memberships::Leave },
@@ -529,6 +531,53 @@ impl Reader<'_> {
             Ok(expression) => Some(Source::From(expression)),
             Err(e) => {
                 self.found(key, format!("cannot be used: {e}"), e.remedy);
+                None
+            }
+        }
+    }
+
+    fn users(&mut self, s: &Sections) -> Option<UserScope> {
+        let key = "scope.assigned_to";
+        match (s.scope.users, &s.scope.assigned_to) {
+            (Users::Assigned, Some(text)) => match ApplicationId::parse(text.trim().to_lowercase()) {
+                Ok(id) if id.as_str().chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => {
+                    Some(UserScope::Assigned(id))
+                }
+                _ => {
+                    self.found(
+                        key,
+                        "is not an application id",
+                        "write the application (client) id of the enterprise application, as Entra ID shows it",
+                    );
+                    None
+                }
+            },
+            (Users::Assigned, None) => {
+                self.found(
+                    key,
+                    "is missing",
+                    "write assigned_to = \"…\" with the application (client) id of the enterprise application",
+                );
+                None
+            }
+            (Users::InGroups | Users::All, Some(_)) => {
+                self.found(
+                    key,
+                    "only counts with users = \"assigned\"",
+                    "write users = \"assigned\", or take it out",
+                );
+                None
+            }
+            (Users::InGroups, None) => Some(UserScope::InGroups),
+            (Users::All, None) => Some(UserScope::All),
+        }
+    }
+
+    fn filter(&mut self, s: &Sections) -> Option<Expr> {
+        match Expr::condition(s.scope.filter.as_ref()?) {
+            Ok(filter) => Some(filter),
+            Err(e) => {
+                self.found("scope.filter", format!("cannot be used: {e}"), e.remedy);
                 None
             }
         }

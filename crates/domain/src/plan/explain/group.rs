@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::step::Step;
 use super::super::targets::{Target, TargetState, group_label};
-use super::view::{View, count, list, path};
+use super::view::{Against, View, count, list, path};
 use super::{Explanation, Link, Member, MemberState, Related, Which};
 use crate::memory::Origin;
 use crate::model::{
@@ -359,14 +359,16 @@ fn members(view: &View<'_>, group: Option<&DirectoryGroup>, site_group: Option<&
                 .or_insert_with(|| closure.path_to(directory, holder).map(|p| path(&p)).unwrap_or_default());
             let on_site = view.on_membership(&person, site_id);
             let through = format!("member through {way}");
-            let (state, text) = match super::view::cause_against(&person) {
-                Some(cause) if on_site.0 == Some(true) && on_site.1.is_some() => {
+            let (state, text) = match view.cause_against(&person) {
+                Some(Against::Perhaps(cause)) if on_site.0 == Some(true) => (MemberState::Unknown, cause),
+                Some(Against::Perhaps(cause)) => (MemberState::LeftOut, format!("{through}, but {cause}")),
+                Some(Against::Surely(cause)) if on_site.0 == Some(true) && on_site.1.is_some() => {
                     (MemberState::Leaving, cause)
                 }
-                Some(cause) if on_site.0 == Some(true) => {
+                Some(Against::Surely(cause)) if on_site.0 == Some(true) => {
                     (MemberState::Own, format!("{cause}; put into the group on the site by somebody else"))
                 }
-                Some(cause) => (MemberState::LeftOut, format!("{through}, but {cause}")),
+                Some(Against::Surely(cause)) => (MemberState::LeftOut, format!("{through}, but {cause}")),
                 None => match (on_site.0, view.set_aside(&person.label).next()) {
                     (Some(true), _) => (MemberState::InStep, through),
                     (Some(false), Some(aside)) => {

@@ -3,7 +3,7 @@
 use super::super::matching::Match;
 use super::super::step::{Action, Step, StepKind};
 use super::paths::Ways;
-use super::view::{Entitled, OnSite, Person, View, cause_against, count, does, list};
+use super::view::{Against, Entitled, OnSite, Person, View, count, does, list};
 use super::{Explanation, Link, Place, Related, Which, Who};
 use crate::memory::Origin;
 use crate::model::{
@@ -216,6 +216,10 @@ fn scope(view: &View<'_>, person: &Person<'_>, ways: Option<&Ways<'_>>) -> Link 
                 }
             }
         }
+    } else if let Some(Against::Perhaps(why)) = view.cause_against(person)
+        && person.user.is_some_and(|user| user.account == AccountState::Enabled)
+    {
+        why
     } else {
         format!("takes no part: {}", no_part(view, person, ways))
     };
@@ -224,8 +228,8 @@ fn scope(view: &View<'_>, person: &Person<'_>, ways: Option<&Ways<'_>>) -> Link 
 
 /// Why a person takes no part.
 fn no_part(view: &View<'_>, person: &Person<'_>, ways: Option<&Ways<'_>>) -> String {
-    if let Some(cause) = cause_against(person) {
-        return cause;
+    if let Some(cause) = view.cause_against(person) {
+        return cause.into_why();
     }
     let reached = ways.map(Ways::groups).unwrap_or_default();
     let scoped = |group: &&&DirectoryGroup| view.scoped.iter().any(|(scoped, _)| scoped.id == group.id);
@@ -383,7 +387,11 @@ fn verdict(
         };
     }
     let member = places.iter().find(|place| place.member);
-    let because = member.map_or_else(|| "everybody takes part".to_owned(), |place| clause(&place.why));
+    let because = match (member, &view.input.rules.scope.users) {
+        (Some(place), _) => clause(&place.why),
+        (None, UserScope::Assigned(_)) => "the application is assigned to them".to_owned(),
+        (None, _) => "everybody takes part".to_owned(),
+    };
     if let Some(invitation) = to_be(StepKind::CreateUser).first() {
         let into = if joining.is_empty() { String::new() } else { format!(", for {}", names(&joining)) };
         return format!("{name} {}{into}, because {because}", does(invitation));

@@ -15,7 +15,7 @@ use crate::model::{
     Account, AccountId, AccountState, Closure, CompleteClosure, DirectoryGroup, DirectoryGroupId,
     DirectoryUser, DirectoryUserId, Gone, Nesting, SiteGroup, SiteGroupId,
 };
-use crate::policy::Memberships;
+use crate::policy::{Audience, Memberships, ScopeRule, Standing};
 
 /// Everything an explanation looks at.
 pub(super) struct View<'a> {
@@ -24,6 +24,7 @@ pub(super) struct View<'a> {
     /// The groups in scope, with the selector that names each.
     pub(super) scoped: Vec<(&'a DirectoryGroup, &'a str)>,
     targets: HashMap<DirectoryGroupId, Target>,
+    audience: Audience<'a>,
     matches: Matches,
     asides: HashMap<&'a str, Vec<&'a SetAside>>,
 }
@@ -78,13 +79,15 @@ impl<'a> View<'a> {
         for aside in &plan.set_aside {
             asides.entry(&aside.object).or_default().push(aside);
         }
+        let audience = Audience::of(directory, rules);
         Self {
             asides,
             input,
             plan,
             scoped: targets::in_scope(directory, rules),
             targets: targets.into_iter().filter_map(|t| Some((t.group.directory_id()?.clone(), t))).collect(),
-            matches: matching::match_people(directory, site, rules, memory, lookups),
+            matches: matching::match_people(&audience, site, rules, memory, lookups),
+            audience,
         }
     }
 
@@ -186,12 +189,38 @@ impl<'a> View<'a> {
             return Entitled::No(format!("not in “{name}”, directly or through nesting"));
         }
         let through = through.unwrap_or_else(|| format!("member of “{name}”"));
-        match cause_against(person) {
+        match self.cause_against(person) {
             None => Entitled::Yes(through),
-            Some(cause) if person.user.is_some_and(|u| u.account == AccountState::Unknown) => {
-                Entitled::Unknown(format!("{through}, but {cause}"))
+            Some(Against::Perhaps(cause)) => Entitled::Unknown(format!("{through}, but {cause}")),
+            Some(Against::Surely(cause)) => Entitled::No(format!("{through}, but {cause}")),
+        }
+    }
+
+    /// What speaks against a person wherever their memberships would lead: the record, or a rule of the scope.
+    pub(super) fn cause_against(&self, person: &Person<'_>) -> Option<Against> {
+        match (person.user.map(|user| user.account), person.gone) {
+            (Some(AccountState::Enabled), _) => {}
+            (Some(AccountState::Unknown), _) => {
+                return Some(Against::Perhaps(
+                    "Entra ID does not say whether the account is enabled, so it is neither added nor taken out"
+                        .into(),
+                ));
             }
-            Some(cause) => Entitled::No(format!("{through}, but {cause}")),
+            (state, gone) => return Some(Against::Surely(by_record(state, gone, person).into())),
+        }
+        let ix = person.id.as_ref().and_then(|id| self.input.directory.user_ix(id))?;
+        match self.audience.standing(ix) {
+            Standing::Out(proof) => Some(Against::Surely(match &self.input.rules.scope.filter {
+                Some(filter) if proof.rule() == ScopeRule::Filter => {
+                    format!("the filter of the scope does not hold for them: {}", filter.as_str())
+                }
+                _ => proof.rule().words().into(),
+            })),
+            Standing::Unsure(why) => Some(Against::Perhaps(format!(
+                "it is not known whether they take part, so they are left alone: {}",
+                why.reason
+            ))),
+            Standing::In | Standing::Unreached => None,
         }
     }
 
@@ -327,19 +356,30 @@ impl<'a> View<'a> {
     }
 }
 
-/// What speaks against a person wherever their memberships would lead.
-pub(super) fn cause_against(person: &Person<'_>) -> Option<String> {
-    match (person.user.map(|user| user.account), person.gone) {
-        (Some(AccountState::Enabled), _) => None,
-        (Some(AccountState::Disabled), _) => Some("the account is disabled in Entra ID".into()),
-        (Some(AccountState::Unknown), _) => Some(
-            "Entra ID does not say whether the account is enabled, so it is neither added nor taken out"
-                .into(),
-        ),
-        (None, Some(Gone::SoftDeleted)) => Some("the user is in the recycle bin of Entra ID".into()),
-        (None, Some(Gone::Deleted)) => Some("the user was deleted in Entra ID".into()),
-        (None, None) if person.id.is_some() => Some("the directory does not list the user".into()),
-        (None, None) => Some("nobody in the directory is linked to this account".into()),
+/// Something that speaks against a person.
+pub(super) enum Against {
+    /// They are not entitled; why, in words.
+    Surely(String),
+    /// It is not known whether they are; why, in words.
+    Perhaps(String),
+}
+
+impl Against {
+    pub(super) fn into_why(self) -> String {
+        match self {
+            Self::Surely(why) | Self::Perhaps(why) => why,
+        }
+    }
+}
+
+/// What the record says of somebody who is no enabled user.
+fn by_record(state: Option<AccountState>, gone: Option<Gone>, person: &Person<'_>) -> &'static str {
+    match (state, gone) {
+        (Some(_), _) => "the account is disabled in Entra ID",
+        (None, Some(Gone::SoftDeleted)) => "the user is in the recycle bin of Entra ID",
+        (None, Some(Gone::Deleted)) => "the user was deleted in Entra ID",
+        (None, None) if person.id.is_some() => "the directory does not list the user",
+        (None, None) => "nobody in the directory is linked to this account",
     }
 }
 
