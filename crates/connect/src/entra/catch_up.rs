@@ -1,6 +1,7 @@
 //! Bringing a reading up to date by delta rounds: entries may be doubled, replayed and in any order of objects.
 
 use entrain_domain::model::{DirectoryReading, DirectoryUserId, MemberRef};
+use entrain_domain::policy::Demand;
 
 use super::graph::{Graph, Refusal};
 use super::paging::{self, Fresh, Round};
@@ -94,6 +95,49 @@ pub(super) fn apply(reading: &mut DirectoryReading, changes: Changes, selection:
     }
     for group in &changes.groups {
         put_group(reading, group, &mut applied.contradiction);
+    }
+    applied
+}
+
+/// The same beside a reading of a few groups: what the demand does not ask for is left out. `appeared` are the people of
+/// whom nothing was known, and who may be members of something that is asked for.
+pub(super) fn apply_within(
+    reading: &mut DirectoryReading,
+    changes: Changes,
+    demand: &Demand,
+    selection: &Selection,
+) -> Applied {
+    let mut applied = Applied { links: changes.links, contradiction: None, appeared: Vec::new() };
+    // Groups first: whoever joins one is known from then on.
+    for group in &changes.groups {
+        let name = group.display_name.as_ref().map(|name| name.as_deref().unwrap_or_default());
+        match name {
+            _ if reading.has_group(&group.id) => put_group(reading, group, &mut applied.contradiction),
+            _ if group.removed.is_some() => {
+                if reading.knows_member(&MemberRef::Group(group.id.clone())) {
+                    reading.group_gone(&group.id);
+                }
+            }
+            // Its members are read as a whole afterwards, as are those of a nested group that came back.
+            Some(name)
+                if demand.reads(&group.id, name)
+                    || reading.knows_member(&MemberRef::Group(group.id.clone())) =>
+            {
+                reading.put_group(&group.id, name);
+            }
+            _ => {}
+        }
+    }
+    for user in changes.users {
+        let whole = user.says_whether_enabled();
+        if reading.knows_member(&MemberRef::User(user.id.clone())) {
+            // Half of somebody who was only named is of no use: he is looked up.
+            if whole || user.removed.is_some() || reading.known_user(&user.id).is_some() {
+                put_user(reading, user, selection, &mut applied);
+            }
+        } else if user.removed.is_none() {
+            applied.appeared.push(user.id);
+        }
     }
     applied
 }

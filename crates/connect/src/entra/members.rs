@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use entrain_domain::model::{DirectoryGroupId, DirectoryUserId, MemberRef, Unread};
+use entrain_domain::policy::GroupSelector;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -15,7 +16,9 @@ use serde_json::value::RawValue;
 
 use super::graph::{Graph, consent, refusal};
 use super::paging::Turns;
-use super::wire::{BatchWire, ErrorBody, MemberWire, Page, Selection, UserWire};
+use super::wire::{
+    BatchWire, ErrorBody, GROUP_SELECT, GroupWire, Listed, MemberWire, Page, Selection, UserWire,
+};
 use crate::Error;
 use crate::http::{Answer, Call, Repeat, Target, parse_retry_after};
 
@@ -193,38 +196,45 @@ fn unauthenticated(answer: &Answer) -> Error {
 }
 
 /// What was learnt of one group's members.
-pub(super) enum Members {
+pub(super) enum Members<M> {
     /// All of them.
-    Known(Vec<MemberRef>),
+    Known(Vec<M>),
     /// They could not be read.
     Unread(Unread),
 }
 
-#[derive(Default)]
-struct Gathering {
-    members: Vec<MemberRef>,
+struct Gathering<M> {
+    members: Vec<M>,
     turns: Turns,
     restarts: u32,
 }
 
-/// Reads the direct members of groups, each to its last page, and hands them over group by group.
-pub(super) async fn read_members(
+impl<M> Default for Gathering<M> {
+    fn default() -> Self {
+        Self { members: Vec::new(), turns: Turns::default(), restarts: 0 }
+    }
+}
+
+/// Reads the direct members of groups with these properties, each to its last page, and hands them over group by group.
+pub(super) async fn read_members<M: Listed>(
     graph: &Graph,
     groups: &[DirectoryGroupId],
-    done: impl Fn(&DirectoryGroupId, Members),
+    select: &str,
+    done: impl Fn(&DirectoryGroupId, Members<M>),
 ) -> Result<(), Error> {
     let first = |group: &DirectoryGroupId| {
         let target = Target::new("/groups").segment(group.as_str()).path("/members");
-        String::from(target.query("$select", "id").query("$top", "999"))
+        String::from(target.query("$select", select).query("$top", "999"))
     };
-    let gathering = std::sync::Mutex::new(HashMap::<DirectoryGroupId, Gathering>::new());
+    let gathering = std::sync::Mutex::new(HashMap::<DirectoryGroupId, Gathering<M>>::new());
     let lock = || gathering.lock().expect("nothing panics while it holds the lock");
     let take = |group: &DirectoryGroupId, answer: &Answer, body: Option<&RawValue>| {
-        let page: Page<MemberWire> = part(answer, body)?;
+        let page: Page<&RawValue> = part(answer, body)?;
         let mut gathering = lock();
         let entry = gathering.entry(group.clone()).or_default();
         for member in &page.value {
-            entry.members.push(member.member().ok_or_else(|| answer.invalid("a member has no usable id"))?);
+            let member = M::parse(member).ok_or_else(|| answer.invalid("a member has no usable id"))?;
+            entry.members.push(member);
         }
         if let Some(link) = page.next {
             entry.turns.next(&link, page.value.len()).map_err(|reason| answer.invalid(reason))?;
@@ -265,6 +275,113 @@ pub(super) async fn read_members(
         Ok(())
     };
     run(graph, groups.iter().map(|group| (group.clone(), first(group))), take, expired, lose).await
+}
+
+/// Finds the groups that these selectors name, by id and by name, and hands over each with its name. A selector that finds
+/// nothing names no group.
+pub(super) async fn find_groups(
+    graph: &Graph,
+    selectors: &[&GroupSelector],
+    found: impl Fn(&DirectoryGroupId, &str),
+) -> Result<(), Error> {
+    let mut items = Vec::new();
+    for selector in selectors {
+        let text = selector.as_str();
+        if is_object_id(text) {
+            let id = DirectoryGroupId::parse(text.to_ascii_lowercase()).expect("an object id is an id");
+            items.push((Wanted::Id, group_url(&id)));
+        }
+        // In a text of a filter a quote is written twice (OData).
+        let filter = format!("displayName eq '{}'", text.replace('\'', "''"));
+        let target = Target::new("/groups").query("$filter", &filter);
+        items.push((Wanted::Name, String::from(target.query("$select", GROUP_SELECT).query("$top", "999"))));
+    }
+    let mut pages = Turns::default();
+    let take = |wanted: &Wanted, answer: &Answer, body: Option<&RawValue>| {
+        let take = |group: &GroupWire| {
+            found(&group.id, group.display_name.as_ref().and_then(Option::as_deref).unwrap_or_default());
+        };
+        if *wanted == Wanted::Id {
+            take(&part(answer, body)?);
+            return Ok(Step::Done);
+        }
+        let page: Page<GroupWire> = part(answer, body)?;
+        page.value.iter().for_each(take);
+        let Some(link) = page.next else { return Ok(Step::Done) };
+        pages.next(&link, page.value.len()).map_err(|reason| answer.invalid(reason))?;
+        Ok(Step::More(graph.http.options().base.relative(&link, &answer.context)?))
+    };
+    let lose = |wanted: &Wanted, why: Lost| match (wanted, why) {
+        (Wanted::Id, Lost::Vanished) => Ok(()),
+        (_, why) => Err(not_found_out(&why)),
+    };
+    run(graph, items, take, |_| None, lose).await
+}
+
+/// By what a group is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Id,
+    Name,
+}
+
+/// Whether a text has the shape of an object id; it may be a name all the same.
+fn is_object_id(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}
+
+fn group_url(id: &DirectoryGroupId) -> String {
+    String::from(Target::new("/groups").segment(id.as_str()).query("$select", GROUP_SELECT))
+}
+
+fn not_found_out(why: &Lost) -> Error {
+    match why {
+        Lost::Denied => Failure::new(
+            FailureCode::DirectoryConsentMissing,
+            FailureClass::Connection,
+            "Graph refuses to show the groups of the scope",
+            consent("GroupMember.Read.All"),
+        ),
+        Lost::Vanished => Failure::new(
+            FailureCode::DirectoryAnswerInvalid,
+            FailureClass::Transient,
+            "Graph does not know the list of groups",
+            "Check that graph_url is the root of Microsoft Graph for your cloud",
+        ),
+        Lost::Failed(status) => Failure::new(
+            FailureCode::DirectoryUnavailable,
+            FailureClass::Transient,
+            format!("the groups of the scope could not be looked up (status {status})"),
+            "Run it again later",
+        ),
+    }
+    .into()
+}
+
+/// Looks groups up one by one; `None` when Graph does not know the id.
+pub(super) async fn read_groups(
+    graph: &Graph,
+    groups: &[DirectoryGroupId],
+    done: impl Fn(&DirectoryGroupId, Option<&str>),
+) -> Result<(), Error> {
+    let take = |id: &DirectoryGroupId, answer: &Answer, body: Option<&RawValue>| {
+        let wire: GroupWire = part(answer, body)?;
+        if wire.id != *id {
+            return Err(answer.invalid("another group came back than was asked for"));
+        }
+        done(id, Some(wire.display_name.as_ref().and_then(Option::as_deref).unwrap_or_default()));
+        Ok(Step::Done)
+    };
+    let lose = |id: &DirectoryGroupId, why: Lost| match why {
+        Lost::Vanished => {
+            done(id, None);
+            Ok(())
+        }
+        why => Err(not_found_out(&why)),
+    };
+    run(graph, groups.iter().map(|id| (id.clone(), group_url(id))), take, |_| None, lose).await
 }
 
 /// Looks users up one by one; `None` when Graph does not know the id.

@@ -6,6 +6,7 @@ mod check;
 mod credential;
 mod graph;
 mod members;
+mod narrow;
 mod options;
 mod paging;
 mod read;

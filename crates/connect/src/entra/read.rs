@@ -72,6 +72,15 @@ pub enum CaughtUp {
     Implausible(String),
 }
 
+/// What it means that a member was not listed among the users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unlisted {
+    /// A few come and go between two requests; many mean that the list is not to be trusted.
+    Suspicious,
+    /// Nothing: users were not listed.
+    Expected,
+}
+
 /// One tenant, read only.
 pub struct Entra {
     pub(super) graph: Graph,
@@ -110,6 +119,9 @@ impl Entra {
     /// Anything that keeps the listings from being complete, and answers that contradict each other: members of whom
     /// no list knows, users without properties.
     pub async fn read(&self, demand: &Demand, expected: &[DirectoryUserId]) -> Result<DirectoryRead, Error> {
+        if let Some(groups) = demand.few_groups() {
+            return self.read_few(&groups, demand, expected).await;
+        }
         let selection = Selection::of(&demand.attributes);
         let links = catch_up::watermarks(&self.graph, &selection).await?;
         let reading = Mutex::new(DirectoryReading::new());
@@ -148,6 +160,9 @@ impl Entra {
         changes: Changes,
         demand: &Demand,
     ) -> Result<CaughtUp, Error> {
+        if demand.few_groups().is_some() {
+            return self.catch_up_few(reading, changes, demand).await;
+        }
         let mut reading = reading;
         let selection = Selection::of(&demand.attributes);
         let Applied { links, contradiction, appeared } = catch_up::apply(&mut reading, changes, &selection);
@@ -165,7 +180,8 @@ impl Entra {
             let what = format!("{unseen} members of groups are not among the {live} users that are known");
             return Ok(CaughtUp::Implausible(what));
         }
-        Ok(CaughtUp::Read(Box::new(self.finish(reading, links, &selection).await?)))
+        let read = self.finish(reading, links, &selection, Unlisted::Suspicious).await?;
+        Ok(CaughtUp::Read(Box::new(read)))
     }
 
     /// The changes during a first read, then the groups that came into scope meanwhile.
@@ -182,7 +198,7 @@ impl Entra {
         // Groups that came into scope, or into a group in scope, since the lists were read.
         self.read_groups_in(demand, &reading).await?;
         self.find_missing(expected, selection, &reading).await?;
-        self.finish(reading, links, selection).await
+        self.finish(reading, links, selection, Unlisted::Suspicious).await
     }
 
     /// Asks for the groups of people who were not known before: whoever comes out of the recycle bin after a full read,
@@ -202,13 +218,14 @@ impl Entra {
         .await
     }
 
-    async fn finish(
+    pub(super) async fn finish(
         &self,
         reading: Mutex<DirectoryReading>,
         links: Links,
         selection: &Selection,
+        unlisted: Unlisted,
     ) -> Result<DirectoryRead, Error> {
-        self.settle_unseen(selection, &reading).await?;
+        self.settle_unseen(selection, &reading, unlisted).await?;
         let reading = reading.into_inner().expect("nothing panics while it holds the lock");
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         let Links { users, groups, issued_at } = links;
@@ -217,7 +234,7 @@ impl Entra {
 
     /// Asks for everybody who was expected and is not listed, before he is taken for gone: a list names what is there,
     /// not what went (microsoft-graph.md 5.4).
-    async fn find_missing(
+    pub(super) async fn find_missing(
         &self,
         expected: &[DirectoryUserId],
         selection: &Selection,
@@ -331,7 +348,7 @@ impl Entra {
         groups: &[DirectoryGroupId],
         reading: &Mutex<DirectoryReading>,
     ) -> Result<(), Error> {
-        members::read_members(&self.graph, groups, |group, members| {
+        members::read_members::<MemberRef>(&self.graph, groups, "id", |group, members| {
             let mut reading = lock(reading);
             match members {
                 Members::Known(members) => reading.set_members(group, members),
@@ -359,6 +376,7 @@ impl Entra {
         &self,
         selection: &Selection,
         reading: &Mutex<DirectoryReading>,
+        unlisted: Unlisted,
     ) -> Result<(), Error> {
         let (unseen, live) = {
             let reading = lock(reading);
@@ -367,7 +385,7 @@ impl Entra {
         if unseen.is_empty() {
             return Ok(());
         }
-        if live == 0 || unseen.len() > LOOKED_UP {
+        if unlisted == Unlisted::Suspicious && (live == 0 || unseen.len() > LOOKED_UP) {
             let message = format!(
                 "the list of users names {live}, but {} members of groups are not among them",
                 unseen.len()
@@ -391,6 +409,6 @@ impl Entra {
     }
 }
 
-fn lock(reading: &Mutex<DirectoryReading>) -> std::sync::MutexGuard<'_, DirectoryReading> {
+pub(super) fn lock(reading: &Mutex<DirectoryReading>) -> std::sync::MutexGuard<'_, DirectoryReading> {
     reading.lock().expect("nothing panics while it holds the lock")
 }

@@ -240,6 +240,39 @@ impl MemberWire {
     }
 }
 
+/// What a list of members can be read as.
+pub(super) trait Listed: Sized {
+    /// One entry of a page.
+    fn parse(entry: &RawValue) -> Option<Self>;
+}
+
+impl Listed for MemberRef {
+    fn parse(entry: &RawValue) -> Option<Self> {
+        serde_json::from_str::<MemberWire>(entry.get()).ok()?.member()
+    }
+}
+
+/// A member with what is asked of it.
+#[derive(Debug)]
+pub(super) enum Spelled {
+    User(UserWire),
+    Group(DirectoryGroupId, Arc<str>),
+    Other,
+}
+
+impl Listed for Spelled {
+    fn parse(entry: &RawValue) -> Option<Self> {
+        Some(match MemberRef::parse(entry)? {
+            MemberRef::User(_) => Self::User(serde_json::from_str(entry.get()).ok()?),
+            MemberRef::Group(_) => {
+                let group: GroupWire = serde_json::from_str(entry.get()).ok()?;
+                Self::Group(group.id, group.display_name.flatten().unwrap_or_default())
+            }
+            MemberRef::Other => Self::Other,
+        })
+    }
+}
+
 /// The answer of `$batch`.
 #[derive(Deserialize)]
 pub(super) struct BatchWire<'a> {

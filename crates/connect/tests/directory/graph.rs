@@ -21,6 +21,8 @@ pub(crate) struct World {
     /// Entries of the next delta round.
     pub(crate) user_changes: Vec<Value>,
     pub(crate) group_changes: Vec<Value>,
+    /// Principals of assignments: type and id.
+    pub(crate) assigned: Vec<(&'static str, String)>,
     pub(crate) log: Vec<String>,
     pub(crate) tokens: usize,
     pub(crate) meddle: Option<Meddle>,
@@ -136,23 +138,81 @@ impl World {
             }
             ["users"] => (200, page(base, "/users", skip, &self.users)),
             ["groups"] => {
+                // Comparison is without regard to case; a quote is written twice.
+                let named = query.split("$filter=displayName eq '").nth(1).map(|rest| {
+                    let end = rest.rfind("'&$select").expect("the filter ends with a quote");
+                    rest[..end]
+                        .replace("''", "\u{0}")
+                        .split('\'')
+                        .next()
+                        .unwrap()
+                        .replace('\u{0}', "'")
+                        .to_lowercase()
+                });
                 let groups: Vec<_> = self
                     .groups
                     .iter()
+                    .filter(|(_, (name, _))| named.as_ref().is_none_or(|named| name.to_lowercase() == *named))
                     .map(|(id, (name, _))| json!({"id": id, "displayName": name}))
                     .collect();
                 (200, page(base, "/groups", skip, &groups))
+            }
+            ["groups", id] => match self.groups.get(*id) {
+                Some((name, _)) => (200, json!({"id": id, "displayName": name})),
+                None => (404, json!({"error": {"code": "Request_ResourceNotFound"}})),
+            },
+            ["users", id, "memberOf"] => {
+                let holds = |members: &[Value]| members.iter().any(|member| member["id"] == *id);
+                let groups = self.groups.iter().filter(|(_, (_, members))| holds(members));
+                let groups: Vec<_> = groups.map(|(id, _)| nested(id)).collect();
+                (200, page(base, path, skip, &groups))
+            }
+            [application, "appRoleAssignedTo"]
+                if application.starts_with("servicePrincipals(appId='app'") =>
+            {
+                let rows: Vec<_> = self
+                    .assigned
+                    .iter()
+                    .enumerate()
+                    .map(|(n, (kind, id))| json!({"id": format!("a{n}"), "principalId": id, "principalType": kind}))
+                    .collect();
+                (200, page(base, path, skip, &rows))
+            }
+            [application, "appRoleAssignedTo"] if application.starts_with("servicePrincipals") => {
+                (404, json!({"error": {"code": "Request_ResourceNotFound"}}))
             }
             ["users", id] => match self.users.iter().find(|user| user["id"] == *id) {
                 Some(user) => (200, user.clone()),
                 None => (404, json!({"error": {"code": "Request_ResourceNotFound"}})),
             },
             ["groups", id, "members"] => match self.groups.get(*id) {
-                Some((_, members)) => (200, page(base, &format!("/groups/{id}/members"), skip, members)),
+                Some((_, members)) => {
+                    let spelled = |member: &Value| {
+                        let mut entry = member.clone();
+                        let user = self.users.iter().find(|user| user["id"] == member["id"]);
+                        let group = member["id"].as_str().and_then(|id| self.groups.get(id));
+                        if let Some(user) = user {
+                            entry.as_object_mut().unwrap().extend(user.as_object().unwrap().clone());
+                        }
+                        if let Some((name, _)) = group {
+                            entry["displayName"] = json!(name);
+                        }
+                        entry
+                    };
+                    if !query.contains("displayName") {
+                        return self.told(target, before, (200, page(base, path, skip, members)));
+                    }
+                    let members: Vec<_> = members.iter().map(spelled).collect();
+                    (200, page(base, path, skip, &members))
+                }
                 None => (404, json!({"error": {"code": "Request_ResourceNotFound"}})),
             },
             _ => (400, json!({"error": {"code": "BadRequest"}})),
         };
+        self.told(target, before, found)
+    }
+
+    fn told(&self, target: &str, before: usize, found: (u16, Value)) -> (u16, Value) {
         match &self.meddle {
             Some(meddle) => meddle(target, before, found),
             None => found,

@@ -5,4 +5,5 @@
 mod cost;
 mod graph;
 mod hostile;
+mod scope;
 mod signin;

@@ -346,6 +346,11 @@ impl DirectoryReading {
             .is_some_and(|ix| self.groups[ix.0 as usize].presence == GroupPresence::Listed)
     }
 
+    /// Whether the directory said that the group was deleted.
+    pub fn group_is_gone(&self, id: &DirectoryGroupId) -> bool {
+        self.group_index.get(id).is_some_and(|ix| self.groups[ix.0 as usize].presence == GroupPresence::Gone)
+    }
+
     /// Whether the group's direct members are known, so that a delta entry may be merged into them.
     pub fn has_members(&self, id: &DirectoryGroupId) -> bool {
         self.group_index

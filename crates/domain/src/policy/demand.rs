@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{GroupSelector, Guests, Rules, Scope};
+use super::{GroupSelector, Guests, Rules, Scope, UserScope};
 use crate::model::{DirectoryGroupId, FURTHER_PROPERTIES, property_of};
 
 /// What has to be read of the directory.
@@ -18,7 +18,20 @@ pub struct Demand {
     pub asides: Vec<GroupSelector>,
 }
 
+/// Groups that are looked for one by one at most.
+const FEW: usize = 50;
+
 impl Demand {
+    /// The groups to begin with, where everything asked for is found from there: people come in through groups, and
+    /// these are few and named by id or exact name. Then the rest of the tenant needs not be read.
+    pub fn few_groups(&self) -> Option<Vec<&GroupSelector>> {
+        let named: Vec<&GroupSelector> = self.scope.groups.iter().chain(&self.asides).collect();
+        let findable = self.scope.users == UserScope::InGroups
+            && named.len() <= FEW
+            && !named.iter().any(|selector| selector.is_pattern());
+        findable.then_some(named)
+    }
+
     /// Whether the members of a group have to be known.
     pub fn reads(&self, id: &DirectoryGroupId, name: &str) -> bool {
         self.scope.selects(id, name) || self.asides.iter().any(|selector| selector.selects(id, name))

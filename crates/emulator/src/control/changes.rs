@@ -103,6 +103,20 @@ pub enum WorldChange {
         /// All its roles.
         roles: BTreeSet<String>,
     },
+    /// Directory: assigns an application to a user or group.
+    Assign {
+        /// The client id.
+        client_id: String,
+        /// To whom.
+        member: Member,
+    },
+    /// Directory: an assignment of an application less.
+    Unassign {
+        /// The client id.
+        client_id: String,
+        /// From whom.
+        member: Member,
+    },
     /// Directory: its secrets expire now.
     ExpireClientSecret {
         /// The client id; the first application when absent.
@@ -277,6 +291,25 @@ fn apply(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -
         WorldChange::SetRoles { client_id, roles } => {
             let app = application(world, client_id)?;
             app.roles = roles;
+            Ok(app.client_id.clone())
+        }
+        WorldChange::Assign { client_id, member } => {
+            let member = member_id(world, member)?;
+            let app = application(world, Some(client_id))?;
+            if app.assigned.contains(&member) {
+                return Err(format!("the application is assigned to {} already", member.id()));
+            }
+            app.assigned.push(member);
+            Ok(app.client_id.clone())
+        }
+        WorldChange::Unassign { client_id, member } => {
+            let member = member_id(world, member)?;
+            let app = application(world, Some(client_id))?;
+            let before = app.assigned.len();
+            app.assigned.retain(|assigned| *assigned != member);
+            if app.assigned.len() == before {
+                return Err(format!("the application is not assigned to {}", member.id()));
+            }
             Ok(app.client_id.clone())
         }
         WorldChange::ExpireClientSecret { client_id } => {

@@ -146,8 +146,27 @@ fn tenant(file: TenantFile, domain: &str, rng: &mut ChaCha8Rng) -> Result<Tenant
         }
     }
     groups(&mut tenant, file.groups, &by_name, rng)?;
-    for (index, app) in tenant.applications.values().enumerate() {
-        for member in &app.assigned {
+    let groups: Vec<(String, String)> = tenant
+        .groups
+        .values()
+        .filter_map(|group| Some((group.display_name.clone()?, group.id.clone())))
+        .collect();
+    for (index, app) in tenant.applications.values_mut().enumerate() {
+        for member in &mut app.assigned {
+            match member {
+                Member::User(who) => {
+                    if let Some(id) = by_name.get(&who.to_lowercase()) {
+                        who.clone_from(id);
+                    }
+                }
+                Member::Group(which) if !tenant.groups.contains_key(which) => {
+                    let mut named = groups.iter().filter(|(name, _)| name == which).map(|(_, id)| id.clone());
+                    if let (Some(id), None) = (named.next(), named.next()) {
+                        *which = id;
+                    }
+                }
+                _ => {}
+            }
             if !tenant.users.contains_key(member.id()) && !tenant.groups.contains_key(member.id()) {
                 return Err(format!(
                     "tenant.applications[{index}].assigned: there is no object {}",

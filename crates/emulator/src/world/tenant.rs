@@ -158,7 +158,8 @@ pub struct Application {
     /// `User.Read.All`, `GroupMember.Read.All`, …
     pub roles: BTreeSet<String>,
     pub enabled: bool,
-    /// Principals assigned to the application: (principal, app role id).
+    /// Principals to which the application is assigned, with the default role. In a world file, users by user principal
+    /// name and groups by name as well.
     pub assigned: Vec<Member>,
 }
 
