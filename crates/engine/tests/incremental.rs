@@ -6,8 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use entrain_domain::model::AccountState;
+use entrain_domain::model::{AccountState, ApplicationId};
 use entrain_domain::plan::{Approval, StepKind};
+use entrain_domain::policy::UserScope;
 use entrain_domain::run::{RunReport, RunStatus, Trigger};
 use entrain_domain::{FailureClass, FailureCode};
 use entrain_engine::ports::Store as _;
@@ -352,4 +353,32 @@ async fn random_days_end_the_same_as_read_in_full() {
             assert_eq!(fixture.site.writes(), before, "{context}: {full:?}");
         }
     }
+}
+
+/// Assignments have no delta: a directory that says that nothing changed is asked for them all the same.
+#[tokio::test(start_paused = true)]
+async fn assignments_are_looked_at_in_every_run_and_only_a_difference_is_a_change() {
+    let mut fixture = settled().await;
+    let application = ApplicationId::parse("0b7d4a52-8e0f-4f4b-9a75-1c2f0f6e8d31").unwrap();
+    fixture.directory.assign(&application, &[0, 1, 2, 3, 4, 5]);
+    fixture.rules.scope.users = UserScope::Assigned(application.clone());
+    let report = fixture.run().await;
+    assert_eq!(report.status, RunStatus::Converged, "{report:?}");
+    // Nothing changed: no full read, nothing of the site.
+    let before = fixture.store.state().watermark.clone();
+    let (report, spent) = costs(&fixture).await;
+    assert_eq!((report.status, spent.1, spent.2), (RunStatus::Converged, 0, 0));
+    assert!(report.steps.is_empty());
+    assert_eq!(fixture.store.state().watermark, before);
+    // One assignment less, and the delta is silent.
+    fixture.directory.assign(&application, &[0, 1, 2, 3, 5]);
+    let (report, spent) = costs(&fixture).await;
+    assert_eq!((report.status, spent.2), (RunStatus::Converged, 0), "{report:?}");
+    assert_eq!(report.steps[&StepKind::RemoveMember].done, 1, "{report:?}");
+    // The same again: it was learnt.
+    let (report, spent) = costs(&fixture).await;
+    assert_eq!((report.status, spent.1, spent.2), (RunStatus::Converged, 0, 0));
+    fixture.directory.assign(&application, &[0, 1, 2, 3, 4, 5]);
+    let (report, _) = costs(&fixture).await;
+    assert_eq!(report.steps[&StepKind::AddMember].done, 1, "{report:?}");
 }

@@ -203,3 +203,23 @@ async fn an_exported_world_can_be_served_again() {
     assert_eq!(again.get("/world").await, summary);
     assert_eq!(again.emulator.description().client_secret, control.emulator.description().client_secret);
 }
+
+#[tokio::test]
+async fn applications_are_assigned_and_unassigned() {
+    let control = Control::new().await;
+    let description = control.emulator.description();
+    let app = description.client_id.clone();
+    let world = control.get("/world/export").await;
+    let user = world["tenant"]["users"][0]["id"].clone();
+    let change =
+        |what: &str| json!([{"change": what, "client_id": app, "member": {"type": "user", "id": user}}]);
+    assert_eq!(control.change(change("assign")).await.0, 200);
+    let assigned = |world: &Value| world["tenant"]["applications"][0]["assigned"].as_array().unwrap().len();
+    assert_eq!(assigned(&control.get("/world/export").await), 1);
+    let (status, body) = control.change(change("assign")).await;
+    assert!(status == 400 && body.to_string().contains("already"), "{status} {body}");
+    assert_eq!(control.change(change("unassign")).await.0, 200);
+    assert_eq!(assigned(&control.get("/world/export").await), 0);
+    let (status, body) = control.change(change("unassign")).await;
+    assert!(status == 400 && body.to_string().contains("is not assigned"), "{status} {body}");
+}

@@ -137,3 +137,20 @@ fn an_error_in_a_file_names_the_place() {
     assert!(read("world.yaml", "").unwrap_err().contains(".json or .toml"));
     assert!(load(std::path::Path::new("/nowhere/world.json"), 1).unwrap_err().contains("cannot be read"));
 }
+
+#[test]
+fn assignments_name_users_and_groups_as_members_do() {
+    let text = format!(
+        "{SMALL}\n[[tenant.applications]]\nclient_id = \"f1\"\nassigned = [{{ type = \"user\", id = \"ANA@acme.example\" }}, \
+         {{ type = \"group\", id = \"On Call\" }}]\n"
+    );
+    let world = read("world.toml", &text).unwrap();
+    let assigned = &world.tenant.applications["f1"].assigned;
+    let ana = world.tenant.users.values().find(|u| u.mail.is_some()).unwrap();
+    assert_eq!(assigned[0], Member::User(ana.id.clone()));
+    assert!(
+        matches!(&assigned[1], Member::Group(id) if world.tenant.groups[id].display_name.as_deref() == Some("On Call"))
+    );
+    let error = read("world.toml", &text.replace("ANA@acme.example", "zoe@acme.example")).unwrap_err();
+    assert!(error.contains("tenant.applications[0].assigned"), "{error}");
+}

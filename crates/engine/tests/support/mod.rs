@@ -150,6 +150,11 @@ impl FakeDirectory {
     pub(crate) fn rename(&self, group: &str, name: &str) {
         self.change().reading.put_group(&group_id(group), name);
     }
+    /// To whom the application is assigned, which no delta tells.
+    pub(crate) fn assign(&self, application: &ApplicationId, people: &[u32]) {
+        let people = people.iter().map(|n| user_id(*n));
+        self.state().reading.set_assignments(Assignments::new(application.clone(), people, []));
+    }
     /// Nothing changed that anybody sees, but the directory tells something all the same.
     pub(crate) fn replay(&self) {
         drop(self.change());
@@ -218,6 +223,7 @@ impl Directory for FakeDirectory {
             let members = ids(&seen, &group.id).into_iter().filter(|id| seen.user(id).is_some());
             reading.set_members(&group.id, members.map(MemberRef::User));
         }
+        seen.assignments().cloned().into_iter().for_each(|list| reading.set_assignments(list));
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         Ok(DirectoryRead { snapshot, watermark: self.watermark() })
     }
@@ -260,6 +266,7 @@ impl Directory for FakeDirectory {
                 reading.add_member(&group.id, &MemberRef::User(joined.clone()));
             }
         }
+        seen.assignments().cloned().into_iter().for_each(|list| reading.set_assignments(list));
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         Ok(CaughtUp::Read(Box::new(DirectoryRead { snapshot, watermark: self.watermark() })))
     }

@@ -2,10 +2,10 @@
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
-    Account, AccountActivity, AccountId, AccountKind, AccountState, AttributeValue, Attributes, Coverage,
-    DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUser, DirectoryUserId, EmailAddress,
-    Gone, MemberRef, SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, UserKind,
-    further_attribute,
+    Account, AccountActivity, AccountId, AccountKind, AccountState, ApplicationId, Assignments,
+    AttributeValue, Attributes, Coverage, DirectoryGroupId, DirectoryReading, DirectorySnapshot,
+    DirectoryUser, DirectoryUserId, EmailAddress, Gone, MemberRef, SiteGroup, SiteGroupId, SiteMembers,
+    SiteSnapshot, SiteStanding, Unread, UserKind, further_attribute,
 };
 use entrain_store::{Basis, Learnt, MirrorHead, SiteState, Store, Watermark};
 use jiff::Timestamp;
@@ -193,6 +193,36 @@ on_both!(the_directory_comes_back_as_it_was_read, |world| {
     let mirror = directory(&store).await;
     assert_eq!(picture(&mirror), picture(&second));
     assert!(mirror.group_is_gone(&group("g2")), "still named as nested, so it must be known to be gone");
+});
+
+on_both!(assignments_come_back_as_they_were_read, |world| {
+    let store = world.open().await;
+    let assignments = |application: &str, users: &[&str], groups: &[&str]| {
+        let users = users.iter().map(|id| DirectoryUserId::parse(id).unwrap());
+        let groups = groups.iter().map(|id| group(id));
+        Assignments::new(ApplicationId::parse(application).unwrap(), users, groups)
+    };
+    let first = assignments("app", &["u1", "u2"], &["g1"]);
+    let mut read = reading();
+    read.set_assignments(first.clone());
+    learn(&store, &complete(read), &watermark("one"), &site(), SiteState::Settled).await;
+    assert_eq!(directory(&store).await.assignments(), Some(&first));
+    // The same again touches nothing; another list is what is stored.
+    let mut mirror = store.directory_mirror("Azure AD").await.unwrap().unwrap();
+    mirror.set_assignments(first);
+    let mirror = complete(mirror);
+    assert!(mirror.changes().unwrap().is_empty());
+    let second = assignments("app", &[], &["g1", "g2"]);
+    let mut next = store.directory_mirror("Azure AD").await.unwrap().unwrap();
+    next.set_assignments(second.clone());
+    learn(&store, &complete(next), &watermark("two"), &site(), SiteState::Settled).await;
+    assert_eq!(directory(&store).await.assignments(), Some(&second));
+    // Another application, read in full: the list of the first one is gone.
+    let other = assignments("other", &["u3"], &[]);
+    let mut read = reading();
+    read.set_assignments(other.clone());
+    learn(&store, &complete(read), &watermark("three"), &site(), SiteState::Settled).await;
+    assert_eq!(directory(&store).await.assignments(), Some(&other));
 });
 
 on_both!(a_mirror_that_was_brought_up_to_date_comes_back_so, |world| {
