@@ -217,9 +217,9 @@ async fn applications_are_assigned_and_unassigned() {
     let assigned = |world: &Value| world["tenant"]["applications"][0]["assigned"].as_array().unwrap().len();
     assert_eq!(assigned(&control.get("/world/export").await), 1);
     let (status, body) = control.change(change("assign")).await;
-    assert!(status == 400 && body.to_string().contains("already"), "{status} {body}");
+    assert!(status == 409 && body.to_string().contains("already"), "{status} {body}");
     assert_eq!(control.change(change("unassign")).await.0, 200);
     assert_eq!(assigned(&control.get("/world/export").await), 0);
     let (status, body) = control.change(change("unassign")).await;
-    assert!(status == 400 && body.to_string().contains("is not assigned"), "{status} {body}");
+    assert!(status == 409 && body.to_string().contains("is not assigned"), "{status} {body}");
 }
