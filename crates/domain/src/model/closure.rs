@@ -235,7 +235,7 @@ impl CompleteClosure {
     /// directory has them in the group.
     pub fn absence_from_scope(&self, out: &OutOfScope) -> AbsenceProof {
         AbsenceProof(Box::new(Absence {
-            group: self.group.clone(),
+            groups: Arc::from([self.group.clone()]),
             user: Some(out.user().clone()),
             evidence: Evidence::OutOfScope(out.rule()),
         }))
