@@ -14,7 +14,7 @@ use crate::model::{
     GroupStanding, Nesting, ProfileStanding, RenameBy, SiteGroup, SiteGroupId, group_name_key,
 };
 use crate::plan::{Action, GroupRef, Guard, Lookup, Person, Plan, PlanInput, Step, StepKind, Update};
-use crate::policy::GroupMode;
+use crate::policy::{GroupMode, UserScope};
 use crate::run::{Intent, JournalEntry, Outcome};
 
 /// A breach of an invariant.
@@ -36,7 +36,15 @@ pub fn verify(input: &PlanInput<'_>, plan: &Plan) -> Vec<Finding> {
             _ => None,
         })
         .collect();
-    let mut check = Check::new(input, adopted);
+    let invited = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::CreateUser { .. }))
+        .filter_map(|step| step.action.person()?.directory_id.as_ref())
+        .filter_map(|id| input.directory.user(id))
+        .map(|user| &user.id)
+        .collect();
+    let mut check = Check { invited, ..Check::new(input, adopted) };
     check.shape(plan);
     for step in &plan.steps {
         check.step(step);
@@ -95,6 +103,8 @@ pub fn verify_undo(input: &PlanInput<'_>, plan: &Plan, journal: &[JournalEntry])
 
 struct Check<'a> {
     input: &'a PlanInput<'a>,
+    /// People whom the plan itself invites.
+    invited: HashSet<&'a DirectoryUserId>,
     /// Groups that the plan itself adopts.
     adopted: HashSet<SiteGroupId>,
     /// Whether the scope names a group.
@@ -116,6 +126,8 @@ enum Filling {
     Groups(Vec<DirectoryGroupId>),
     /// Everybody in scope.
     Everybody,
+    /// Whoever is invited.
+    Newcomers,
     /// Nothing that is there.
     Unknown,
 }
@@ -133,6 +145,7 @@ impl<'a> Check<'a> {
     fn new(input: &'a PlanInput<'a>, adopted: HashSet<SiteGroupId>) -> Self {
         Self {
             input,
+            invited: HashSet::new(),
             adopted,
             named: HashMap::new(),
             below: HashMap::new(),
@@ -217,7 +230,7 @@ impl<'a> Check<'a> {
             Action::RenameGroup { group, site_id, name } => self.renaming(step, group, site_id, name),
             Action::AdoptGroup { group, site_id } => {
                 self.sources_in_scope(step, group);
-                if self.input.memory.anchor_of(site_id).is_some_and(|other| *other != group.anchor) {
+                if self.stands_for_another(site_id, &group.anchor) {
                     self.find(Some(step), "adopts a group that is linked to another directory group");
                 }
             }
@@ -445,6 +458,9 @@ impl<'a> Check<'a> {
         if rules.defaults.everybody.iter().any(|other| same(other)) {
             return Filling::Everybody;
         }
+        if rules.defaults.newcomers.iter().any(|other| same(other)) {
+            return Filling::Newcomers;
+        }
         let mut ids = Vec::new();
         for binding in rules.bindings.iter().filter(|binding| same(&binding.site)) {
             let listed = self.input.directory.groups();
@@ -479,10 +495,27 @@ impl<'a> Check<'a> {
             .unwrap_or(GroupMode::Authoritative)
     }
 
+    /// Whether a site group stands for something else that takes part.
+    fn stands_for_another(&self, site_id: &SiteGroupId, anchor: &Anchor) -> bool {
+        let PlanInput { directory, rules, memory, .. } = *self.input;
+        match memory.anchor_of(site_id) {
+            None => false,
+            Some(other) if other == anchor => false,
+            Some(Anchor::Directory(other)) => directory.group(other).is_some_and(|g| {
+                rules.scope.selects(other, &g.display_name) && rules.binding(other, &g.display_name).is_none()
+            }),
+            Some(Anchor::Named(name)) => {
+                let named = rules.bindings.iter().map(|binding| &binding.site);
+                let mut named = named.chain(&rules.defaults.everybody).chain(&rules.defaults.newcomers);
+                named.any(|other| group_name_key(other) == name.key())
+            }
+        }
+    }
+
     fn sources_in_scope(&mut self, step: &Step, group: &GroupRef) {
         match self.filling(group) {
             Filling::Groups(ids) => ids.iter().for_each(|id| self.in_scope(step, id)),
-            Filling::Everybody => {}
+            Filling::Everybody | Filling::Newcomers => {}
             Filling::Unknown => self.find(Some(step), "concerns a group that nothing in the rules fills"),
         }
     }
@@ -509,10 +542,17 @@ impl<'a> Check<'a> {
         if protected.groups.contains(id) || protected.group_names.contains(&group_name_key(&group.name)) {
             self.find(Some(step), "concerns a group on the protected list");
         }
-        if self.input.site.standing().group_standing(&group) != GroupStanding::Ordinary && !self.bound(&group)
-        {
+        let standing = self.input.site.standing().group_standing(&group);
+        let default = standing == GroupStanding::DefaultAccess && self.default(&group);
+        if standing != GroupStanding::Ordinary && !self.bound(&group) && !default {
             self.find(Some(step), "concerns a privileged group that nobody bound on purpose");
         }
+    }
+
+    fn default(&self, group: &SiteGroup) -> bool {
+        let defaults = &self.input.rules.defaults;
+        let mut names = defaults.everybody.iter().chain(&defaults.newcomers);
+        names.any(|name| group_name_key(name) == group_name_key(&group.name))
     }
 
     fn bound(&self, group: &SiteGroup) -> bool {
@@ -542,11 +582,34 @@ impl<'a> Check<'a> {
         }
         let reached = match self.filling(group) {
             Filling::Groups(ids) => self.below_all(&ids),
-            Filling::Everybody | Filling::Unknown => None,
+            Filling::Everybody => self.whole_scope(),
+            Filling::Newcomers => Some(self.invited.clone()),
+            Filling::Unknown => None,
         };
         let reached = reached.map(Rc::new);
         self.below.insert(group.anchor.clone(), reached.clone());
         reached
+    }
+
+    /// Everybody who takes part, where nobody can be missed.
+    fn whole_scope(&self) -> Option<HashSet<&'a DirectoryUserId>> {
+        let PlanInput { directory, rules, .. } = *self.input;
+        let whole = |coverage: &Coverage| matches!(coverage, Coverage::Complete);
+        if !whole(directory.users_coverage()) || !whole(directory.groups_coverage()) {
+            return None;
+        }
+        match &rules.scope.users {
+            // Whom the scope leaves out is seen where each is looked at.
+            UserScope::All | UserScope::Assigned(_) => Some(directory.users().map(|user| &user.id).collect()),
+            UserScope::InGroups => {
+                let ids: Vec<DirectoryGroupId> = directory
+                    .groups()
+                    .filter(|g| rules.scope.selects(&g.id, &g.display_name))
+                    .map(|g| g.id.clone())
+                    .collect();
+                self.below_all(&ids)
+            }
+        }
     }
 
     /// Everybody below any of these groups, where all of them are completely known.

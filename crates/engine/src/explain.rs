@@ -4,7 +4,7 @@
 //! Where the mirrors of both sides will do, only what the question is about is read: what changed in the directory, the
 //! site's accounts and groups, and the members of the groups concerned.
 
-use entrain_domain::memory::GroupLink;
+use entrain_domain::memory::{GroupLink, Memory};
 use entrain_domain::model::{Closure, RunId, SiteGroupId};
 use entrain_domain::plan::explain::{
     Explanation, NotFound, Which, Who, explain_group, explain_membership, explain_user, find_group, find_user,
@@ -75,7 +75,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Subject::Group(which) => explain_group(&input, &plan, which),
             Subject::Membership(who, which) => explain_membership(&input, &plan, who, which),
         };
-        let explanation = match self.last_answer(&subject).await? {
+        let explanation = match self.last_answer(&subject, &world.memory).await? {
             Some((run, entry)) => explanation.answered(&world.directory.snapshot, &run, &entry),
             None => explanation.never_answered(),
         };
@@ -109,7 +109,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let owned = |account| world.memory.membership(&link.group, account).is_some();
         let reached = || {
             let user = directory.user_ix(who.user.as_ref()?)?;
-            match self.rules.closure(directory, directory.group(link.anchor.directory()?)?) {
+            // What the document names may be filled from anywhere.
+            let Some(group) = link.anchor.directory() else { return Some(true) };
+            match self.rules.closure(directory, directory.group(group)?) {
                 Closure::Complete(closure) => Some(closure.contains(user)),
                 Closure::Unknown(_) => Some(true),
             }
@@ -117,18 +119,32 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         who.account.as_ref().is_some_and(owned) || reached() == Some(true)
     }
 
-    async fn last_answer(&self, subject: &Subject) -> Result<Option<(RunId, JournalEntry)>, Failure> {
+    async fn last_answer(
+        &self,
+        subject: &Subject,
+        memory: &Memory,
+    ) -> Result<Option<(RunId, JournalEntry)>, Failure> {
         let (object, group, limit) = match subject {
             Subject::User(who) => (name_in_steps(who), None, 1),
-            Subject::Group(which) => (which.directory.as_ref().map(ToString::to_string), None, 1),
-            Subject::Membership(who, which) => (name_in_steps(who), which.directory.as_ref(), LOOKED_THROUGH),
+            Subject::Group(which) => (group_in_steps(which, memory), None, 1),
+            Subject::Membership(who, which) => {
+                (name_in_steps(who), group_in_steps(which, memory), LOOKED_THROUGH)
+            }
         };
         let Some(object) = object else { return Ok(None) };
         let entries = self.ports.store.journal_about(&self.connection, &object, limit).await?;
         Ok(entries.into_iter().find(|(_, entry)| {
-            group.is_none_or(|group| entry.step.as_str().split('/').any(|part| part == group.as_str()))
+            let part_of = |group: &String| entry.step.as_str().split('/').any(|part| part == group);
+            group.as_ref().is_none_or(part_of)
         }))
     }
+}
+
+/// How steps name a group: by what its site group stands for.
+fn group_in_steps(which: &Which, memory: &Memory) -> Option<String> {
+    let anchor = which.site.as_ref().and_then(|site| memory.anchor_of(site));
+    let anchor = anchor.map(|anchor| anchor.in_steps().into_owned());
+    anchor.or_else(|| which.directory.as_ref().map(ToString::to_string))
 }
 
 /// How steps name a person.

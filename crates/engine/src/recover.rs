@@ -12,7 +12,7 @@ use entrain_domain::Failure;
 use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{
     Account, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile, ProfileStanding,
-    SiteGroup, SiteMembers,
+    SiteGroup, SiteGroupId, SiteMembers,
 };
 use entrain_domain::plan::{Action, Lookup, Plan, StepId, Update};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
@@ -228,25 +228,27 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             let happened = match &open.entry.intent {
                 Intent::AddMember { group, account } => {
                     let there = world.site.members(group).and_then(|members| members.contains(account));
-                    (there == Some(true)).then(|| MemoryChange::OwnMembership {
-                        group: group.clone(),
-                        account: account.clone(),
-                        origin: Origin::Created,
+                    (there == Some(true)).then(|| {
+                        let (account, origin) = (account.clone(), Origin::Created);
+                        let own = MemoryChange::OwnMembership { group: group.clone(), account, origin };
+                        if self.given_once(world, group) { Vec::new() } else { vec![own] }
                     })
                 }
                 Intent::RemoveMember { group, account } => {
                     let there = world.site.members(group).and_then(|members| members.contains(account));
-                    (there == Some(false)).then(|| MemoryChange::DisownMembership {
-                        group: group.clone(),
-                        account: account.clone(),
+                    (there == Some(false)).then(|| {
+                        vec![MemoryChange::DisownMembership {
+                            group: group.clone(),
+                            account: account.clone(),
+                        }]
                     })
                 }
                 _ => None,
             };
-            if let Some(change) = happened {
-                world.memory.apply(&change);
+            if let Some(changes) = happened {
+                changes.iter().for_each(|change| world.memory.apply(change));
                 let answer = "found done after an interruption".to_owned();
-                self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                self.close(draft, &open, Outcome::Done, answer, changes).await?;
             } else {
                 let answer = "looked up after an interruption: it had not happened".to_owned();
                 self.close(draft, &open, Outcome::NotDone, answer, Vec::new()).await?;
@@ -255,6 +257,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             recovered.settled += 1;
         }
         Ok(recovered)
+    }
+
+    /// Whether a group is one that newcomers are given: its memberships are their own.
+    fn given_once(&self, world: &World, group: &SiteGroupId) -> bool {
+        let anchor = world.memory.anchor_of(group);
+        let newcomers = &self.rules.defaults.newcomers;
+        anchor.is_some_and(|anchor| newcomers.iter().any(|name| Anchor::named(name) == *anchor))
     }
 
     async fn close(

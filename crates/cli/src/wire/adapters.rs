@@ -7,11 +7,12 @@ use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::{self, Entra};
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, Profile, ProfileStanding, RenameBy,
-    RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding, Unread,
+    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, GroupStanding, Profile,
+    ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
+    Unread,
 };
 use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
-use entrain_domain::policy::{Binding, Demand, PropertyValues, Protected};
+use entrain_domain::policy::{Binding, DefaultGroups, Demand, PropertyValues, Protected};
 use entrain_domain::run::{
     AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSummary, StepEnd,
     Trigger,
@@ -74,6 +75,7 @@ pub(crate) struct SitePort {
     organization: Option<Arc<Organization>>,
     renames: Renames,
     bindings: Vec<Binding>,
+    defaults: DefaultGroups,
 }
 
 /// Whether groups follow a new name in the directory.
@@ -90,9 +92,9 @@ impl SitePort {
         jira: Arc<Jira>,
         organization: Option<Arc<Organization>>,
         renames: Renames,
-        bindings: Vec<Binding>,
+        (bindings, defaults): (Vec<Binding>, DefaultGroups),
     ) -> Self {
-        Self { jira, organization, renames, bindings }
+        Self { jira, organization, renames, bindings, defaults }
     }
 
     fn organization(&self) -> Result<&Organization, Failure> {
@@ -113,7 +115,13 @@ impl Site for SitePort {
     }
     fn protect(&self, protected: &Protected, standing: &SiteStanding, groups: &[SiteGroup]) {
         let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
-        let bound = |g: &&SiteGroup| self.bindings.iter().any(|b| same(&b.site, &g.name));
+        let bound = |g: &&SiteGroup| {
+            let defaults = self.defaults.everybody.iter().chain(&self.defaults.newcomers);
+            // Everybody may be put where new people land anyway, and nowhere else that grants something.
+            let lands = standing.group_standing(g) == GroupStanding::DefaultAccess;
+            self.bindings.iter().any(|b| same(&b.site, &g.name))
+                || lands && defaults.into_iter().any(|name| same(name, &g.name))
+        };
         let released: BTreeSet<SiteGroupId> = groups.iter().filter(bound).map(|g| g.id.clone()).collect();
         self.jira.protect(protected, standing, groups, &released);
     }

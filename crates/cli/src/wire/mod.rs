@@ -189,7 +189,12 @@ fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) ->
 
     let ports = Ports {
         directory: DirectoryPort(entra.clone()),
-        site: SitePort::new(jira.clone(), organization.clone(), renames, meaning.rules.bindings.clone()),
+        site: SitePort::new(
+            jira.clone(),
+            organization.clone(),
+            renames,
+            (meaning.rules.bindings.clone(), meaning.rules.defaults.clone()),
+        ),
         store: StorePort(store),
         clock: SystemClock,
         ids: RandomIds,

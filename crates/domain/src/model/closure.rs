@@ -4,14 +4,18 @@
 //! members, and those of every group nested in it, were read to the last page. One failed page anywhere below makes
 //! the whole closure [`Closure::Unknown`], which has no proof to give. That is invariant 1 of the design, as a type.
 
+mod entitlement;
+
 use std::sync::Arc;
+
+pub use entitlement::{CompleteEntitlement, CompleteScope, Through};
 
 use super::directory::{
     AccountState, Coverage, DirectMembers, DirectorySnapshot, GroupIx, GroupPresence, Unread, UserIx,
     UserSlot,
 };
 use super::ids::{DirectoryGroupId, DirectoryUserId};
-use crate::policy::{OutOfScope, ScopeRule};
+use crate::policy::ScopeRule;
 use crate::run::{Intent, JournalEntry, Outcome};
 
 /// Whether the members of nested groups belong to a group.
@@ -230,26 +234,6 @@ impl CompleteClosure {
             },
         }
     }
-
-    /// The proof that somebody is not entitled to the group because the scope leaves them out, whether or not the
-    /// directory has them in the group.
-    pub fn absence_from_scope(&self, out: &OutOfScope) -> AbsenceProof {
-        AbsenceProof(Box::new(Absence {
-            groups: Arc::from([self.group.clone()]),
-            user: Some(out.user().clone()),
-            evidence: Evidence::OutOfScope(out.rule()),
-        }))
-    }
-
-    /// The proof for an account that no directory user is linked to. The caller vouches that everybody in the closure
-    /// is matched, so that none of them can be the account's owner.
-    pub fn absence_of_nobody(&self) -> AbsenceProof {
-        AbsenceProof(Box::new(Absence {
-            groups: Arc::from([self.group.clone()]),
-            user: None,
-            evidence: Evidence::NobodyLinked,
-        }))
-    }
 }
 
 #[cfg(test)]
@@ -257,13 +241,13 @@ mod tests {
     use super::super::directory::{DirectoryReading, DirectoryUser, Gone, MemberRef, UserKind};
     use super::*;
 
-    fn user_id(n: u32) -> DirectoryUserId {
+    pub(super) fn user_id(n: u32) -> DirectoryUserId {
         DirectoryUserId::parse(format!("u{n}")).unwrap()
     }
-    fn group_id(n: u32) -> DirectoryGroupId {
+    pub(super) fn group_id(n: u32) -> DirectoryGroupId {
         DirectoryGroupId::parse(format!("g{n}")).unwrap()
     }
-    fn user(n: u32, account: AccountState) -> DirectoryUser {
+    pub(super) fn user(n: u32, account: AccountState) -> DirectoryUser {
         DirectoryUser {
             id: user_id(n),
             display_name: Some(Arc::from(format!("User {n}"))),
@@ -276,7 +260,7 @@ mod tests {
         }
     }
     /// g1 › g2 › g3 › g1, with u1 in g1, u2 in g2, u3 in g3.
-    fn cyclic() -> DirectoryReading {
+    pub(super) fn cyclic() -> DirectoryReading {
         let mut reading = DirectoryReading::new();
         for n in 1..=3 {
             reading.put_user(user(n, AccountState::Enabled));

@@ -14,7 +14,9 @@ pub(crate) use address::folded_name;
 pub use address::{EmailAddress, InvalidEmail, same_name};
 pub use assignments::Assignments;
 pub use attributes::{AttributeValue, Attributes, FURTHER_PROPERTIES, further_attribute, property_of};
-pub use closure::{AbsenceProof, Closure, CompleteClosure, Evidence, Nesting};
+pub use closure::{
+    AbsenceProof, Closure, CompleteClosure, CompleteEntitlement, CompleteScope, Evidence, Nesting, Through,
+};
 pub use directory::{
     AccountState, Coverage, DirectoryChanges, DirectoryGroup, DirectoryReading, DirectorySnapshot,
     DirectoryUser, Gone, GroupIx, MemberRef, Unread, UserIx, UserKind,

@@ -9,10 +9,12 @@
 //!
 //! What is done about it is a matter of the group's mode; drift only says what was found and what becomes of it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::step::{GroupRef, Person, Step};
+use super::step::{GroupRef, Person, Step, StepId};
+use crate::memory::Memory;
 
 /// What somebody did by hand on the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,16 +188,42 @@ pub(super) enum TakenBack {
     By(u32),
 }
 
-impl Found {
-    pub(super) fn settle(self, steps: &[Step]) -> Drift {
-        let treatment = match self.taken_back {
-            TakenBack::No => Treatment::LeftAlone,
-            TakenBack::Cannot => Treatment::SetAside,
-            TakenBack::By(at) => match steps.get(at as usize).and_then(|step| step.hold) {
-                Some(_) => Treatment::Held,
-                None => Treatment::Undone,
-            },
-        };
-        Drift { what: self.what, group: self.group, treatment }
-    }
+/// The names of the steps that take drifts back, where steps may yet be left out and positions change.
+pub(super) fn places(found: &[Found], steps: &[Step], memory: &Memory) -> Option<Vec<Option<StepId>>> {
+    let name = |found: &Found| match found.taken_back {
+        TakenBack::By(at) => steps.get(at as usize).map(Step::id),
+        TakenBack::No | TakenBack::Cannot => None,
+    };
+    (memory.any_marks() && !found.is_empty()).then(|| found.iter().map(name).collect())
+}
+
+/// What becomes of each drift, by the steps as the guards left them.
+pub(super) fn settle(found: Vec<Found>, places: Option<Vec<Option<StepId>>>, steps: &[Step]) -> Vec<Drift> {
+    let by_name: HashMap<StepId, &Step> = match &places {
+        Some(_) => steps.iter().map(|step| (step.id(), step)).collect(),
+        None => HashMap::new(),
+    };
+    let of = |step: Option<&Step>| match step {
+        Some(step) if step.hold.is_some() => Treatment::Held,
+        Some(_) => Treatment::Undone,
+        // Left out: the site keeps refusing it.
+        None => Treatment::SetAside,
+    };
+    let treatment = |at: usize, taken_back| match (taken_back, &places) {
+        (TakenBack::No, _) => Treatment::LeftAlone,
+        (TakenBack::Cannot, _) => Treatment::SetAside,
+        (TakenBack::By(position), None) => of(steps.get(position as usize)),
+        (TakenBack::By(_), Some(names)) => {
+            let name = names.get(at).and_then(Option::as_ref);
+            of(name.and_then(|name| by_name.get(name)).copied())
+        }
+    };
+    found
+        .into_iter()
+        .enumerate()
+        .map(|(at, found)| {
+            let treatment = treatment(at, found.taken_back);
+            Drift { what: found.what, group: found.group, treatment }
+        })
+        .collect()
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::planner::PlanInput;
 use super::step::{Action, Effect, PerKind, Step, StepKind};
 use super::targets::Target;
-use crate::model::{AccountId, CompleteClosure, SiteGroupId};
+use crate::model::{AccountId, CompleteEntitlement, SiteGroupId};
 use crate::policy::{Audience, Limit};
 
 /// A guard, in the words of the JSON.
@@ -121,8 +121,8 @@ pub(super) struct Reading<'a> {
     pub(super) scoped_groups: usize,
     /// People in scope.
     pub(super) people: usize,
-    /// Groups with their closures.
-    pub(super) targets: &'a [(Target, CompleteClosure)],
+    /// Groups with those who belong into them.
+    pub(super) targets: &'a [(Target, CompleteEntitlement)],
     /// Who takes part.
     pub(super) audience: &'a Audience<'a>,
 }
@@ -343,14 +343,15 @@ fn emptied_groups(
     reading
         .targets
         .iter()
-        .filter_map(|(target, closure)| {
+        .filter_map(|(target, entitled)| {
             let group = target.group.site_id.clone()?;
             let lost = lost.get(&group).copied()?;
             let known = input.memory.memberships(&group).count();
-            let anybody = closure
+            let anybody = entitled
                 .members()
-                .filter(|ix| !reading.audience.is_out(*ix))
-                .filter_map(|ix| input.directory.user_at(ix))
+                .into_iter()
+                .filter(|(ix, _)| !reading.audience.is_out(*ix))
+                .filter_map(|(ix, _)| input.directory.user_at(ix))
                 .any(|user| user.account != crate::model::AccountState::Disabled);
             (known >= 5 && !anybody).then(|| (group, target.group.name.to_string(), lost))
         })

@@ -34,6 +34,7 @@ pub use seats::SeatForecast;
 pub use step::{
     Action, Effect, GroupRef, Hold, Keeping, PerKind, Person, SetAside, Step, StepId, StepKind, Undo, Update,
 };
+pub use targets::Former;
 
 pub use undo::{groups_to_undo, undo};
 

@@ -1,21 +1,24 @@
 //! From snapshots, rules and memory to a plan: resolve the groups, match the people, compare memberships, put the steps
 //! in order, then let the guards look at the whole.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::drift::{self, ByHand, TakenBack};
 use super::guard::{self, Approval, Guard, History};
 use super::marks;
 use super::matching::{self, Lookups, Match, Matches};
 use super::step::{Action, GroupRef, Person, SetAside, Step};
-use super::targets::{self, Target, TargetState};
+use super::targets::{self, Deleted, Filled, Former, Target, TargetState};
 use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Anchor, Memory, MemoryChange, Origin};
 use crate::model::{
-    AbsenceProof, AccountId, AccountState, Closure, CompleteClosure, DirectorySnapshot, DirectoryUser,
-    DirectoryUserId, GroupIx, SiteGroupId, SiteMembers, SiteSnapshot,
+    AbsenceProof, AccountId, AccountState, Closure, CompleteEntitlement, CompleteScope, Coverage,
+    DirectorySnapshot, DirectoryUser, DirectoryUserId, GroupIx, SiteGroupId, SiteMembers, SiteSnapshot,
+    Through, Unread,
 };
 use crate::policy::{About, Audience, Existing, GroupMode, Memberships, Rules, UserScope};
 
@@ -52,7 +55,9 @@ pub fn group_targets(
         return Vec::new();
     }
     let targets = targets::resolve(directory, site, rules, memory);
-    targets.list.iter().filter_map(|target| target.group.site_id.clone()).collect()
+    // What newcomers are given is theirs: nobody needs to know who has it.
+    let managed = targets.list.iter().filter(|target| !matches!(target.filled, Filled::Newcomers));
+    managed.filter_map(|target| target.group.site_id.clone()).collect()
 }
 
 /// The plan.
@@ -69,6 +74,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         records: resolved.records,
         set_aside: resolved.set_aside,
         notes: resolved.notes,
+        drift: Vec::new(),
     };
     draft.records.append(&mut matches.records);
     draft.set_aside.append(&mut matches.set_aside);
@@ -78,23 +84,35 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 
     let mut invited_through: HashMap<DirectoryUserId, Arc<[Arc<str>]>> = HashMap::new();
     let mut open = Vec::with_capacity(resolved.list.len());
+    let mut given = Vec::new();
     for target in resolved.list {
-        let Some(source) = target.group.directory_id() else { continue };
-        match directory.closure(source, target.nesting) {
-            Closure::Complete(closure) => open.push((target, closure)),
-            Closure::Unknown(why) => draft.unknown_group(&target, &why),
+        if matches!(target.filled, Filled::Newcomers) {
+            given.push(target);
+            continue;
         }
+        match draft.entitlement(&target) {
+            Ok(entitled) => open.push((target, entitled)),
+            Err(why) => draft.unknown_group(&target, &why),
+        }
+    }
+    // A group for newcomers is made when there are some.
+    if rules.memberships == Memberships::Leave
+        || !matches.people.values().any(|m| matches!(m, Match::Invite(_)))
+    {
+        given.clear();
     }
     // Groups that are set aside for their name bring people into scope all the same.
     draft.paths_of_invitees(&matches, &mut invited_through);
-    draft.groups_and_adoptions(&open);
+    draft.groups_and_adoptions(open.iter().map(|(target, _)| target).chain(&given));
     draft.removals(&open, &matches);
     draft.invitations(&matches, &invited_through);
     draft.attributes(&matches);
     draft.additions(&open, &matches);
+    draft.newcomers(&given, &matches);
 
-    let Draft { steps, records, mut set_aside, notes, .. } = draft;
+    let Draft { steps, records, mut set_aside, notes, drift, .. } = draft;
     let mut steps = steps.list;
+    let places = drift::places(&drift, &steps, memory);
     set_aside.extend(marks::apply(&mut steps, input));
     // Whoever may take part counts: doubts are no sign that the scope is empty.
     let people = matches.people.len() + audience.unsure().len();
@@ -104,7 +122,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     drop((open, matches, audience));
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
-    let drift = Vec::new();
+    let drift = drift::settle(drift, places, &steps);
     Plan { steps, records, set_aside, notes, drift, held, released, seats, digest }
 }
 
@@ -138,6 +156,7 @@ pub(super) struct Draft<'a> {
     pub(super) records: Vec<MemoryChange>,
     pub(super) set_aside: Vec<SetAside>,
     pub(super) notes: Vec<SetAside>,
+    pub(super) drift: Vec<drift::Found>,
 }
 
 impl Draft<'_> {
@@ -173,20 +192,57 @@ impl Draft<'_> {
     }
 
     /// The proof that somebody is not entitled to a group: by the directory, or by the scope.
-    fn absence(&self, closure: &CompleteClosure, user: &DirectoryUserId) -> Option<AbsenceProof> {
-        closure
+    fn absence(&self, entitled: &CompleteEntitlement, user: &DirectoryUserId) -> Option<AbsenceProof> {
+        entitled
             .absence(self.input.directory, user)
-            .or_else(|| Some(closure.absence_from_scope(&self.audience.out(user)?)))
+            .or_else(|| Some(entitled.absence_from_scope(&self.audience.out(user)?)))
     }
 
-    fn unknown_group(&mut self, target: &Target, why: &[crate::model::Unread]) {
+    /// Who belongs into a group; or what is not known of it.
+    fn entitlement(&self, target: &Target) -> Result<CompleteEntitlement, Vec<Unread>> {
+        let directory = self.input.directory;
+        match &target.filled {
+            Filled::From(sources) => {
+                let mut closures = Vec::with_capacity(sources.len());
+                for source in sources {
+                    match directory.closure(&source.id, source.nesting) {
+                        Closure::Complete(closure) => closures.push(closure),
+                        Closure::Unknown(why) => return Err(why),
+                    }
+                }
+                CompleteEntitlement::of_groups(closures).ok_or_else(Vec::new)
+            }
+            Filled::Everybody | Filled::Newcomers => {
+                Ok(CompleteEntitlement::of_everybody(self.whole_scope()?))
+            }
+        }
+    }
+
+    /// Everybody who takes part, where nobody can be missed. Those of whom it cannot be said count: they are not added
+    /// for it, and not taken out.
+    fn whole_scope(&self) -> Result<CompleteScope, Vec<Unread>> {
+        let PlanInput { directory, rules, .. } = *self.input;
+        let mut doubts = Vec::new();
+        for coverage in [directory.users_coverage(), directory.groups_coverage()] {
+            if let Coverage::Partial(why) = coverage {
+                doubts.push(why.clone());
+            }
+        }
+        if rules.scope.users == UserScope::InGroups {
+            for (group, _) in targets::in_scope(directory, rules) {
+                if let Closure::Unknown(why) = rules.closure(directory, group) {
+                    doubts.extend(why);
+                }
+            }
+        }
+        let people = self.audience.people().into_iter().chain(self.audience.unsure());
+        CompleteScope::new(people.filter_map(|user| directory.user_ix(&user.id)), doubts)
+    }
+
+    fn unknown_group(&mut self, target: &Target, why: &[Unread]) {
         let first = why.first();
         self.set_aside.push(SetAside {
-            object: format!(
-                "group “{}” ({})",
-                crate::policy::quoted(&target.directory_name),
-                target.group.anchor
-            ),
+            object: target.label(),
             reason: format!(
                 "its members are not completely known, so it is left alone: {}",
                 first.map_or("not read", |u| &u.reason)
@@ -218,42 +274,95 @@ impl Draft<'_> {
         }
         for (group, _) in targets::in_scope(directory, rules) {
             let Closure::Complete(closure) = rules.closure(directory, group) else { continue };
-            let mut cache = PathCache::default();
+            let mut known: BTreeMap<GroupIx, Arc<[Arc<str>]>> = BTreeMap::new();
             for (ix, holder) in closure.members_with_holder() {
                 let id = directory.user_id_at(ix);
                 if wanted.contains(id) && !paths.contains_key(id) {
-                    paths.insert(id.clone(), cache.path(directory, &closure, holder));
+                    let path = known
+                        .entry(holder)
+                        .or_insert_with(|| closure.path_to(directory, holder).unwrap_or_default().into());
+                    paths.insert(id.clone(), path.clone());
                 }
             }
         }
     }
 
-    fn groups_and_adoptions(&mut self, open: &[(Target, CompleteClosure)]) {
-        for (target, _) in open {
-            let (directory_name, selector) = (target.directory_name.clone(), target.selector.clone());
+    fn groups_and_adoptions<'t>(&mut self, targets: impl Iterator<Item = &'t Target>) {
+        for target in targets {
+            let mut at = None;
             if let (Some(name), Some(site_id)) = (&target.new_name, &target.group.site_id) {
-                self.rename(target, site_id, name);
+                at = self.rename(target, site_id, name);
             }
-            let at = match (&target.state, &target.group.site_id) {
-                (TargetState::Create, _) => self.steps.push(
-                    Action::CreateGroup { group: target.group.clone() },
-                    Reason::NoGroup { directory_name, selector },
-                    Vec::new(),
-                    None,
-                ),
+            self.group_drift(target, at);
+            let reason = || match target.filled.sources() {
+                [one] if target.group.anchor.directory().is_some() => {
+                    (one.name.clone(), one.selector.clone())
+                }
+                _ => (target.group.name.clone(), Arc::from("")),
+            };
+            let asks = |always: bool| {
+                let asks = always || self.input.rules.existing == Existing::Ask;
+                (asks && !self.input.approval.releases(Guard::Adoption)).then_some(Guard::Adoption)
+            };
+            let adopt = |site_id: &SiteGroupId| Action::AdoptGroup {
+                group: target.group.clone(),
+                site_id: site_id.clone(),
+            };
+            let (directory_name, selector) = reason();
+            let (action, reason, hold) = match (&target.state, &target.group.site_id) {
+                (TargetState::Create, _) => {
+                    let reason = match &target.group.anchor {
+                        Anchor::Directory(_) => Reason::NoGroup { directory_name, selector },
+                        Anchor::Named(_) => Reason::NoNamedGroup { filled: filled(target) },
+                    };
+                    (Action::CreateGroup { group: target.group.clone() }, reason, None)
+                }
                 (TargetState::Adopt, Some(site_id)) => {
-                    let asks = self.input.rules.existing == Existing::Ask
-                        && !self.input.approval.releases(Guard::Adoption);
-                    self.steps.push(
-                        Action::AdoptGroup { group: target.group.clone(), site_id: site_id.clone() },
-                        Reason::GroupExists { directory_name, selector },
-                        Vec::new(),
-                        asks.then_some(Guard::Adoption),
-                    )
+                    (adopt(site_id), Reason::GroupExists { directory_name, selector }, asks(false))
+                }
+                (TargetState::TakeOver(former), Some(site_id)) => {
+                    let hold = asks(*former == Former::NotInScope);
+                    (adopt(site_id), Reason::TakesOver { directory_name, former: *former }, hold)
                 }
                 _ => continue,
             };
+            let at = self.steps.push(action, reason, Vec::new(), hold);
             self.steps.group_step.insert(target.group.anchor.clone(), at);
+            if let Some(drift) = self.drift.last_mut().filter(|drift| {
+                drift.what == ByHand::GroupDeleted && drift.group.anchor == target.group.anchor
+            }) {
+                drift.taken_back = TakenBack::By(at);
+            }
+        }
+    }
+
+    /// What was done by hand to a group itself.
+    fn group_drift(&mut self, target: &Target, renamed_by: Option<u32>) {
+        let mut find = |what, taken_back| {
+            self.drift.push(drift::Found { what, group: target.group.clone(), taken_back });
+        };
+        if let Some(before) = &target.renamed_from {
+            find(ByHand::GroupRenamed(before.clone()), renamed_by.map_or(TakenBack::No, TakenBack::By));
+        }
+        if target.deleted == Deleted::ByHand {
+            find(ByHand::GroupDeleted, TakenBack::No);
+        }
+    }
+
+    /// What newcomers are given once, with their invitation.
+    fn newcomers(&mut self, given: &[Target], matches: &Matches) {
+        for target in given {
+            let group_step = self.steps.group_step.get(&target.group.anchor).copied();
+            let hold = group_step.and_then(|at| self.steps.list[at as usize].hold);
+            for (id, matched) in &matches.people {
+                let (Match::Invite(_), Some(user)) = (matched, self.input.directory.user(id)) else {
+                    continue;
+                };
+                let after = [group_step, self.steps.user_step.get(id).copied()].into_iter().flatten();
+                let person = self.person(user, None);
+                let group = target.group.clone();
+                self.steps.push(Action::AddMember { group, person }, Reason::Newcomer, after, hold);
+            }
         }
     }
 
@@ -281,14 +390,14 @@ impl Draft<'_> {
     }
 
     /// Memberships to be granted, and those present on both sides, which the ledger learns of.
-    fn additions(&mut self, open: &[(Target, CompleteClosure)], matches: &Matches) {
+    fn additions(&mut self, open: &[(Target, CompleteEntitlement)], matches: &Matches) {
         let PlanInput { directory, site, rules, memory, .. } = *self.input;
         if rules.memberships == Memberships::Leave {
             return;
         }
         // At most so many; what is not used is never touched, and growing step by step would copy the whole list each time.
-        self.steps.list.reserve(open.iter().map(|(_, closure)| closure.members().len()).sum());
-        for (target, closure) in open {
+        self.steps.list.reserve(open.iter().map(|(_, entitled)| entitled.at_most()).sum());
+        for (target, entitled) in open {
             let members = target.group.site_id.as_ref().and_then(|id| site.members(id));
             if let Some(SiteMembers::Unread(why)) = members {
                 self.set_aside.push(SetAside {
@@ -304,7 +413,7 @@ impl Draft<'_> {
             let group_step = self.steps.group_step.get(&target.group.anchor).copied();
             let hold = group_step.and_then(|at| self.steps.list[at as usize].hold);
             let mut cache = PathCache::default();
-            for (ix, holder) in closure.members_with_holder() {
+            for (ix, through) in entitled.members() {
                 let Some(user) = directory.user_at(ix) else { continue };
                 let account = match matches.people.get(&user.id) {
                     Some(Match::Account(account)) => Some(account.clone()),
@@ -325,6 +434,11 @@ impl Draft<'_> {
                         continue;
                     }
                     if rules.protected.accounts.contains(account) || self.is_protected_address(user) {
+                        if memory.membership(group, account).is_some() {
+                            let what = ByHand::MemberRemoved(self.person(user, Some(account)));
+                            let (group, taken_back) = (target.group.clone(), TakenBack::Cannot);
+                            self.drift.push(drift::Found { what, group, taken_back });
+                        }
                         self.set_aside.push(SetAside {
                             object: matching::person_label(user),
                             reason: format!("on the protected list; not added to “{}”", target.group.name),
@@ -335,13 +449,27 @@ impl Draft<'_> {
                 }
                 let after = [group_step, self.steps.user_step.get(&user.id).copied()].into_iter().flatten();
                 let person = self.person(user, account.as_ref());
-                let path = cache.path(directory, closure, holder);
-                self.steps.push(
-                    Action::AddMember { group: target.group.clone(), person },
-                    Reason::Member { path },
-                    after,
-                    hold,
-                );
+                let reason = match through {
+                    Some(through) => Reason::Member { path: cache.path(directory, entitled, through) },
+                    None => Reason::Everybody,
+                };
+                let granted = target.state == TargetState::Managed
+                    && target
+                        .group
+                        .site_id
+                        .as_ref()
+                        .zip(account.as_ref())
+                        .is_some_and(|(group, account)| memory.membership(group, account).is_some());
+                let drifted = granted.then(|| person.clone());
+                let action = Action::AddMember { group: target.group.clone(), person };
+                let at = self.steps.push(action, reason, after, hold);
+                if let Some(person) = drifted {
+                    self.drift.push(drift::Found {
+                        what: ByHand::MemberRemoved(person),
+                        group: target.group.clone(),
+                        taken_back: TakenBack::By(at),
+                    });
+                }
             }
         }
     }
@@ -350,32 +478,34 @@ impl Draft<'_> {
         user.address().is_some_and(|a| self.input.rules.protected.addresses.contains(&a.key()))
     }
 
-    /// Memberships to be taken away, each with its proof, and those that ended by themselves.
-    fn removals(&mut self, open: &[(Target, CompleteClosure)], matches: &Matches) {
+    /// Memberships to be taken away, each with its proof, those that ended by themselves, and those that others made.
+    fn removals(&mut self, open: &[(Target, CompleteEntitlement)], matches: &Matches) {
         let PlanInput { site, rules, memory, .. } = *self.input;
         if rules.memberships == Memberships::Leave {
             return;
         }
-        let authoritative = |target: &Target| target.mode == GroupMode::Authoritative;
-        let owners: HashMap<&AccountId, &DirectoryUserId> = if open.iter().any(|(t, _)| authoritative(t)) {
-            matches.people.iter().filter_map(|(user, m)| Some((m.account()?, user))).collect()
-        } else {
-            HashMap::new()
-        };
-        let removable = |t: &Target| t.state != TargetState::Create && t.mode != GroupMode::Additive;
-        for (target, closure) in open.iter().filter(|(t, _)| removable(t)) {
+        let owners = LazyCell::new(|| {
+            matches.people.iter().filter_map(|(user, m)| Some((m.account()?, user))).collect::<Owners<'_>>()
+        });
+        for (target, entitled) in open.iter().filter(|(t, _)| t.state != TargetState::Create) {
             let Some(group) = &target.group.site_id else { continue };
             let Some(SiteMembers::Complete(current)) = site.members(group) else { continue };
             let current: HashSet<&AccountId> = current.iter().collect();
+            let mut present = 0;
             for (account, origin) in memory.memberships(group) {
+                let there = current.contains(account);
+                present += usize::from(there);
                 let owner = memory.user_of(account);
-                let proof = owner.and_then(|user| self.absence(closure, user));
-                match (current.contains(account), proof) {
-                    (true, Some(proof)) => self.removal(target, group, account, proof, Some(origin)),
+                let proof = owner.and_then(|user| self.absence(entitled, user));
+                match (there, proof) {
                     (false, Some(_)) => self.records.push(MemoryChange::DisownMembership {
                         group: group.clone(),
                         account: account.clone(),
                     }),
+                    (true, _) if target.mode == GroupMode::Additive => {}
+                    (true, Some(proof)) => {
+                        self.removal(target, group, account, proof, Some(origin));
+                    }
                     (true, None) if owner.is_none() => self.set_aside.push(SetAside {
                         object: format!("account {account} in “{}”", target.group.name),
                         reason: "the ledger owns the membership, but the account is linked to nobody".into(),
@@ -385,28 +515,28 @@ impl Draft<'_> {
                     _ => {}
                 }
             }
-            if authoritative(target) {
-                self.strangers(target, closure, group, &current, matches, &owners);
+            if current.len() > present {
+                self.strangers((target, entitled), group, &current, matches, &owners);
             }
         }
     }
 
-    /// In an authoritative group, members that neither the directory nor the ledger knows of.
+    /// Members that neither the directory nor the ledger has there: put in by hand. An authoritative group takes them out.
     fn strangers(
         &mut self,
-        target: &Target,
-        closure: &CompleteClosure,
+        (target, entitled): (&Target, &CompleteEntitlement),
         group: &SiteGroupId,
         current: &HashSet<&AccountId>,
         matches: &Matches,
-        owners: &HashMap<&AccountId, &DirectoryUserId>,
+        owners: &Owners<'_>,
     ) {
         let PlanInput { directory, site, memory, .. } = *self.input;
         // Somebody in the group whose account is not known might be the stranger.
-        let unmatched: Vec<&DirectoryUser> = closure
-            .members()
-            .filter(|ix| !self.audience.is_out(*ix))
-            .filter_map(|ix| directory.user_at(ix))
+        let everybody = entitled.members();
+        let unmatched: Vec<&DirectoryUser> = everybody
+            .iter()
+            .filter(|(ix, _)| !self.audience.is_out(*ix))
+            .filter_map(|(ix, _)| directory.user_at(*ix))
             .filter(|user| {
                 user.account != AccountState::Disabled
                     && !matches!(matches.people.get(&user.id), Some(Match::Account(_)))
@@ -428,16 +558,41 @@ impl Draft<'_> {
             });
             let owner = memory.user_of(account).or_else(|| owners.get(account).copied());
             let proof = match owner {
-                Some(user) => self.absence(closure, user),
-                None if nobodys => Some(closure.absence_of_nobody()),
+                Some(user) => self.absence(entitled, user),
+                None if nobodys => Some(entitled.absence_of_nobody()),
                 None => None,
             };
-            if let Some(proof) = proof {
-                self.removal(target, group, account, proof, None);
+            let Some(proof) = proof else { continue };
+            let person = self.outsider(account, proof.user());
+            let taken_back = match target.mode {
+                GroupMode::Managed | GroupMode::Additive => TakenBack::No,
+                GroupMode::Authoritative => {
+                    self.removal(target, group, account, proof, None).map_or(TakenBack::Cannot, TakenBack::By)
+                }
+            };
+            // What was there before the group came under management is nobody's deed; the technical account is ours.
+            if target.state == TargetState::Managed && *account != site.standing().own_account {
+                let (what, group) = (ByHand::MemberAdded(person), target.group.clone());
+                self.drift.push(drift::Found { what, group, taken_back });
             }
         }
     }
 
+    /// Somebody whom the directory does not have in a group.
+    fn outsider(&self, account: &AccountId, user: Option<&DirectoryUserId>) -> Arc<Person> {
+        let PlanInput { directory, site, .. } = *self.input;
+        let known = user.and_then(|id| directory.user(id));
+        let shown = site.account(account);
+        let address = known.and_then(DirectoryUser::address).or_else(|| shown.and_then(|a| a.email.clone()));
+        let name: Arc<str> = match (known, shown) {
+            (Some(user), _) => user.shared_label(),
+            (None, Some(account)) => account.display_name.clone(),
+            (None, None) => Arc::from(account.as_str()),
+        };
+        Arc::new(Person { name, directory_id: user.cloned(), site_id: Some(account.clone()), mail: address })
+    }
+
+    /// The position of the step; nothing for a protected account, which is set aside.
     fn removal(
         &mut self,
         target: &Target,
@@ -445,36 +600,23 @@ impl Draft<'_> {
         account: &AccountId,
         proof: AbsenceProof,
         owned: Option<Origin>,
-    ) {
-        let PlanInput { directory, site, rules, approval, .. } = *self.input;
-        let user = proof.user().and_then(|id| directory.user(id));
-        let shown = site.account(account);
-        let address = user.and_then(DirectoryUser::address).or_else(|| shown.and_then(|a| a.email.clone()));
-        let name: Arc<str> = match (user, shown) {
-            (Some(user), _) => user.shared_label(),
-            (None, Some(account)) => account.display_name.clone(),
-            (None, None) => Arc::from(account.as_str()),
-        };
+    ) -> Option<u32> {
+        let PlanInput { site, rules, approval, .. } = *self.input;
+        let person = self.outsider(account, proof.user());
         let protected = *account == site.standing().own_account
             || rules.protected.accounts.contains(account)
-            || address.as_ref().is_some_and(|a| rules.protected.addresses.contains(&a.key()));
+            || person.mail.as_ref().is_some_and(|a| rules.protected.addresses.contains(&a.key()));
         if protected {
             self.set_aside.push(SetAside {
-                object: format!("account “{name}” in “{}”", target.group.name),
+                object: format!("account “{}” in “{}”", person.name, target.group.name),
                 reason: "protected: not taken out of the group".into(),
                 remedy: "take it out by hand if it does not belong there".into(),
             });
-            return;
+            return None;
         }
-        let person = Arc::new(Person {
-            name,
-            directory_id: proof.user().cloned(),
-            site_id: Some(account.clone()),
-            mail: address,
-        });
         let reason = Reason::NotEntitled {
             evidence: proof.evidence(),
-            directory_name: target.directory_name.clone(),
+            directory_names: target.directory_names(),
             owned: match owned {
                 Some(Origin::Created) => "granted by Entrain",
                 Some(Origin::Adopted | Origin::Found) => "was present on both sides",
@@ -485,7 +627,7 @@ impl Draft<'_> {
         let hold = adoption.and_then(|at| self.steps.list[at as usize].hold).or_else(|| {
             (owned.is_none() && !approval.releases(Guard::Authoritative)).then_some(Guard::Authoritative)
         });
-        self.steps.push(
+        Some(self.steps.push(
             Action::RemoveMember {
                 group: Arc::new(GroupRef { site_id: Some(group.clone()), ..(*target.group).clone() }),
                 site_group: group.clone(),
@@ -497,24 +639,40 @@ impl Draft<'_> {
             reason,
             adoption,
             hold,
-        );
+        ))
     }
 }
 
-/// One path text per holding group of a closure, shared by everybody it holds.
+/// Accounts with the directory users they were matched with.
+type Owners<'a> = HashMap<&'a AccountId, &'a DirectoryUserId>;
+
+/// Who fills a group that the document names, in words.
+fn filled(target: &Target) -> Arc<str> {
+    let names: Vec<String> = target.filled.sources().iter().map(|s| format!("“{}”", s.name.trim())).collect();
+    Arc::from(match (&target.filled, names.as_slice()) {
+        (Filled::Everybody, _) => "default group: everybody in scope is a member".to_owned(),
+        (Filled::Newcomers, _) => "default group: given to people whom Entrain invites".to_owned(),
+        (Filled::From(_), [one]) => format!("bound to the directory group {one} under [groups.map]"),
+        (Filled::From(_), _) => {
+            format!("bound to the directory groups {} under [groups.map]", names.join(", "))
+        }
+    })
+}
+
+/// One path text per holding group, shared by everybody it holds.
 #[derive(Default)]
-struct PathCache(BTreeMap<GroupIx, Arc<[Arc<str>]>>);
+struct PathCache(BTreeMap<Through, Arc<[Arc<str>]>>);
 
 impl PathCache {
     fn path(
         &mut self,
         directory: &DirectorySnapshot,
-        closure: &CompleteClosure,
-        holder: GroupIx,
+        entitled: &CompleteEntitlement,
+        through: Through,
     ) -> Arc<[Arc<str>]> {
         self.0
-            .entry(holder)
-            .or_insert_with(|| closure.path_to(directory, holder).unwrap_or_default().into())
+            .entry(through)
+            .or_insert_with(|| entitled.path_to(directory, through).unwrap_or_default().into())
             .clone()
     }
 }

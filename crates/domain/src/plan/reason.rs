@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::targets::Former;
 use crate::model::{ApplicationId, Evidence};
 
 /// The reason of a step, as a chain that can be printed as one sentence.
@@ -34,6 +35,18 @@ pub enum Reason {
         /// The selector that names it.
         selector: Arc<str>,
     },
+    /// The document names the group and the site has none of that name.
+    NoNamedGroup {
+        /// Who fills it, in words.
+        filled: Arc<str>,
+    },
+    /// The group is in scope, and the site group of its name was linked to a directory group that takes part no more.
+    TakesOver {
+        /// The directory group's own name.
+        directory_name: Arc<str>,
+        /// What became of the other one.
+        former: Former,
+    },
     /// Attributes of the directory differ from what was last written to the account.
     Attributes {
         /// The fields that differ, joined.
@@ -62,12 +75,16 @@ pub enum Reason {
         /// The step of it.
         step: Arc<str>,
     },
+    /// The group is one of those that everybody in scope is a member of.
+    Everybody,
+    /// The group is one of those that people are given with their invitation.
+    Newcomer,
     /// The person is not, or no longer, a member in the directory.
     NotEntitled {
         /// How that shows.
         evidence: Evidence,
-        /// The directory group's own name.
-        directory_name: Arc<str>,
+        /// The names of the directory groups that fill the group; none where everybody in scope does.
+        directory_names: Arc<[Arc<str>]>,
         /// Whether Entrain granted the membership, found it on both sides, or takes it away because the group is
         /// authoritative.
         owned: &'static str,
@@ -105,6 +122,35 @@ impl Reason {
                 ("rule", format!("named by scope “{selector}”")),
                 ("site", "a group of this name exists and is not linked".into()),
             ],
+            Self::NoNamedGroup { filled } => {
+                vec![("rule", filled.to_string()), ("site", "no group of this name".into())]
+            }
+            Self::TakesOver { directory_name, former } => vec![
+                ("source", format!("directory group “{directory_name}”")),
+                (
+                    "link",
+                    match former {
+                        Former::Deleted => {
+                            "the directory group that the site group stood for was deleted in the directory"
+                                .into()
+                        }
+                        Former::NotInScope => {
+                            "the directory group that the site group stood for is no longer in scope".into()
+                        }
+                    },
+                ),
+                ("site", "the group and its members stay, and follow the new group".into()),
+            ],
+            Self::Everybody => vec![
+                ("source", "in scope".into()),
+                ("rule", "default group: everybody in scope is a member".into()),
+                ("site", "not a member".into()),
+            ],
+            Self::Newcomer => vec![
+                ("source", "is invited".into()),
+                ("rule", "default group: given to people whom Entrain invites".into()),
+                ("site", "not a member".into()),
+            ],
             Self::Attributes { fields, section, before } => vec![
                 ("source", format!("attributes of the directory: {fields}")),
                 ("rule", format!("mapped under [attributes.{section}]")),
@@ -130,20 +176,23 @@ impl Reason {
                 ("journal", format!("done by run {run}: {step}")),
                 ("rule", "a person takes the run back".into()),
             ],
-            Self::NotEntitled { evidence, directory_name, owned } => vec![
+            Self::NotEntitled { evidence, directory_names, owned } => vec![
                 (
                     "source",
                     match evidence {
+                        Evidence::NotAMember if directory_names.is_empty() => "no longer in scope".into(),
                         Evidence::NotAMember => {
-                            format!("no longer in “{directory_name}”, directly or nested")
+                            format!("no longer in {}, directly or nested", any_of(directory_names))
                         }
                         Evidence::Disabled => "disabled in the directory".into(),
                         Evidence::Deleted => "deleted in the directory".into(),
                         Evidence::TakenBack => "granted by Entrain".into(),
                         Evidence::OutOfScope(rule) => {
-                            format!("takes no part, though in “{directory_name}”: {}", rule.words())
+                            format!("takes no part, though in {}: {}", any_of(directory_names), rule.words())
                         }
-                        Evidence::NobodyLinked => format!("nobody in “{directory_name}” has this account"),
+                        Evidence::NobodyLinked => {
+                            format!("nobody in {} has this account", any_of(directory_names))
+                        }
                     },
                 ),
                 ("ledger", (*owned).to_owned()),
@@ -151,6 +200,14 @@ impl Reason {
             ],
         }
     }
+}
+
+/// “A” or “B”; the scope, where there is no group.
+fn any_of(names: &[Arc<str>]) -> String {
+    if names.is_empty() {
+        return "scope".into();
+    }
+    names.iter().map(|name| format!("“{name}”")).collect::<Vec<_>>().join(" or ")
 }
 
 impl fmt::Display for Reason {

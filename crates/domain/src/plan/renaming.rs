@@ -24,13 +24,10 @@ pub fn groups_to_rename(
 }
 
 impl Draft<'_> {
-    pub(super) fn rename(&mut self, target: &Target, site_id: &SiteGroupId, name: &Arc<str>) {
+    /// The position of the step, where somebody can rename the group.
+    pub(super) fn rename(&mut self, target: &Target, site_id: &SiteGroupId, name: &Arc<str>) -> Option<u32> {
         let aside = |why: Option<&crate::model::Unread>| SetAside {
-            object: format!(
-                "group “{}” ({})",
-                crate::policy::quoted(&target.directory_name),
-                target.group.anchor
-            ),
+            object: target.label(),
             reason: format!(
                 "the directory calls it “{name}”, the site keeps the name “{}”: {}",
                 target.group.name,
@@ -44,7 +41,7 @@ impl Draft<'_> {
         match self.input.site.rename_by(site_id) {
             Some(RenameBy::Organization) => {
                 let reason = Reason::Renamed {
-                    directory_name: target.directory_name.clone(),
+                    directory_name: target.filled.sources().first()?.name.clone(),
                     before: target.group.name.clone(),
                 };
                 let action = Action::RenameGroup {
@@ -52,11 +49,12 @@ impl Draft<'_> {
                     site_id: site_id.clone(),
                     name: name.clone(),
                 };
-                self.steps.push(action, reason, Vec::new(), None);
+                return Some(self.steps.push(action, reason, Vec::new(), None));
             }
             Some(RenameBy::Nobody(why)) => self.notes.push(aside(Some(why))),
             None => self.notes.push(aside(None)),
         }
+        None
     }
 }
 

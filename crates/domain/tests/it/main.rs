@@ -4,8 +4,10 @@
 
 mod attributes;
 mod audience;
+mod drift;
 mod explain;
 mod groups;
+mod mapped_groups;
 mod organization;
 mod planner;
 mod properties;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
 use entrain_domain::model::*;
 use entrain_domain::plan::{
-    Action, Approval, History, Lookups, Plan, PlanInput, Step, Update, group_targets, groups_to_rename, plan,
-    profiles_to_ask,
+    Action, Approval, History, Keeping, Lookups, Plan, PlanInput, Step, Update, group_targets,
+    groups_to_rename, plan, profiles_to_ask,
 };
-use entrain_domain::policy::{GroupSelector, PropertyValues, Rules, Scope};
+use entrain_domain::policy::{Binding, GroupSelector, PropertyValues, Rules, Scope};
 use entrain_domain::verify::verify;
 
 pub(crate) fn uid(name: &str) -> DirectoryUserId {
@@ -303,11 +303,14 @@ impl World {
                 self.link(&group.anchor, site_id, &group.name, Origin::Adopted);
             }
             Action::AddMember { group, person } => {
+                let keeping = group.keeping;
                 let group = self.memory.anchored(&group.anchor).unwrap().group.clone();
                 let account =
                     self.memory.user(person.directory_id.as_ref().unwrap()).unwrap().account.clone();
                 assert!(self.site_groups.get_mut(&group).unwrap().1.insert(account.clone()), "added twice");
-                self.memory.own_membership(&group, &account, Origin::Created);
+                if keeping == Keeping::Ledger {
+                    self.memory.own_membership(&group, &account, Origin::Created);
+                }
             }
             Action::RemoveMember { site_group, account, .. } => {
                 assert!(self.site_groups.get_mut(site_group).unwrap().1.remove(account), "was no member");
@@ -316,7 +319,24 @@ impl World {
         }
     }
 
-    fn link(&mut self, anchor: &Anchor, group: &SiteGroupId, name: &str, origin: Origin) {
+    /// Binds a directory group, by name, to a site group.
+    pub(crate) fn bind(&mut self, directory: &str, site: &str) {
+        self.rules
+            .bindings
+            .push(Binding { directory: GroupSelector::parse(directory).unwrap(), site: site.into() });
+    }
+
+    /// Somebody on the site puts an account into a group by hand.
+    pub(crate) fn by_hand_in(&mut self, group: &str, account: &str) {
+        assert!(self.site_groups.get_mut(&sid(group)).unwrap().1.insert(aid(account)));
+    }
+
+    /// Somebody on the site takes an account out of a group by hand.
+    pub(crate) fn by_hand_out(&mut self, group: &str, account: &str) {
+        assert!(self.site_groups.get_mut(&sid(group)).unwrap().1.remove(&aid(account)));
+    }
+
+    pub(crate) fn link(&mut self, anchor: &Anchor, group: &SiteGroupId, name: &str, origin: Origin) {
         self.memory.apply(&MemoryChange::LinkGroup(GroupLink {
             anchor: anchor.clone(),
             group: group.clone(),

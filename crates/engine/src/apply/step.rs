@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use entrain_domain::memory::{AppliedValues, GroupLink, Mark, MarkKind, MemoryChange, Origin};
 use entrain_domain::model::{Account, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId};
-use entrain_domain::plan::{Action, Step, StepId, Update, is_flip};
+use entrain_domain::plan::{Action, Keeping, Step, StepId, Update, is_flip};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -421,8 +421,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         fresh: bool,
         stop: &CancellationToken,
     ) -> Call {
+        let given = job.step.action.group().is_some_and(|group| group.keeping == Keeping::Given);
         let own = |origin| {
-            vec![MemoryChange::OwnMembership { group: group.id.clone(), account: account.clone(), origin }]
+            let (group, account) = (group.id.clone(), account.clone());
+            if given { Vec::new() } else { vec![MemoryChange::OwnMembership { group, account, origin }] }
         };
         let mut lag = LAG.into_iter();
         let mut attempts = 0;

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::planner::PlanInput;
-use crate::model::{AccountId, DirectoryGroupId, DirectoryUser, DirectoryUserId, EmailAddress, SiteGroupId};
+use crate::memory::Anchor;
+use crate::model::{
+    AccountId, DirectoryGroupId, DirectoryUser, DirectoryUserId, EmailAddress, SiteGroupId, group_name_key,
+};
 
 /// A person, as found on either side; at least one of the two is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +117,18 @@ pub fn find_user(input: &PlanInput<'_>, text: &str) -> Result<Who, NotFound> {
     }
 }
 
+/// The directory group that a site group stands for; of several that fill it, the first.
+fn stands_for(input: &PlanInput<'_>, site_group: &SiteGroupId) -> Option<DirectoryGroupId> {
+    let PlanInput { directory, memory, rules, .. } = *input;
+    let name = match memory.anchor_of(site_group)? {
+        Anchor::Directory(id) => return Some(id.clone()),
+        Anchor::Named(name) => name.key(),
+    };
+    let bound = rules.bindings.iter().find(|binding| group_name_key(&binding.site) == name)?;
+    let mut groups = directory.groups();
+    groups.find(|g| bound.directory.selects(&g.id, &g.display_name)).map(|g| g.id.clone())
+}
+
 /// The group meant by an id or name of either side. Of several, one that takes part is meant.
 pub fn find_group(input: &PlanInput<'_>, text: &str) -> Result<Which, NotFound> {
     let PlanInput { directory, site, memory, rules, .. } = *input;
@@ -127,9 +142,9 @@ pub fn find_group(input: &PlanInput<'_>, text: &str) -> Result<Which, NotFound> 
             return Ok(by_directory(id));
         }
         if let Ok(id) = SiteGroupId::parse(&spelling)
-            && (site.group(&id).is_some() || memory.group_of(&id).is_some())
+            && (site.group(&id).is_some() || memory.anchor_of(&id).is_some())
         {
-            return Ok(Which { directory: memory.group_of(&id).cloned(), site: Some(id) });
+            return Ok(Which { directory: stands_for(input, &id), site: Some(id) });
         }
     }
     let folded = text.to_lowercase();
@@ -141,9 +156,9 @@ pub fn find_group(input: &PlanInput<'_>, text: &str) -> Result<Which, NotFound> 
     }
     let mut loose = BTreeSet::new();
     for group in site.groups_by_name(text) {
-        match memory.group_of(&group.id) {
+        match stands_for(input, &group.id) {
             Some(id) => {
-                found.insert(id.clone(), by_directory(id.clone()));
+                found.insert(id.clone(), Which { directory: Some(id), site: Some(group.id.clone()) });
             }
             None => {
                 loose.insert(group.id.clone());

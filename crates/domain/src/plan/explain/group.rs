@@ -228,11 +228,19 @@ fn mode(view: &View<'_>, target: &Target) -> Link {
         (_, GroupMode::Additive) => "additive: nobody is taken out",
         (_, GroupMode::Authoritative) => "authoritative: whoever the directory does not have is taken out",
     };
-    let direct = match target.nesting {
-        Nesting::Flatten => "",
-        Nesting::Direct => "; direct members only, nested groups do not count",
+    let sources = target.filled.sources();
+    let direct = if sources.iter().any(|source| source.nesting == Nesting::Direct) {
+        "; direct members only, nested groups do not count"
+    } else {
+        ""
     };
-    Link::new("mode", format!("{text}{direct}"))
+    let several = if sources.len() > 1 {
+        let names: Vec<&str> = sources.iter().map(|source| &*source.name).collect();
+        format!("; filled from {} together", list(&names))
+    } else {
+        String::new()
+    };
+    Link::new("mode", format!("{text}{direct}{several}"))
 }
 
 fn tally(members: &[Member]) -> Option<String> {
@@ -317,6 +325,10 @@ fn verdict(
             format!("“{name}” {}, because {why}", approval("is created"))
         }
         TargetState::Create => format!("“{name}” is not on the site, because import_groups is off"),
+        TargetState::TakeOver(_) => format!(
+            "“{name}” {}, because {why} and the group that its site group stood for takes no part any more",
+            approval("takes the site group over")
+        ),
         TargetState::Adopt => {
             format!(
                 "“{name}” {}, because {why} and the site has a group of this name",

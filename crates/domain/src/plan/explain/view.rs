@@ -85,7 +85,7 @@ impl<'a> View<'a> {
             input,
             plan,
             scoped: targets::in_scope(directory, rules),
-            targets: targets.into_iter().filter_map(|t| Some((t.group.directory_id()?.clone(), t))).collect(),
+            targets: of_sources(targets),
             matches: matching::match_people(&audience, site, rules, memory, lookups),
             audience,
         }
@@ -381,6 +381,17 @@ fn by_record(state: Option<AccountState>, gone: Option<Gone>, person: &Person<'_
         (None, None) if person.id.is_some() => "the directory does not list the user",
         (None, None) => "nobody in the directory is linked to this account",
     }
+}
+
+/// The site group that each directory group fills; of several the first.
+fn of_sources(targets: Vec<Target>) -> HashMap<DirectoryGroupId, Target> {
+    let mut of = HashMap::new();
+    for target in targets {
+        for source in target.filled.sources() {
+            of.entry(source.id.clone()).or_insert_with(|| target.clone());
+        }
+    }
+    of
 }
 
 /// What the next sync does with a step.
