@@ -10,6 +10,7 @@
 //! | [`policy`] | the rules of a connection: scope, naming, matching, limits, protection |
 //! | [`memory`] | what Entrain remembers between runs: links and ledger |
 //! | [`plan`] | desired state, diff, ordered steps with their reasons, guards |
+//! | [`reports`] | what the read-only reports say: leavers, unlinked, seats, credentials |
 //! | [`run`] | phases, journal entries and the report of a run |
 //! | [`verify`] | a second opinion on every plan, sharing no code with the planner |
 //! | [`failure`] | what went wrong, to which object, and what to do now |
@@ -19,6 +20,7 @@ pub mod memory;
 pub mod model;
 pub mod plan;
 pub mod policy;
+pub mod reports;
 pub mod run;
 pub mod verify;
 

@@ -70,6 +70,9 @@ pub struct GroupLink {
     pub origin: Origin,
 }
 
+/// Names of groups, from the one in scope down to the one that holds the person.
+pub type MemberPath = Arc<[Arc<str>]>;
+
 /// A change of memory: what a step, or an observation, makes known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemoryChange {
@@ -92,6 +95,8 @@ pub enum MemoryChange {
         account: AccountId,
         /// How it came to be.
         origin: Origin,
+        /// Through which groups the person was reached then, where that is known: for the history, not for the ledger.
+        path: Option<MemberPath>,
     },
     /// Something is to be remembered of a step.
     MarkStep {
@@ -170,7 +175,7 @@ impl Memory {
             MemoryChange::LinkUser(link) => self.link_user(link.clone()),
             MemoryChange::LinkGroup(link) => self.link_group(link.clone()),
             MemoryChange::ApplyAttributes { account, values } => self.apply_attributes(account, values),
-            MemoryChange::OwnMembership { group, account, origin } => {
+            MemoryChange::OwnMembership { group, account, origin, path: _ } => {
                 self.own_membership(group, account, *origin);
             }
             MemoryChange::UnlinkGroup { group } => self.unlink_group(group),

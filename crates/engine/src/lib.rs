@@ -8,6 +8,7 @@
 //! | [`explain`] | why somebody, or a group, is or is not what and where it is |
 //! | [`report`] | a plan as JSON, labels for people |
 //! | [`decide`] | approving and rejecting what guards hold |
+//! | [`reports`] | read-only reports that need no rules |
 //! | [`saved_plan`] | the file of `plan --out` |
 //! | [`undo`] | taking back what a run did |
 //! | [`attributes`] | what the attribute rules make of one person |
@@ -27,6 +28,7 @@ pub mod ports;
 mod readback;
 mod recover;
 pub mod report;
+pub mod reports;
 pub mod run;
 pub mod saved_plan;
 pub mod undo;

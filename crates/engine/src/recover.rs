@@ -230,7 +230,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     let there = world.site.members(group).and_then(|members| members.contains(account));
                     (there == Some(true)).then(|| {
                         let (account, origin) = (account.clone(), Origin::Created);
-                        let own = MemoryChange::OwnMembership { group: group.clone(), account, origin };
+                        let (group_id, path) = (group.clone(), None);
+                        let own = MemoryChange::OwnMembership { group: group_id, account, origin, path };
                         if self.given_once(world, group) { Vec::new() } else { vec![own] }
                     })
                 }

@@ -9,6 +9,7 @@
 //! | `writer` | the one writer: operations of many callers share a transaction |
 //! | `connections`, `key` | versioned documents; their secrets, sealed |
 //! | `memory`, `marks`, `mirror` | links and ledger; what is remembered of steps; both sides as they were last read |
+//! | `history` | who was in which group, from when until when |
 //! | `runs`, `decisions` | runs and journals; what people said of held plans |
 //! | `audit` | the chain of audit entries |
 //! | `claim` | one run per connection at a time, also between processes |
@@ -22,6 +23,7 @@ mod connections;
 mod decisions;
 mod error;
 mod files;
+mod history;
 mod key;
 mod marks;
 mod memory;
@@ -36,6 +38,7 @@ pub use audit::{AuditEntry, AuditVerdict};
 pub use claim::Claim;
 pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
 pub use error::{ClaimError, Error, Result};
+pub use history::PastMembership;
 pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
 pub use runs::UnfinishedRun;
 pub use store::{ClockFn, OpenOptions, Store};

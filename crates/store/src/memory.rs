@@ -9,6 +9,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
+use crate::history::{self, Cause};
 use crate::pool::on;
 use crate::store::Store;
 use crate::sum::Sum;
@@ -50,7 +51,12 @@ fn list(values: usize) -> String {
 }
 
 /// Applies changes in their order. Neighbours of one kind that touch different objects share a statement.
-pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[MemoryChange]) -> Result<()> {
+pub(crate) async fn apply(
+    batch: &mut Batch,
+    connection: &str,
+    changes: &[MemoryChange],
+    cause: Cause<'_>,
+) -> Result<()> {
     let mut rest = changes;
     while let Some(first) = rest.first() {
         let mut seen = HashSet::new();
@@ -96,8 +102,14 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
                 link(batch, connection, &GROUP_LINKS, &links).await?;
             }
             MemoryChange::ApplyAttributes { .. } => apply_attributes(batch, connection, now).await?,
-            MemoryChange::OwnMembership { .. } => own(batch, connection, now).await?,
-            MemoryChange::DisownMembership { .. } => disown(batch, connection, now).await?,
+            MemoryChange::OwnMembership { .. } => {
+                own(batch, connection, now).await?;
+                history::begin(batch, connection, now, cause).await?;
+            }
+            MemoryChange::DisownMembership { .. } => {
+                disown(batch, connection, now).await?;
+                history::end(batch, connection, now, cause).await?;
+            }
             MemoryChange::MarkStep { .. } | MemoryChange::UnmarkStep { .. } => {
                 crate::marks::apply(batch, connection, now).await?;
             }
@@ -222,7 +234,7 @@ async fn own(batch: &mut Batch, connection: &str, changes: &[MemoryChange]) -> R
     on!(Tx, &mut batch.tx, tx => {
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(changes.len() == 1);
         for change in changes {
-            if let MemoryChange::OwnMembership { group, account, origin } = change {
+            if let MemoryChange::OwnMembership { group, account, origin, .. } = change {
                 let (group, account, origin) = (group.as_str(), account.as_str(), origin.as_str());
                 query = query.bind(connection).bind(group).bind(account).bind(origin)
                     .bind(ledger_sum(connection, group, account, origin));

@@ -446,8 +446,13 @@ impl Store {
             });
             mirrors.push(self.site_update(connection, site, state).await?);
         }
-        self.write(Write::Learn { connection: connection.to_owned(), changes: changes.to_vec(), mirrors })
-            .await
+        self.write(Write::Learn {
+            connection: connection.to_owned(),
+            changes: changes.to_vec(),
+            mirrors,
+            at: self.now(),
+        })
+        .await
     }
 
     /// Remembers the site as a run left it: what it wrote and read back is in it.
@@ -457,6 +462,7 @@ impl Store {
             connection: connection.to_owned(),
             changes: Vec::new(),
             mirrors: vec![mirror],
+            at: self.now(),
         })
         .await
     }
@@ -472,6 +478,7 @@ impl Store {
             connection: connection.to_owned(),
             changes: Vec::new(),
             mirrors: vec![mirror],
+            at: self.now(),
         })
         .await
     }

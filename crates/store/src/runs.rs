@@ -9,6 +9,7 @@ use entrain_domain::run::{
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
+use crate::history::Cause;
 use crate::pool::on;
 use crate::store::Store;
 use crate::sum::{Sum, storable};
@@ -276,7 +277,8 @@ pub(crate) async fn settle(batch: &mut Batch, run: &RunId, end: &StepEnd) -> Res
         let connection: String = on!(Tx, &mut batch.tx, tx =>
             sqlx::query_scalar("SELECT connection FROM runs WHERE id = $1").bind(&row.run).fetch_one(&mut **tx).await)
         .map_err(Error::database(doing))?;
-        memory::apply(batch, &connection, &end.changes).await?;
+        let cause = Cause::Step { run: &row.run, at: row.at };
+        memory::apply(batch, &connection, &end.changes, cause).await?;
     }
     match &end.audit {
         Some(note) => audit::append(batch, note, end.at).await,

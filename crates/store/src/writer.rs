@@ -13,6 +13,7 @@ use crate::audit;
 use crate::connections::{self, NewVersion};
 use crate::decisions;
 use crate::error::{Error, Result};
+use crate::history::Cause;
 use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
 use crate::pool::{Pool, Tx};
@@ -26,7 +27,7 @@ pub(crate) enum Write {
     Intend { run: RunId, step: StepId, kind: StepKind, intent: Intent, at: Timestamp },
     Settle { run: RunId, end: StepEnd },
     End { report: Box<RunReport>, note: AuditNote, at: Timestamp },
-    Learn { connection: String, changes: Vec<MemoryChange>, mirrors: Vec<MirrorUpdate> },
+    Learn { connection: String, changes: Vec<MemoryChange>, mirrors: Vec<MirrorUpdate>, at: Timestamp },
     Connection(NewVersion),
     Decide { run: RunId, decided: Decided, note: AuditNote },
     Relate { run: RunId, relation: Relation },
@@ -133,8 +134,9 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         }
         Write::Settle { run, end } => runs::settle(batch, run, end).await,
         Write::End { report, note, at } => runs::end(batch, report, note, *at).await,
-        Write::Learn { connection, changes, mirrors } => {
-            memory::apply(batch, connection, changes).await?;
+        Write::Learn { connection, changes, mirrors, at } => {
+            let cause = Cause::Reading { at: at.as_millisecond() };
+            memory::apply(batch, connection, changes, cause).await?;
             for update in mirrors {
                 mirror::update(batch, connection, update).await?;
             }

@@ -1,13 +1,15 @@
 //! Accounts, groups and members: the whole of them, or an error; never a part that looks like the whole.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use entrain_domain::model::{Account, AccountId, EmailAddress, SiteGroup, SiteGroupId, group_name_key};
+use entrain_domain::reports::Holdings;
 
 use super::Jira;
 use super::answers;
 use super::pages::List;
-use super::wire::{AccountReading, GroupName, User, too_degraded};
+use super::wire::{AccountReading, GroupName, User, UserHoldings, too_degraded};
 use crate::Error;
 use crate::http::{Answer, Call, Target};
 
@@ -171,6 +173,36 @@ impl Jira {
                 }
                 _ => Err(answer.invalid("it is about another account than asked for")),
             },
+            _ => Err(answers::refused_read(&answer, &self.redaction)),
+        }
+    }
+
+    /// The products and groups of an account, by name; `None` when the site does not know the account.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is about another account.
+    pub async fn holdings(&self, id: &AccountId) -> Result<Option<Holdings>, Error> {
+        let target = Target::new(USER)
+            .query("accountId", id.as_str())
+            .query("expand", "groups,applicationRoles");
+        let answer = self.ask(Call::get(USER, target).about(id.as_str())).await?;
+        match answer.status {
+            404 => Ok(None),
+            200 => {
+                let user: UserHoldings = answer.json()?;
+                if user.account_id.as_deref() != Some(id.as_str()) {
+                    return Err(answer.invalid("it is about another account than asked for"));
+                }
+                let roles = user.application_roles.items.into_iter();
+                let mut products: Vec<Arc<str>> =
+                    roles.map(|role| Arc::from(role.name.unwrap_or(role.key))).collect();
+                let groups = user.groups.items.into_iter();
+                let mut groups: Vec<Arc<str>> =
+                    groups.filter_map(|group| group.name.or(group.group_id)).map(Arc::from).collect();
+                products.sort_unstable();
+                groups.sort_unstable();
+                Ok(Some(Holdings { products, groups, role: None }))
+            }
             _ => Err(answers::refused_read(&answer, &self.redaction)),
         }
     }

@@ -31,6 +31,22 @@ pub(super) struct User {
     pub(super) groups: Items<GroupName>,
 }
 
+/// `User` with `expand=groups,applicationRoles`, as far as it says what the account holds.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserHoldings {
+    pub(super) account_id: Option<String>,
+    pub(super) groups: Items<GroupName>,
+    pub(super) application_roles: Items<RoleName>,
+}
+
+/// A product by name.
+#[derive(Debug, Deserialize)]
+pub(super) struct RoleName {
+    pub(super) key: String,
+    pub(super) name: Option<String>,
+}
+
 /// The wrapper of expanded lists.
 #[derive(Debug, Deserialize)]
 pub(super) struct Items<T> {

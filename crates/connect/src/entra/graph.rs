@@ -119,7 +119,9 @@ pub(super) const FIND_APPLICATION: &str = "Write the Application ID that Enterpr
 /// The permission that an endpoint needs at least.
 pub(super) fn permission(endpoint: &str) -> &'static str {
     match endpoint {
-        _ if endpoint.starts_with("/users") => "User.Read.All",
+        _ if endpoint.starts_with("/users") || endpoint.starts_with("/directory/deletedItems") => {
+            "User.Read.All"
+        }
         _ if endpoint.starts_with("/servicePrincipals") => "Application.Read.All",
         _ => "GroupMember.Read.All",
     }

@@ -9,6 +9,7 @@ mod members;
 mod narrow;
 mod options;
 mod paging;
+mod people;
 mod read;
 mod signin;
 mod token;

@@ -92,6 +92,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The groups through which the person is reached, where the step is about that.
+    pub fn path(&self) -> Option<&Arc<[Arc<str>]>> {
+        match self {
+            Self::NoAccount { path } | Self::Member { path } => Some(path),
+            _ => None,
+        }
+    }
+
     /// The links of the chain, from the source record on: (what, text), as `explain` prints them.
     pub fn chain(&self) -> Vec<(&'static str, String)> {
         let joined =

@@ -396,6 +396,7 @@ fn a_group_shows_the_members_of_both_sides_and_whose_they_are() {
         group: sid("Jira users"),
         account: aid("gone"),
         origin: Origin::Found,
+        path: None,
     });
     world.groups.get_mut("Jira users").unwrap().users.remove("ben");
     world.disable("dan");

@@ -59,7 +59,7 @@ fn change(random: &mut StdRng) -> MemoryChange {
             let values = [("x".into(), AttributeValue::Flag(true)), ("y \"".into(), list)].into();
             MemoryChange::ApplyAttributes { account, values: AppliedValues::Property { key, values } }
         }
-        2 => MemoryChange::OwnMembership { group, account, origin },
+        2 => MemoryChange::OwnMembership { group, account, origin, path: None },
         _ => MemoryChange::DisownMembership { group, account },
     }
 }
@@ -103,7 +103,7 @@ on_both!(many_links_and_memberships_are_learnt_in_a_few_statements, |world| {
     for n in 0..9000 {
         let group = SiteGroupId::parse(format!("group-{}", n % 50)).unwrap();
         let account = AccountId::parse(format!("account-{}", n / 3)).unwrap();
-        changes.push(MemoryChange::OwnMembership { group, account, origin: Origin::Created });
+        changes.push(MemoryChange::OwnMembership { group, account, origin: Origin::Created, path: None });
     }
     let mut memory = Memory::new();
     for change in &changes {

@@ -40,6 +40,7 @@ async fn fill(world: &World) {
         group: SiteGroupId::parse("g").unwrap(),
         account: AccountId::parse(format!("account-{n}")).unwrap(),
         origin: Origin::Created,
+        path: None,
     };
     let changes: Vec<_> = (0..60).map(own).collect();
     let watermark =

@@ -43,6 +43,7 @@ fn end_of(n: usize, at: Timestamp) -> StepEnd {
         group: SiteGroupId::parse("g").unwrap(),
         account: AccountId::parse(format!("a{n}")).unwrap(),
         origin: Origin::Created,
+        path: None,
     };
     StepEnd {
         step: step(n),
