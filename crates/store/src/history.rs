@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use entrain_domain::memory::{MemoryChange, Origin};
 use entrain_domain::model::{AccountId, RunId, SiteGroupId};
+use entrain_domain::reports::PastMembership;
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
@@ -31,29 +32,6 @@ impl Cause<'_> {
             Self::Step { at, .. } | Self::Reading { at } => at,
         }
     }
-}
-
-/// A membership of the ledger, past or present.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastMembership {
-    /// Group.
-    pub group: SiteGroupId,
-    /// Account.
-    pub account: AccountId,
-    /// When it began.
-    pub since: Timestamp,
-    /// When it ended; `None` while it goes on.
-    pub until: Option<Timestamp>,
-    /// Whether Entrain granted it or found it.
-    pub how: Origin,
-    /// From the group in scope down to the one that held the person when it began, where that was known.
-    pub path: Option<Arc<str>>,
-    /// The run that began it, where it is known.
-    pub run: Option<RunId>,
-    /// `removed` by a step, or `gone` when a run looked; empty while it goes on.
-    pub ended: Option<Arc<str>>,
-    /// The run that ended it, where it is known.
-    pub ended_by: Option<RunId>,
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]

@@ -38,7 +38,6 @@ pub use audit::{AuditEntry, AuditVerdict};
 pub use claim::Claim;
 pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
 pub use error::{ClaimError, Error, Result};
-pub use history::PastMembership;
 pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
 pub use runs::UnfinishedRun;
 pub use store::{ClockFn, OpenOptions, Store};

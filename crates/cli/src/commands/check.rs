@@ -8,7 +8,7 @@ use entrain_engine::check::{Check, Verdict};
 
 use super::{Context, Exit, Target};
 use crate::ui::{Page, Tone};
-use crate::wire;
+use crate::wire::{self, reports};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -18,7 +18,9 @@ pub(crate) struct CheckArgs {
 
 pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failure> {
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
-    let checks = Box::pin(findings(&connected)).await;
+    let mut checks = Box::pin(findings(&connected)).await;
+    let (document, ..) = reports::choose(cx, &args.target, reports::Sides::Both).await?;
+    checks.extend(super::report::credential_checks(&document)?);
     let result = serde_json::json!({ "connection": connected.name, "checks": checks });
     cx.printer.result(&result, || page(&connected.name, &checks));
     let bad = checks.iter().any(|c| c.verdict == Verdict::Bad);

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Context, Exit, file_failure};
 use crate::config::Document;
-use crate::config::document::{SEALED, Secret, Secrets, schema};
+use crate::config::document::{SEALED, Scoped, Secret, Secrets, schema};
 use crate::ui::{self, Page, Tone};
 use crate::wire;
 
@@ -85,6 +85,12 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
 pub(crate) fn read(file: &Path) -> Result<Document, Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| file_failure("the document", file, &e))?;
     Ok(Document::parse(&text, &file.display().to_string())?)
+}
+
+/// Reads a document of which only the directory is needed.
+pub(crate) fn read_for_directory(file: &Path) -> Result<(Document, Scoped), Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| file_failure("the document", file, &e))?;
+    Ok(Document::parse_for_directory(&text, &file.display().to_string())?)
 }
 
 /// Stores a new connection.

@@ -168,7 +168,7 @@ enum ReferencePage {
     Commands,
 }
 
-pub(crate) use connection::read as read_document;
+pub(crate) use connection::{read as read_document, read_for_directory};
 
 /// How a plan is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,11 @@
 //! `entrain report`: read-only reports, for people, for programs, and for spreadsheets.
 
+mod credentials;
 mod drift;
+mod leavers;
+mod members;
+mod seats;
+mod unlinked;
 
 use clap::{Args, Subcommand, ValueEnum};
 use entrain_domain::Failure;
@@ -9,17 +14,30 @@ use serde_json::json;
 
 use super::{Context, Exit, Target};
 use crate::ui::{Format, Page};
+use crate::wire::reports::Sides;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReportCommand {
     /// What people did by hand on the site to groups that Entrain manages, and what becomes of it
     Drift(ReportArgs),
+    /// Accounts that are active on the site while their person is disabled, deleted or unknown in the directory
+    Leavers(PeopleArgs),
+    /// Active accounts that belong to nobody in the directory, and people in scope without an account
+    Unlinked(PeopleArgs),
+    /// Seats of each product: taken, in all, left
+    Seats(ReportArgs),
+    /// When credentials end; reads the document and its certificate, and asks no cloud
+    Credentials(ReportArgs),
+    /// Who was in a managed group at a moment, and through which path
+    Members(members::MembersArgs),
 }
 
 impl ReportCommand {
     fn args(&self) -> &ReportArgs {
         match self {
-            Self::Drift(args) => args,
+            Self::Drift(args) | Self::Seats(args) | Self::Credentials(args) => args,
+            Self::Leavers(args) | Self::Unlinked(args) => &args.report,
+            Self::Members(args) => &args.report,
         }
     }
 
@@ -38,6 +56,21 @@ pub(crate) struct ReportArgs {
     format: Option<ReportFormat>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct PeopleArgs {
+    #[command(flatten)]
+    report: ReportArgs,
+    /// Take the accounts from the list that Jira exports (CSV) instead of the site; only Entra ID is asked then
+    #[arg(long, value_name = "FILE")]
+    accounts: Option<std::path::PathBuf>,
+}
+
+impl PeopleArgs {
+    fn sides(&self) -> Sides {
+        if self.accounts.is_some() { Sides::Directory } else { Sides::Both }
+    }
+}
+
 /// How a report is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
@@ -52,6 +85,11 @@ pub(crate) enum ReportFormat {
 pub(super) async fn run(cx: &Context<'_>, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
         ReportCommand::Drift(args) => drift::run(cx, &args).await,
+        ReportCommand::Leavers(args) => leavers::run(cx, &args).await,
+        ReportCommand::Unlinked(args) => unlinked::run(cx, &args).await,
+        ReportCommand::Seats(args) => seats::run(cx, &args).await,
+        ReportCommand::Credentials(args) => credentials::run(cx, &args).await,
+        ReportCommand::Members(args) => members::run(cx, &args).await,
     }
 }
 
@@ -68,4 +106,16 @@ fn print<R: Serialize>(
         (_, Format::Json) => cx.printer.json(&json!({ "report": name, "rows": rows })),
         (_, Format::Text) => cx.printer.page(&page()),
     }
+}
+
+pub(crate) use credentials::checks as credential_checks;
+
+/// A cell of something that may not be there.
+fn cell(value: Option<&dyn ToString>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
+}
+
+/// A cell of an instant.
+fn instant(at: Option<jiff::Timestamp>) -> String {
+    at.map(|at| at.strftime("%F %T").to_string()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Tables as CSV, for spreadsheets: a cell that a spreadsheet would take for a formula opens as the text it is.
 
-use super::page::clean;
+use super::page::clean_whole;
 
 /// The table as CSV with a header line (RFC 4180). Text of the clouds may begin with what spreadsheets compute; such a
 /// cell gets an apostrophe in front.
@@ -19,7 +19,7 @@ fn cell(text: &str) -> String {
         |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
     // Blanks in front are no shield: some programs skip them.
     let formula = text.starts_with(starts) || text.trim_start().starts_with(starts);
-    let text = clean(text);
+    let text = clean_whole(text);
     if formula { format!("'{text}") } else { text }
 }
 

@@ -76,6 +76,11 @@ fn cut(text: &str, longest: usize) -> String {
     clean
 }
 
+/// The same, however long it is: for files, which must not lose anything.
+pub(super) fn clean_whole(text: &str) -> String {
+    text.chars().map(|c| if steers(c) { '\u{FFFD}' } else { c }).collect()
+}
+
 /// JSON with the same characters escaped; they can only stand inside strings.
 pub(super) fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

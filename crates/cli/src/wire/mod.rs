@@ -2,13 +2,15 @@
 //! settings and documents. The clock, chance and the host's name are read here and nowhere else.
 
 mod adapters;
+mod export;
 mod host;
+pub(crate) mod reports;
 
 use std::sync::Arc;
 
 use entrain_connect::atlassian::{Jira, JiraOptions, Organization, OrganizationOptions};
 use entrain_connect::entra::{Cloud, Credential, Entra, EntraOptions};
-use entrain_connect::http::{HttpOptions, Meter, Plane};
+use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane};
 use entrain_domain::policy::Scope;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::{Engine, Ports};
@@ -147,31 +149,9 @@ async fn only_connection(store: &Store) -> Result<String, Failure> {
 fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) -> Result<Connected, Failure> {
     let secrets = document.resolve(cx.environment(), kept)?;
     let meaning = document.meaning();
-    let meter = Arc::new(Meter::new());
-    let environment = Arc::new(HostEnvironment::new());
-    let network = &document.sections().network;
-    let ca = match &network.ca_file {
-        Some(path) => Some(document.read_file("network.ca_file", path.as_ref())?),
-        None => None,
-    };
-    let http = |base, plane| {
-        let mut options = HttpOptions::new(base, plane, meter.clone(), environment.clone());
-        options.extra_ca_pem.clone_from(&ca);
-        options.proxy.clone_from(&network.proxy);
-        if let Some(timeout) = meaning.timeout {
-            options.patience.attempt = timeout;
-        }
-        options
-    };
-
-    let entra = entra_options(document, &secrets)?;
-    let graph_url = entra.graph_url.clone();
-    let graph = entrain_connect::http::BaseUrl::parse(&graph_url).map_err(|e| e.failure())?;
-    let entra = Arc::new(Entra::new(entra, &http(graph, Plane::Directory)).map_err(|e| e.failure())?);
-    let token = secrets.get("site.api_token").cloned().unwrap_or_default();
-    let site = http(meaning.site_url.clone(), Plane::Site);
-    let jira = JiraOptions::new(site, meaning.admin_email.as_str(), token);
-    let jira = Arc::new(Jira::new(jira).map_err(|e| e.failure())?);
+    let http = http_options(document)?;
+    let (entra, graph_url) = directory_client(document, &secrets, &http)?;
+    let jira = site_client(document, &secrets, &http)?;
 
     let organization = match &meaning.organization {
         Some(OrganizationMeaning { url, id, directory_id, .. }) => {
@@ -210,6 +190,53 @@ fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) ->
         Engine::new(ports, meaning.rules.clone(), name.clone(), holder).between(place).with_options(options);
     let scope = meaning.rules.scope.clone();
     Ok(Connected { name, engine, entra, scope, jira, organization })
+}
+
+/// How every client of a connection is made: one meter, one clock.
+fn http_options(document: &Document) -> Result<impl Fn(BaseUrl, Plane) -> HttpOptions + use<>, Failure> {
+    let meter = Arc::new(Meter::new());
+    let environment = Arc::new(HostEnvironment::new());
+    let network = document.sections().network.clone();
+    let timeout = document.meaning().timeout;
+    let ca = match &network.ca_file {
+        Some(path) => Some(document.read_file("network.ca_file", path.as_ref())?),
+        None => None,
+    };
+    Ok(move |base, plane| {
+        let mut options = HttpOptions::new(base, plane, meter.clone(), environment.clone());
+        options.extra_ca_pem.clone_from(&ca);
+        options.proxy.clone_from(&network.proxy);
+        if let Some(timeout) = timeout {
+            options.patience.attempt = timeout;
+        }
+        options
+    })
+}
+
+/// The directory's client, with the address that it reads from.
+fn directory_client(
+    document: &Document,
+    secrets: &Secrets,
+    http: &impl Fn(BaseUrl, Plane) -> HttpOptions,
+) -> Result<(Arc<Entra>, String), Failure> {
+    let options = entra_options(document, secrets)?;
+    let url = options.graph_url.clone();
+    let graph = BaseUrl::parse(&url).map_err(|e| e.failure())?;
+    let entra = Entra::new(options, &http(graph, Plane::Directory)).map_err(|e| e.failure())?;
+    Ok((Arc::new(entra), url))
+}
+
+/// The site's client.
+fn site_client(
+    document: &Document,
+    secrets: &Secrets,
+    http: &impl Fn(BaseUrl, Plane) -> HttpOptions,
+) -> Result<Arc<Jira>, Failure> {
+    let meaning = document.meaning();
+    let token = secrets.get("site.api_token").cloned().unwrap_or_default();
+    let site = http(meaning.site_url.clone(), Plane::Site);
+    let options = JiraOptions::new(site, meaning.admin_email.as_str(), token);
+    Ok(Arc::new(Jira::new(options).map_err(|e| e.failure())?))
 }
 
 fn entra_options(document: &Document, secrets: &Secrets) -> Result<EntraOptions, Failure> {

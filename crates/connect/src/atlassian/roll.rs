@@ -182,9 +182,8 @@ impl Jira {
     /// # Errors
     /// When it cannot be read, or is about another account.
     pub async fn holdings(&self, id: &AccountId) -> Result<Option<Holdings>, Error> {
-        let target = Target::new(USER)
-            .query("accountId", id.as_str())
-            .query("expand", "groups,applicationRoles");
+        let target =
+            Target::new(USER).query("accountId", id.as_str()).query("expand", "groups,applicationRoles");
         let answer = self.ask(Call::get(USER, target).about(id.as_str())).await?;
         match answer.status {
             404 => Ok(None),

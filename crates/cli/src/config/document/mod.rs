@@ -21,6 +21,15 @@ pub(crate) use values::{DirectoryCredential, Meaning, OrganizationMeaning};
 /// Secrets by the dotted path of their key.
 pub(crate) type Secrets = BTreeMap<String, SecretString>;
 
+/// Whether a document says who takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scoped {
+    /// It does.
+    ByDocument,
+    /// It has no `[scope]`.
+    NotSaid,
+}
+
 /// A valid connection document.
 #[derive(Debug, Clone)]
 pub(crate) struct Document {
@@ -111,15 +120,45 @@ impl Document {
         self.secrets().into_iter().filter_map(plain).collect()
     }
 
+    /// Parses a document of which only the directory is needed: `[site]` and `[scope]` may be missing. They are not
+    /// needed then, but what stands there is checked all the same.
+    pub(crate) fn parse_for_directory(text: &str, origin: &str) -> Result<(Self, Scoped), DocumentError> {
+        let has = |key: &str| text.parse::<toml_edit::DocumentMut>().is_ok_and(|d| d.contains_key(key));
+        let (site, scope) = (has("site"), has("scope"));
+        // Behind the text, so that lines keep their numbers
+        let mut whole = text.to_owned();
+        if !site {
+            whole.push_str(
+                "\n[site]\nurl = \"https://site.invalid\"\nadmin_email = \"nobody@site.invalid\"\n",
+            );
+            whole.push_str("api_token = \"sealed\"\n");
+        }
+        if !scope {
+            whole.push_str("\n[scope]\ngroups = [\"*\"]\n");
+        }
+        let document = Self::parse(&whole, origin)?;
+        Ok((document, if scope { Scoped::ByDocument } else { Scoped::NotSaid }))
+    }
+
     /// All secrets, references followed; those that are sealed come from `kept`.
     pub(crate) fn resolve(
         &self,
         environment: Environment<'_>,
         kept: &Secrets,
     ) -> Result<Secrets, DocumentError> {
+        self.resolve_below("", environment, kept)
+    }
+
+    /// The secrets of one section, with the sections below it.
+    pub(crate) fn resolve_below(
+        &self,
+        section: &str,
+        environment: Environment<'_>,
+        kept: &Secrets,
+    ) -> Result<Secrets, DocumentError> {
         let mut found = Secrets::new();
         let mut problems = Vec::new();
-        for (key, secret) in self.secrets() {
+        for (key, secret) in self.secrets().into_iter().filter(|(key, _)| key.starts_with(section)) {
             match secret.resolve(environment, kept.get(key)) {
                 Ok(value) => drop(found.insert(key.to_owned(), value)),
                 Err(absent) => problems.push(Problem {

@@ -57,6 +57,9 @@ pub(crate) struct DirectorySection {
     /// Client secret of the app registration: `env:NAME`, `file:PATH`, or the secret itself, which is sealed when
     /// stored.
     pub(crate) client_secret: Option<Secret>,
+    /// Day on which the client secret ends, such as `2027-01-31`: it is not asked of Entra ID, which would take a further
+    /// permission. `entrain report credentials` and `entrain check` warn 30 days ahead.
+    pub(crate) client_secret_expires: Option<String>,
     /// PEM file of a certificate that is registered with the application; together with `private_key_file`.
     pub(crate) certificate_file: Option<String>,
     /// PEM file of the certificate's private key, not encrypted.
@@ -104,6 +107,8 @@ pub(crate) struct SiteSection {
     pub(crate) admin_email: String,
     /// API token of the technical account: `env:NAME`, `file:PATH`, or the token itself, which is sealed when stored.
     pub(crate) api_token: Secret,
+    /// Day on which the API token ends, such as `2027-01-31`; Atlassian does not tell it to programs.
+    pub(crate) api_token_expires: Option<String>,
     /// The Atlassian organization, with a key of its own: exact look-up by e-mail address, groups that follow a new
     /// name, profiles of managed accounts.
     pub(crate) organization: Option<OrganizationSection>,
@@ -119,6 +124,8 @@ pub(crate) struct OrganizationSection {
     pub(crate) directory_id: Option<String>,
     /// Organization API key without scopes: `env:NAME`, `file:PATH`, or the key itself, which is sealed when stored.
     pub(crate) api_key: Secret,
+    /// Day on which the organization API key ends, such as `2027-01-31`.
+    pub(crate) api_key_expires: Option<String>,
     /// Root of the organization API: overrides `https://api.atlassian.com`.
     pub(crate) url: Option<String>,
     /// Rename Jira groups when their directory group is renamed, where the organization can. Otherwise they keep the

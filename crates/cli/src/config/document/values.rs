@@ -18,6 +18,7 @@ use entrain_domain::policy::{
 };
 
 use crate::wire::Renames;
+use jiff::Timestamp;
 
 use super::lines::{Lines, join};
 use super::problem::{Problem, ProblemKind};
@@ -63,8 +64,21 @@ pub(crate) struct Meaning {
     pub(crate) timeout: Option<Duration>,
     /// `schedule.full_every`
     pub(crate) full_every: Duration,
+    /// When credentials end, as far as the document says.
+    pub(crate) expires: Expires,
     /// The rules.
     pub(crate) rules: Rules,
+}
+
+/// When credentials end, as far as the document says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expires {
+    /// `directory.client_secret_expires`
+    pub(crate) client_secret: Option<Timestamp>,
+    /// `site.api_token_expires`
+    pub(crate) api_token: Option<Timestamp>,
+    /// `site.organization.api_key_expires`
+    pub(crate) api_key: Option<Timestamp>,
 }
 
 /// The organization plane.
@@ -137,6 +151,15 @@ impl Reader<'_> {
                 "write the address of the technical account",
             );
         }
+        let expires = Expires {
+            client_secret: self
+                .day("directory.client_secret_expires", s.directory.client_secret_expires.as_deref()),
+            api_token: self.day("site.api_token_expires", s.site.api_token_expires.as_deref()),
+            api_key: self.day(
+                "site.organization.api_key_expires",
+                organization.and_then(|o| o.api_key_expires.as_deref()),
+            ),
+        };
         let full_every = self.schedule(&s.schedule);
         let timeout = self.span("network.timeout", s.network.timeout.as_deref(), Duration::from_secs(1));
         if let Some(proxy) = &s.network.proxy {
@@ -171,8 +194,19 @@ impl Reader<'_> {
             },
             timeout,
             full_every,
+            expires,
             rules: rules?,
         })
+    }
+
+    /// A day: the credential is taken to end with its first second.
+    fn day(&mut self, key: &str, text: Option<&str>) -> Option<Timestamp> {
+        let day = text?.trim().parse::<jiff::civil::Date>().ok();
+        let day = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        if day.is_none() {
+            self.found(key, "is not a day", "write it as year-month-day, such as 2027-01-31");
+        }
+        day.map(|day| day.timestamp())
     }
 
     fn address(&mut self, key: &str, text: Option<&str>) -> Option<BaseUrl> {
