@@ -425,7 +425,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let own = |origin| {
             let path = job.step.reason.path().cloned();
             let (group, account) = (group.id.clone(), account.clone());
-            if given { Vec::new() } else { vec![MemoryChange::OwnMembership { group, account, origin, path }] }
+            if given {
+                Vec::new()
+            } else {
+                vec![MemoryChange::OwnMembership { group, account, origin, path }]
+            }
         };
         let mut lag = LAG.into_iter();
         let mut attempts = 0;
