@@ -429,7 +429,7 @@ impl Draft<'_> {
                                 group: group.clone(),
                                 account: account.clone(),
                                 origin: Origin::Found,
-                                path: Some(cache.path(directory, &closure, holder)),
+                                path: through.map(|through| cache.path(directory, entitled, through)),
                             });
                         }
                         continue;
