@@ -28,7 +28,20 @@ const BAD: &[(&str, &str, &str, usize, &str)] = &[
     ("\"plain-secret-two\"", "\"env:ENTRAIN_TEST_NOT_SET\"", "site.api_token", 11, "ENTRAIN_TEST_NOT_SET"),
     ("https://acme.atlassian.net", "not an address", "site.url", 9, "https://"),
     ("https://acme.atlassian.net", "http://acme.atlassian.net", "site.url", 9, "https://"),
-    ("groups = [\"Jira *\"]", "groups = [\"Jira *\"]\nusers = \"assigned\"", "scope.users", 15, "in_groups"),
+    (
+        "groups = [\"Jira *\"]",
+        "groups = [\"Jira *\"]\nusers = \"assigned\"",
+        "scope.assigned_to",
+        13,
+        "client",
+    ),
+    (
+        "groups = [\"Jira *\"]",
+        "groups = [\"Jira *\"]\nfilter = 'user.dept == \"x\"'",
+        "scope.filter",
+        15,
+        "department",
+    ),
     ("\"plain-secret-two\"", "\"sealed\"", "site.api_token", 11, "env:NAME"),
 ];
 
