@@ -213,7 +213,7 @@ fn drift(page: &mut Page, plan: &PlanView, shown: usize) {
     }
     for (group, drifts) in of_group.iter().take(shown) {
         for drift in drifts.iter().take(FEW) {
-            page.paragraph(Tone::Normal, "  ~ ", &drift.text);
+            page.labelled("  ~ ", &drift.text);
         }
         if drifts.len() > FEW {
             let more = count(drifts.len() - FEW, "change", "changes");

@@ -53,7 +53,7 @@ fn page(connection: &str, drift: &[Drift]) -> Page {
     page.line(format!("{} by hand on the site.", ui::count(drift.len(), "change", "changes")));
     page.gap();
     for drift in drift {
-        page.paragraph(Tone::Normal, "  ~ ", drift.to_string());
+        page.labelled("  ~ ", drift.to_string());
     }
     page
 }
