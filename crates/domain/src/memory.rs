@@ -5,17 +5,21 @@
 //! whatever is not in it belongs to somebody else.
 
 mod anchor;
+mod ladder;
 mod marks;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 pub use anchor::{Anchor, NamedGroup};
+pub use ladder::{FormerGroup, Hand, OnLadder, Passed, WayBack};
 pub use marks::{Mark, MarkKind};
 
 use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, Profile, SiteGroupId};
 use crate::plan::StepId;
-use crate::policy::PropertyValues;
+use crate::policy::{Measure, PropertyValues};
 
 /// How something on the site came to be Entrain's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -124,6 +128,31 @@ pub enum MemoryChange {
         /// The account.
         account: AccountId,
     },
+    /// Somebody has left, or has left in another way than was known. Rungs that are behind them stay so.
+    EnterLadder(Box<OnLadder>),
+    /// A rung is behind somebody.
+    PassRung {
+        /// The directory user.
+        user: DirectoryUserId,
+        /// The rung.
+        measure: Measure,
+        /// By whose hand.
+        hand: Hand,
+        /// When.
+        at: Timestamp,
+    },
+    /// A rung was taken back.
+    StepBack {
+        /// The directory user.
+        user: DirectoryUserId,
+        /// The rung.
+        measure: Measure,
+    },
+    /// Somebody is back, or gone for good.
+    LeaveLadder {
+        /// The directory user.
+        user: DirectoryUserId,
+    },
 }
 
 /// Attributes as they were last written to an account.
@@ -161,6 +190,7 @@ pub struct Memory {
     memberships: HashMap<SiteGroupId, BTreeMap<AccountId, Origin>>,
     applied: HashMap<AccountId, Applied>,
     marks: BTreeMap<(StepId, MarkKind), Mark>,
+    ladder: ladder::Ladder,
 }
 
 impl Memory {
@@ -184,6 +214,12 @@ impl Memory {
                 self.marks.remove(&(step.clone(), *mark));
             }
             MemoryChange::DisownMembership { group, account } => self.disown_membership(group, account),
+            MemoryChange::EnterLadder(entry) => self.ladder.enter(entry),
+            MemoryChange::PassRung { user, measure, hand, at } => {
+                self.ladder.pass(user, *measure, Passed { hand: *hand, at: *at });
+            }
+            MemoryChange::StepBack { user, measure } => self.ladder.step_back(user, *measure),
+            MemoryChange::LeaveLadder { user } => self.ladder.leave(user),
         }
     }
 
@@ -286,6 +322,14 @@ impl Memory {
         all
     }
 
+    /// Somebody's place on the ladder.
+    pub fn on_ladder(&self, user: &DirectoryUserId) -> Option<&OnLadder> {
+        self.ladder.get(user)
+    }
+    /// Everybody on the ladder, in the order of ids.
+    pub fn ladder(&self) -> impl ExactSizeIterator<Item = &OnLadder> {
+        self.ladder.iter()
+    }
     /// The profile as last written to an account.
     pub fn applied_profile(&self, account: &AccountId) -> Option<&Profile> {
         self.applied.get(account)?.profile.as_ref()

@@ -314,6 +314,28 @@ pub enum Intent {
         /// Account.
         account: crate::model::AccountId,
     },
+    /// Take a rung of the leaver ladder.
+    TakeRung {
+        /// Directory user.
+        user: crate::model::DirectoryUserId,
+        /// Account.
+        account: crate::model::AccountId,
+        /// Rung.
+        measure: crate::policy::Measure,
+        /// Name, for people.
+        name: String,
+    },
+    /// Take a rung back.
+    ComeBack {
+        /// Directory user.
+        user: crate::model::DirectoryUserId,
+        /// Account.
+        account: crate::model::AccountId,
+        /// Rung.
+        from: crate::plan::Reversible,
+        /// Name, for people.
+        name: String,
+    },
 }
 
 /// The end of one journaled step, stored in one transaction with what it changes in memory and with its audit entry.

@@ -6,15 +6,17 @@ mod part;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use jiff::Timestamp;
 use part::{Part, Parts};
 
-use crate::memory::{Anchor, Memory};
+use crate::memory::{Anchor, Hand, Memory, MemoryChange, Origin};
 use crate::model::{
-    AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, EmailAddress,
-    GroupStanding, Nesting, ProfileStanding, RenameBy, SiteGroup, SiteGroupId, group_name_key,
+    AccountActivity, AccountId, AccountKind, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot,
+    DirectoryUserId, EmailAddress, GroupStanding, Leaving, Nesting, ProfileStanding, RenameBy, SiteGroup,
+    SiteGroupId, group_name_key,
 };
 use crate::plan::{Action, GroupRef, Guard, Lookup, Person, Plan, PlanInput, Step, StepKind, Update};
-use crate::policy::{GroupMode, UserScope};
+use crate::policy::{GroupMode, LeaverAccounts, Measure, UserScope};
 use crate::run::{Intent, JournalEntry, Outcome};
 
 /// A breach of an invariant.
@@ -45,6 +47,14 @@ pub fn verify(input: &PlanInput<'_>, plan: &Plan) -> Vec<Finding> {
         .map(|user| &user.id)
         .collect();
     let mut check = Check { invited, ..Check::new(input, adopted) };
+    check.entered = plan
+        .records
+        .iter()
+        .filter_map(|record| match record {
+            MemoryChange::EnterLadder(place) => Some((place.user.clone(), (place.leaving, place.since))),
+            _ => None,
+        })
+        .collect();
     check.shape(plan);
     for step in &plan.steps {
         check.step(step);
@@ -107,6 +117,8 @@ struct Check<'a> {
     invited: HashSet<&'a DirectoryUserId>,
     /// Groups that the plan itself adopts.
     adopted: HashSet<SiteGroupId>,
+    /// Places on the ladder that the plan itself makes known.
+    entered: HashMap<DirectoryUserId, (Leaving, Timestamp)>,
     /// Whether the scope names a group.
     named: HashMap<DirectoryGroupId, bool>,
     /// Everybody below what fills a group, or nothing when something below was not read.
@@ -147,6 +159,7 @@ impl<'a> Check<'a> {
             input,
             invited: HashSet::new(),
             adopted,
+            entered: HashMap::new(),
             named: HashMap::new(),
             below: HashMap::new(),
             claims: HashMap::new(),
@@ -202,11 +215,12 @@ impl<'a> Check<'a> {
                     self.find(Some(step), "invites somebody who is not an enabled user of the directory");
                 }
                 self.takes_part(step, person);
+                let removed = person.directory_id.as_ref().and_then(|id| self.removed_by_us(id));
                 if self
                     .input
                     .site
                     .accounts_by_email(address)
-                    .any(|a| a.kind == crate::model::AccountKind::Person)
+                    .any(|a| a.kind == AccountKind::Person && Some(&a.id) != removed.as_ref())
                 {
                     self.find(Some(step), "invites an address that an account on the site shows");
                 }
@@ -215,8 +229,37 @@ impl<'a> Check<'a> {
                     self.find(Some(step), "invites somebody for whom a search found an account, or failed");
                 }
                 let linked = person.directory_id.as_ref().and_then(|id| self.input.memory.user(id));
-                if linked.is_some_and(|link| self.input.site.account(&link.account).is_some()) {
+                if linked.is_some_and(|link| {
+                    self.input.site.account(&link.account).is_some()
+                        && Some(&link.account) != removed.as_ref()
+                }) {
                     self.find(Some(step), "invites somebody who is linked to an account on the site");
+                }
+            }
+            Action::TakeRung { measure, person, account, proof } => {
+                if person.directory_id.as_ref() != Some(proof.user()) {
+                    self.find(Some(step), "takes a rung on somebody whom its proof is not about");
+                }
+                self.rung(step, *measure, person, account);
+            }
+            Action::ComeBack { from, person, account } => {
+                let place = person.directory_id.as_ref().and_then(|user| self.input.memory.on_ladder(user));
+                let ours = place.is_some_and(|place| {
+                    place.account == *account
+                        && place
+                            .passed
+                            .get(&from.measure())
+                            .is_some_and(|passed| passed.hand == Hand::Entrain)
+                });
+                if !ours {
+                    self.find(Some(step), "takes back what Entrain did not do");
+                }
+                let back = person.directory_id.as_ref().and_then(|id| self.input.directory.user(id));
+                if back.is_none_or(|user| user.account != AccountState::Enabled) {
+                    self.find(
+                        Some(step),
+                        "gives access back to somebody who is not an enabled user of the directory",
+                    );
                 }
             }
             Action::UpdateUser { person, update } => self.update(step, person, update),
@@ -254,6 +297,112 @@ impl<'a> Check<'a> {
                 self.removal(step, group, site_group, account, owned.is_some());
             }
         }
+    }
+
+    /// The account of somebody whom Entrain took off the site, where the site does not show it as active.
+    fn removed_by_us(&self, user: &DirectoryUserId) -> Option<AccountId> {
+        let place = self.input.memory.on_ladder(user)?;
+        let passed = place.passed.get(&Measure::Remove)?;
+        let shown = self.input.site.account(&place.account);
+        let active = shown.is_some_and(|a| a.activity == AccountActivity::Active);
+        (passed.hand == Hand::Entrain && !active).then(|| place.account.clone())
+    }
+
+    /// A rung needs a leaving that was read completely, an account that is Entrain's to take, a time that is over, and
+    /// nobody who must not be touched.
+    fn rung(&mut self, step: &Step, measure: Measure, person: &Person, account: &AccountId) {
+        let PlanInput { directory, site, rules, memory, now, .. } = *self.input;
+        let Some(user) = person.directory_id.as_ref() else {
+            return self.find(Some(step), "takes a rung on somebody whom the directory does not know");
+        };
+        if matches!(directory.users_coverage(), Coverage::Partial(_)) {
+            self.find(Some(step), "takes a rung although the directory was not read completely");
+        }
+        let gone = directory.gone(user).is_some();
+        let disabled = directory.user(user).is_some_and(|u| u.account == AccountState::Disabled);
+        let leaving = match (gone, disabled) {
+            (true, _) => Leaving::Deleted,
+            (false, true) => Leaving::Disabled,
+            (false, false) => Leaving::OutOfScope,
+        };
+        if leaving == Leaving::OutOfScope && self.may_take_part(user) {
+            self.find(Some(step), "takes a rung on somebody who has not left");
+        }
+        let link = memory.user_of(account).and_then(|owner| memory.user(owner));
+        match link {
+            Some(link) if link.user == *user && link.account == *account => {
+                let invited = link.origin == Origin::Created;
+                if rules.leavers.accounts == LeaverAccounts::Invited && !invited {
+                    self.find(Some(step), "takes a rung on an account that Entrain does not own");
+                }
+            }
+            _ => self.find(Some(step), "takes a rung on an account that is not linked to the person"),
+        }
+        let known = memory.on_ladder(user).map(|place| (place.leaving, place.since));
+        let since = self.entered.get(user).copied().or(known).filter(|(how, _)| *how == leaving);
+        let delays = rules.leavers.delays(leaving);
+        let delay = match measure {
+            Measure::Suspend => delays.suspend,
+            Measure::Deactivate => delays.deactivate,
+            Measure::Remove => delays.remove,
+        };
+        match (since, delay) {
+            (Some((_, since)), Some(delay)) => {
+                let waited = now.as_second() - since.as_second();
+                if waited < i64::try_from(delay.as_secs()).unwrap_or(i64::MAX) {
+                    self.find(Some(step), "takes a rung before its time");
+                }
+            }
+            (None, _) => self.find(Some(step), "takes a rung on somebody who is not on the ladder"),
+            (_, None) => self.find(Some(step), "takes a rung that is not switched on"),
+        }
+        if memory.on_ladder(user).is_some_and(|place| place.passed.keys().any(|passed| *passed >= measure)) {
+            self.find(Some(step), "takes a rung that is behind the person");
+        }
+        let shown = site.account(account);
+        let mails = [shown.and_then(|a| a.email.clone()), directory.user(user).and_then(|u| u.address())];
+        let mut mails = mails.iter().flatten();
+        if *account == site.standing().own_account
+            || rules.protected.accounts.contains(account)
+            || mails.any(|mail| rules.protected.addresses.contains(&mail.key()))
+        {
+            self.find(Some(step), "takes a rung on a protected account");
+        }
+        if shown.is_none_or(|a| a.kind != AccountKind::Person) {
+            self.find(Some(step), "takes a rung on an account that is not a person's on the site");
+        }
+        for group in &site.standing().administrative_groups {
+            if site.members(group).and_then(|members| members.contains(account)) == Some(true) {
+                self.find(Some(step), "takes a rung on an administrator");
+            }
+        }
+        let unmanaged = !matches!(site.profile(account), Some(ProfileStanding::Managed(_)))
+            && measure == Measure::Deactivate;
+        if unmanaged {
+            self.find(Some(step), "deactivates an account that is not known to be managed");
+        }
+    }
+
+    /// Whether somebody takes part, or may.
+    fn may_take_part(&self, user: &DirectoryUserId) -> bool {
+        let PlanInput { directory, rules, .. } = *self.input;
+        let Some(known) = directory.user(user).filter(|u| u.account == AccountState::Enabled) else {
+            return true;
+        };
+        if self.parts.part(known) == Part::TakesNone {
+            return false;
+        }
+        if rules.scope.users != UserScope::InGroups
+            || matches!(directory.groups_coverage(), Coverage::Partial(_))
+        {
+            return true;
+        }
+        let scoped = directory.groups().filter(|g| rules.scope.selects(&g.id, &g.display_name));
+        let held = |group: &crate::model::DirectoryGroup| {
+            let nesting = rules.nesting_of(&group.id, &group.display_name);
+            everybody_below(directory, &group.id, nesting).is_none_or(|members| members.contains(user))
+        };
+        scoped.into_iter().any(held)
     }
 
     /// Attributes go to the person's own account, and are what the rules make of the directory, no more and no less.

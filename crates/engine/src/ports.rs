@@ -5,13 +5,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use entrain_domain::Failure;
-use entrain_domain::memory::{Memory, MemoryChange};
+use entrain_domain::memory::{Memory, MemoryChange, OnLadder};
 use entrain_domain::model::{
-    Account, AccountId, DirectoryReading, DirectorySnapshot, DirectoryUserId, EmailAddress, Profile,
+    Account, AccountId, DirectoryReading, DirectorySnapshot, DirectoryUserId, EmailAddress, Lead, Profile,
     ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
 };
-use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
-use entrain_domain::policy::{Demand, PropertyValues, Protected};
+use entrain_domain::plan::{History, LookupBy, Reversible, StepId, StepKind};
+use entrain_domain::policy::{Demand, Measure, PropertyValues, Protected};
 use entrain_domain::run::{
     AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSummary, StepEnd,
     Trigger,
@@ -223,6 +223,24 @@ pub enum Removed {
     Already,
 }
 
+/// What an act on somebody's access did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// So from now on.
+    Now,
+    /// Was so already, by somebody else's hand.
+    Already,
+}
+
+/// An act on somebody's access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AccessAct {
+    /// A rung of the ladder.
+    Take(Measure),
+    /// Back from one.
+    Back(Reversible),
+}
+
 /// The site. Every write either is known to have happened, is known not to have, or fails with the class `Unclear`.
 pub trait Site: Send + Sync {
     /// The checks that begin a run, at most six requests.
@@ -288,6 +306,24 @@ pub trait Site: Send + Sync {
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         let _ = (account, profile);
         async { Err(no_organization()) }
+    }
+    /// Changes somebody's access; ends in the same state however often it is made. Suspension and deactivation need the
+    /// organization; a removal is made there where a key is configured, else on the site.
+    fn change_access(
+        &self,
+        account: &AccountId,
+        act: AccessAct,
+    ) -> impl Future<Output = Result<Changed, Failure>> + Send {
+        let _ = (account, act);
+        async { Err(no_organization()) }
+    }
+    /// What these people lead on the site; people who lead nothing may be left out.
+    fn leads(
+        &self,
+        accounts: &[AccountId],
+    ) -> impl Future<Output = Result<Vec<(AccountId, Vec<Lead>)>, Failure>> + Send {
+        let _ = accounts;
+        async { Ok(Vec::new()) }
     }
     /// Sets a property of an account; ends in the same state however often it is made.
     fn set_property(
@@ -387,6 +423,8 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Self::Claim, ClaimError>> + Send;
     /// Links and ledger.
     fn memory(&self, connection: &str) -> impl Future<Output = Result<Memory, Failure>> + Send;
+    /// Everybody on the leaver ladder, without the rest of what is remembered.
+    fn ladder(&self, connection: &str) -> impl Future<Output = Result<Vec<OnLadder>, Failure>> + Send;
     /// What guards look at.
     fn history(
         &self,

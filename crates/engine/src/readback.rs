@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use entrain_domain::Failure;
 use entrain_domain::FailureClass;
-use entrain_domain::model::{AccountId, SiteGroup, SiteGroupId};
+use entrain_domain::model::{AccountActivity, AccountId, SiteGroup, SiteGroupId};
 use entrain_domain::plan::{Action, Plan, SeatForecast, SetAside, Step, StepId, plan};
 
 use crate::apply::Applied;
@@ -30,6 +30,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let mut pauses = Pauses::within(self.options.patience);
         let mut missing: Vec<AccountId> = Vec::new();
         let mut renamed = applied.renamed.clone();
+        let mut access = applied.access.clone();
         let mut first = true;
         let fresh = loop {
             self.read_members(&mut world.site, groups).await?;
@@ -39,18 +40,19 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
             missing = self.accounts_missing(missing).await?;
             renamed = self.still_called_otherwise(renamed).await?;
+            access = self.access_not_shown(access).await?;
             let fresh = match options.purpose.undoing() {
                 Some(undoing) => self.undo_plan(world, undoing, options.approval),
                 None => plan(&world.input(&self.rules, options.approval)),
             };
             groups = lagging(&fresh, applied);
-            if groups.is_empty() && missing.is_empty() && renamed.is_empty() {
+            if groups.is_empty() && missing.is_empty() && renamed.is_empty() && access.is_empty() {
                 break fresh;
             }
             progress.report(Event::Waiting {
                 what: format!(
                     "the site to show what was written to {} objects",
-                    groups.len() + missing.len() + renamed.len()
+                    groups.len() + missing.len() + renamed.len() + access.len()
                 ),
             });
             match pauses.next() {
@@ -74,6 +76,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         for group in &renamed {
             draft.set_aside.push(not_shown(format!("the new name of group “{}”", group.name)));
         }
+        for (id, _) in &access {
+            let name = world
+                .site
+                .account(id)
+                .map_or_else(|| id.to_string(), |account| account.display_name.to_string());
+            draft.set_aside.push(not_shown(format!("the access of {name}")));
+        }
         let tried: HashSet<StepId> = planned.steps.iter().map(Step::id).collect();
         let (mut open, mut news) = (0, 0);
         for step in fresh.open_steps() {
@@ -85,7 +94,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         draft.hold(&fresh.held);
         self.count_seats(draft, world, applied).await;
-        let all_shown = missing.is_empty() && renamed.is_empty();
+        let all_shown = missing.is_empty() && renamed.is_empty() && access.is_empty();
         if all_shown && open > 0 && open == news && world.reach != Reach::Full {
             return Ok(Some(fresh));
         }
@@ -139,6 +148,27 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 Ok(found) if found.contains(&group) => {}
                 Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
                 Ok(_) | Err(_) => otherwise.push(group),
+            }
+        }
+        Ok(otherwise)
+    }
+
+    /// Accounts that do not show the access that they were given, or that was taken.
+    async fn access_not_shown(
+        &self,
+        accounts: Vec<(AccountId, AccountActivity)>,
+    ) -> Result<Vec<(AccountId, AccountActivity)>, Failure> {
+        let answers = side_by_side(self.options.in_flight, accounts, |(id, wanted)| async move {
+            let account = self.ports.site.account(&id).await;
+            (id, wanted, account)
+        })
+        .await;
+        let mut otherwise = Vec::new();
+        for (id, wanted, account) in answers {
+            match account {
+                Ok(Some(account)) if account.activity == wanted => {}
+                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Ok(_) | Err(_) => otherwise.push((id, wanted)),
             }
         }
         Ok(otherwise)

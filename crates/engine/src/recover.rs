@@ -9,12 +9,18 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use entrain_domain::Failure;
-use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, Hand, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{
+<<<<<<< HEAD
     Account, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile, ProfileStanding,
     SiteGroup, SiteGroupId, SiteMembers,
+=======
+    Account, AccountActivity, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile,
+    ProfileStanding, SiteGroup, SiteMembers,
+>>>>>>> a0e6f46 (The leaver ladder: suspend, deactivate and remove in their time, by proof and ownership, and the way back)
 };
 use entrain_domain::plan::{Action, Lookup, Plan, StepId, Update};
+use entrain_domain::policy::Measure;
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +47,10 @@ impl Recovered {
         for step in plan.open_steps() {
             let Action::CreateUser { person, .. } = &step.action else { continue };
             let link = person.directory_id.as_ref().and_then(|user| world.memory.user(user));
+            let removed = link.and_then(|link| world.memory.on_ladder(&link.user));
+            if removed.is_some_and(|place| place.took(Measure::Remove)) {
+                continue;
+            }
             if link.is_some_and(|link| link.origin == Origin::Created) {
                 self.parked.insert(step.id());
             }
@@ -135,6 +145,21 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     world.memory.apply(&change);
                     let answer = "found renamed after an interruption".to_owned();
                     self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                }
+                (Intent::TakeRung { user, account, measure, .. }, _)
+                    if rung_shows(world, account, *measure) =>
+                {
+                    let (user, measure) = (user.clone(), *measure);
+                    let change =
+                        MemoryChange::PassRung { user, measure, hand: Hand::Entrain, at: open.entry.at };
+                    world.memory.apply(&change);
+                    let answer = "found done after an interruption".to_owned();
+                    self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                }
+                (Intent::TakeRung { .. } | Intent::ComeBack { .. }, _) => {
+                    let answer = "not seen after an interruption: done again, it ends in the same state";
+                    self.close(draft, &open, Outcome::NotDone, answer.to_owned(), Vec::new()).await?;
+                    recovered.reopened.insert(step);
                 }
                 (Intent::CreateUser { .. }, _) if open.entry.attempts > 0 && self.fresh(&open) => {
                     recovered.parked.insert(step);
@@ -421,6 +446,18 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 }
 
+/// Whether the site itself shows that an interrupted rung was taken: a suspension by the inactive account, a removal by
+/// the account's absence. Either was otherwise when the rung was planned, unless the account was inactive before.
+fn rung_shows(world: &World, account: &AccountId, measure: Measure) -> bool {
+    let shown = world.site.account(account);
+    let alone = world.memory.ladder().any(|place| place.account == *account && place.passed.is_empty());
+    match measure {
+        Measure::Suspend => alone && shown.is_some_and(|a| a.activity == AccountActivity::Inactive),
+        Measure::Deactivate => false,
+        Measure::Remove => shown.is_none(),
+    }
+}
+
 /// Pauses of 1, 2, 3 … 10, 10 … seconds, together no longer than a patience.
 #[derive(Debug)]
 pub(crate) struct Pauses {
@@ -484,6 +521,9 @@ fn object_of(intent: &Intent) -> String {
         Intent::RenameGroup { before, name, .. } => format!("group “{before}”, now “{name}”"),
         Intent::AddMember { group, account } | Intent::RemoveMember { group, account } => {
             format!("account {account} in group {group}")
+        }
+        Intent::TakeRung { name, account, .. } | Intent::ComeBack { name, account, .. } => {
+            format!("{name} (account {account})")
         }
     }
 }

@@ -54,6 +54,9 @@ pub(crate) fn step_document(step: &Step) -> Value {
     if let Action::RenameGroup { name, .. } = &step.action {
         document.insert("new_name".into(), json!(**name));
     }
+    if let Action::TakeRung { proof, .. } = &step.action {
+        document.insert("trigger".into(), json!(proof.leaving()));
+    }
     document.insert("reason".into(), json!(step.reason.to_string()));
     document.insert("undoable".into(), json!(step.undo() == Undo::Possible));
     if let Some(guard) = step.hold {
@@ -77,7 +80,9 @@ fn person_label(person: &Person) -> String {
 /// The object of a step, as a person knows it.
 pub fn object_of(step: &Step) -> String {
     match &step.action {
-        Action::CreateUser { person, .. } => person_label(person),
+        Action::CreateUser { person, .. }
+        | Action::TakeRung { person, .. }
+        | Action::ComeBack { person, .. } => person_label(person),
         Action::UpdateUser { person, update } => format!("{} of {}", update.part(), person_label(person)),
         Action::CreateGroup { group } | Action::AdoptGroup { group, .. } => format!("group “{}”", group.name),
         Action::RenameGroup { group, name, .. } => format!("group “{}” to “{name}”", group.name),

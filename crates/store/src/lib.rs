@@ -8,6 +8,7 @@
 //! | `pool` | the two databases behind one type |
 //! | `writer` | the one writer: operations of many callers share a transaction |
 //! | `connections`, `key` | versioned documents; their secrets, sealed |
+//! | `ladder` | people on the leaver ladder |
 //! | `memory`, `marks`, `mirror` | links and ledger; what is remembered of steps; both sides as they were last read |
 //! | `history` | who was in which group, from when until when |
 //! | `runs`, `decisions` | runs and journals; what people said of held plans |
@@ -25,6 +26,7 @@ mod error;
 mod files;
 mod history;
 mod key;
+mod ladder;
 mod marks;
 mod memory;
 mod mirror;

@@ -10,6 +10,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
 use crate::history::{self, Cause};
+use crate::ladder;
 use crate::pool::on;
 use crate::store::Store;
 use crate::sum::Sum;
@@ -114,6 +115,14 @@ pub(crate) async fn apply(
                 crate::marks::apply(batch, connection, now).await?;
             }
             MemoryChange::UnlinkGroup { .. } => unlink(batch, connection, now).await?,
+            MemoryChange::EnterLadder(_)
+            | MemoryChange::PassRung { .. }
+            | MemoryChange::StepBack { .. }
+            | MemoryChange::LeaveLadder { .. } => {
+                for change in now {
+                    ladder::apply(batch, connection, change).await?;
+                }
+            }
         }
     }
     Ok(())
@@ -133,6 +142,12 @@ fn objects(change: &MemoryChange) -> Vec<(u8, &str, &str)> {
         MemoryChange::UnlinkGroup { group } => vec![(1, group.as_str(), "")],
         MemoryChange::OwnMembership { group, account, .. }
         | MemoryChange::DisownMembership { group, account } => vec![(0, group.as_str(), account.as_str())],
+        // One by one, in their order
+        MemoryChange::EnterLadder(place) => vec![(0, place.user.as_str(), "")],
+        MemoryChange::PassRung { user, measure, .. } | MemoryChange::StepBack { user, measure } => {
+            vec![(0, user.as_str(), measure.as_str())]
+        }
+        MemoryChange::LeaveLadder { user } => vec![(0, user.as_str(), "")],
     }
 }
 
@@ -366,6 +381,9 @@ impl Store {
             }
         });
         self.marks(connection, &mut memory).await?;
+        for place in self.ladder(connection).await? {
+            memory.apply(&MemoryChange::EnterLadder(Box::new(place)));
+        }
         Ok(memory)
     }
 }

@@ -119,6 +119,14 @@ fn people<'a>(
         };
         let mail = life.person.mail.as_ref().map(|m| format!(" <{m}>")).unwrap_or_default();
         page.parts(&[(tone, sign), (Tone::Strong, &life.person.name), (Tone::Faint, &mail)]);
+        for step in &life.returns {
+            let what = if step.kind == "restore_user" {
+                "gets the suspended access back"
+            } else {
+                "is activated again"
+            };
+            page.line(format!("      {what}{}", waiting(step)));
+        }
         if life.invited.is_some() {
             page.line(format!(
                 "      is invited to the site{}",
@@ -138,6 +146,14 @@ fn people<'a>(
                 "      ",
                 format!("out of {}{}", groups(&life.leaves), all_waiting(&life.leaves)),
             );
+        }
+        for step in &life.rungs {
+            let what = match step.kind.as_str() {
+                "suspend_user" => "is suspended: no access to anything in the organization's directory",
+                "deactivate_user" => "is deactivated: nobody signs in with the account anywhere",
+                _ => "is taken off the site; only an invitation brings the person back",
+            };
+            page.line(format!("      {what}{}", waiting(step)));
         }
         for step in &life.updates {
             if let Some(update) = &step.update {
@@ -166,6 +182,7 @@ fn reasons(life: &Life<'_>) -> Vec<String> {
             "create_user" if !life.joins.is_empty() => continue,
             // The values say it
             "update_user" => continue,
+            "suspend_user" | "deactivate_user" | "remove_user" => step.reason.clone(),
             "add_member" => links.first().copied().unwrap_or_default().to_owned(),
             _ => links.iter().take(2).copied().collect::<Vec<_>>().join("; "),
         };
@@ -278,6 +295,13 @@ fn cost(page: &mut Page, plan: &PlanView) {
         page.line(format!(
             "  Cannot be undone: {} (Atlassian sends them at once)",
             count(mails, "invitation mail", "invitation mails")
+        ));
+    }
+    let removed = plan.of_kind("remove_user").filter(|s| s.held_by.is_none()).count();
+    if removed > 0 {
+        page.line(format!(
+            "  Cannot be undone: {} off the site (a new invitation brings people back, without roles and groups of others)",
+            count(removed, "person is taken", "people are taken")
         ));
     }
 }

@@ -174,6 +174,10 @@ pub(crate) struct Life<'a> {
     pub(crate) leaves: Vec<&'a StepView>,
     /// Attributes written.
     pub(crate) updates: Vec<&'a StepView>,
+    /// Rungs of the leaver ladder taken.
+    pub(crate) rungs: Vec<&'a StepView>,
+    /// Rungs taken back.
+    pub(crate) returns: Vec<&'a StepView>,
 }
 
 impl PlanView {
@@ -199,11 +203,15 @@ impl PlanView {
                 joins: Vec::new(),
                 leaves: Vec::new(),
                 updates: Vec::new(),
+                rungs: Vec::new(),
+                returns: Vec::new(),
             });
             match step.kind.as_str() {
                 "update_user" => life.updates.push(step),
                 "create_user" => life.invited = Some(step),
                 "remove_member" => life.leaves.push(step),
+                "suspend_user" | "deactivate_user" | "remove_user" => life.rungs.push(step),
+                "restore_user" | "reactivate_user" => life.returns.push(step),
                 _ => life.joins.push(step),
             }
         }
@@ -212,7 +220,13 @@ impl PlanView {
 
     /// Requests that applying costs: one for each step that writes and is not held.
     pub(crate) fn cost(&self) -> usize {
-        self.steps.iter().filter(|s| s.held_by.is_none() && s.kind != "adopt_group").count()
+        let each = |kind: &str| match kind {
+            "adopt_group" => 0,
+            "deactivate_user" | "reactivate_user" => 3,
+            "suspend_user" | "restore_user" | "remove_user" => 2,
+            _ => 1,
+        };
+        self.steps.iter().filter(|s| s.held_by.is_none()).map(|s| each(&s.kind)).sum()
     }
 
     /// Whether anything is to be done or waits.
@@ -224,15 +238,21 @@ impl PlanView {
 impl Life<'_> {
     /// Whether only attributes change.
     pub(crate) fn stays(&self) -> bool {
-        self.leaves.is_empty() && self.joins.is_empty() && self.invited.is_none()
+        !self.gains() && !self.loses()
+    }
+    fn gains(&self) -> bool {
+        !self.joins.is_empty() || self.invited.is_some() || !self.returns.is_empty()
+    }
+    fn loses(&self) -> bool {
+        !self.leaves.is_empty() || !self.rungs.is_empty()
     }
     /// Whether the person only gains.
     pub(crate) fn joins(&self) -> bool {
-        self.leaves.is_empty() && !self.stays()
+        self.gains() && !self.loses()
     }
     /// Whether the person only loses.
     pub(crate) fn leaves(&self) -> bool {
-        self.joins.is_empty() && self.invited.is_none() && !self.stays()
+        self.loses() && !self.gains()
     }
     /// Whether the person gains and loses.
     pub(crate) fn moves(&self) -> bool {
@@ -240,7 +260,8 @@ impl Life<'_> {
     }
     /// All steps about the person.
     pub(crate) fn steps(&self) -> impl Iterator<Item = &StepView> {
-        self.invited.iter().chain(&self.joins).chain(&self.leaves).chain(&self.updates).copied()
+        let gains = self.returns.iter().chain(&self.invited).chain(&self.joins);
+        gains.chain(&self.leaves).chain(&self.rungs).chain(&self.updates).copied()
     }
 }
 

@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::{self, Entra};
-use entrain_domain::memory::Memory;
+use entrain_domain::memory::{Memory, OnLadder};
 use entrain_domain::model::{
-    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, GroupStanding, Profile,
+    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, GroupStanding, Lead, Profile,
     ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
     Unread,
 };
-use entrain_domain::plan::{History, LookupBy, StepId, StepKind};
-use entrain_domain::policy::{Binding, DefaultGroups, Demand, PropertyValues, Protected};
+use entrain_domain::plan::{History, LookupBy, Reversible, StepId, StepKind};
+use entrain_domain::policy::{Binding, DefaultGroups, Demand, Measure, PropertyValues, Protected};
 use entrain_domain::run::{
     AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSummary, StepEnd,
     Trigger,
 };
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
-    Added, Basis, Busy, CaughtUp, ClaimError, Directory, DirectoryRead, Learnt, MirrorHead, OpenIntent,
-    Removed, Since, Site, SiteState, Store, UnfinishedRun, Watermark,
+    AccessAct, Added, Basis, Busy, CaughtUp, Changed, ClaimError, Directory, DirectoryRead, Learnt,
+    MirrorHead, OpenIntent, Removed, Since, Site, SiteState, Store, UnfinishedRun, Watermark,
 };
 use jiff::Timestamp;
 
@@ -175,6 +175,29 @@ impl Site for SitePort {
     async fn set_profile(&self, account: &AccountId, profile: &Profile) -> Result<(), Failure> {
         self.organization()?.set_profile(account, profile).await.map_err(|e| e.failure())
     }
+    async fn change_access(&self, account: &AccountId, act: AccessAct) -> Result<Changed, Failure> {
+        let changed = match (act, &self.organization) {
+            (AccessAct::Take(Measure::Remove), None) => self.jira.remove_user(account).await,
+            (AccessAct::Take(measure), _) => {
+                let organization = self.organization()?;
+                match measure {
+                    Measure::Suspend => organization.suspend(account).await,
+                    Measure::Deactivate => organization.deactivate(account).await,
+                    Measure::Remove => organization.remove(account).await,
+                }
+            }
+            (AccessAct::Back(Reversible::Suspend), _) => self.organization()?.restore(account).await,
+            (AccessAct::Back(Reversible::Deactivate), _) => self.organization()?.reactivate(account).await,
+        };
+        Ok(match changed.map_err(|e| e.failure())? {
+            atlassian::Changed::Now => Changed::Now,
+            atlassian::Changed::Already => Changed::Already,
+        })
+    }
+    async fn leads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Vec<Lead>)>, Failure> {
+        let leads = self.jira.leads(accounts).await.map_err(|e| e.failure())?;
+        Ok(leads.into_iter().collect())
+    }
     async fn set_property(
         &self,
         account: &AccountId,
@@ -235,6 +258,9 @@ impl Store for StorePort {
     }
     async fn memory(&self, connection: &str) -> Stored<Memory> {
         self.0.memory(connection).await.map_err(|e| e.failure())
+    }
+    async fn ladder(&self, connection: &str) -> Stored<Vec<OnLadder>> {
+        self.0.ladder(connection).await.map_err(|e| e.failure())
     }
     async fn history(&self, connection: &str, now: Timestamp) -> Stored<History> {
         self.0.history(connection, now).await.map_err(|e| e.failure())

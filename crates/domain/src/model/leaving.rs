@@ -4,8 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::closure::CompleteClosure;
 use super::directory::{AccountState, Coverage, DirectorySnapshot};
 use super::ids::DirectoryUserId;
+use crate::policy::OutOfScope;
 
 /// How somebody has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -71,6 +73,26 @@ impl LeaverProof {
             }
         };
         Some(Self { user: user.clone(), leaving })
+    }
+
+    /// The proof for somebody whom a rule of the scope leaves out.
+    pub fn left_out(out: &OutOfScope) -> Self {
+        Self { user: out.user().clone(), leaving: Leaving::OutOfScope }
+    }
+
+    /// The proof for an enabled user who is in none of the groups of the scope. The caller vouches that these are all of
+    /// them.
+    pub fn in_none_of(
+        directory: &DirectorySnapshot,
+        user: &DirectoryUserId,
+        scoped: &[CompleteClosure],
+    ) -> Option<Self> {
+        let whole = matches!(directory.users_coverage(), Coverage::Complete)
+            && matches!(directory.groups_coverage(), Coverage::Complete);
+        let enabled = directory.user(user).is_some_and(|known| known.account == AccountState::Enabled);
+        let ix = directory.user_ix(user)?;
+        (whole && enabled && !scoped.is_empty() && !scoped.iter().any(|closure| closure.contains(ix)))
+            .then(|| Self { user: user.clone(), leaving: Leaving::OutOfScope })
     }
 
     /// The directory user.

@@ -9,6 +9,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::address::EmailAddress;
 use super::directory::Unread;
 use super::ids::{AccountId, SiteGroupId};
+use super::leaving::Lead;
 use super::profile::ProfileStanding;
 
 /// Kind of an Atlassian account (`accountType`). Only people are synced.
@@ -210,6 +211,7 @@ pub struct SiteSnapshot {
     members: HashMap<SiteGroupId, SiteMembers>,
     renaming: HashMap<SiteGroupId, RenameBy>,
     profiles: HashMap<AccountId, ProfileStanding>,
+    leads: HashMap<AccountId, Vec<Lead>>,
     touched: Option<SiteTouched>,
 }
 
@@ -293,6 +295,7 @@ impl SiteSnapshot {
             members: HashMap::new(),
             renaming: HashMap::new(),
             profiles: HashMap::new(),
+            leads: HashMap::new(),
             touched: None,
         };
         for account in accounts {
@@ -383,6 +386,21 @@ impl SiteSnapshot {
     /// Whether an account's profile can be changed; asked only of accounts whose profile should change.
     pub fn put_profile(&mut self, account: AccountId, standing: ProfileStanding) {
         self.profiles.insert(account, standing);
+    }
+
+    /// What a leaver leads; asked only of people for whom a rung is due.
+    pub fn put_leads(&mut self, account: AccountId, leads: Vec<Lead>) {
+        self.leads.insert(account, leads);
+    }
+
+    /// Whether it was asked what somebody leads.
+    pub fn knows_leads(&self, account: &AccountId) -> bool {
+        self.leads.contains_key(account)
+    }
+
+    /// What a leaver leads, as far as it was asked and could be read.
+    pub fn leads(&self, account: &AccountId) -> &[Lead] {
+        self.leads.get(account).map_or(&[], Vec::as_slice)
     }
 
     /// What the start-up checks found.

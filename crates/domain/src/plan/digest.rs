@@ -28,6 +28,10 @@ impl Digest {
                     Action::AddMember { group, person } => {
                         format!("{:?} {:?}", group.site_id, person.site_id)
                     }
+                    Action::TakeRung { account, proof, .. } => {
+                        format!("{account} {}", proof.leaving().as_str())
+                    }
+                    Action::ComeBack { account, .. } => account.to_string(),
                     Action::RemoveMember { site_group, account, proof, .. } => {
                         format!("{site_group} {account} {:?}", proof.evidence())
                     }

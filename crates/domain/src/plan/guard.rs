@@ -272,6 +272,18 @@ fn beyond_limits(steps: &[Step], input: &PlanInput<'_>) -> Vec<(Guard, String)> 
             StepKind::AdoptGroup => {
                 (Guard::Additions, input.memory.groups().len(), "groups would be adopted")
             }
+            StepKind::SuspendUser => {
+                (Guard::Removals, input.memory.users().len(), "people would be suspended")
+            }
+            StepKind::DeactivateUser => {
+                (Guard::Removals, input.memory.users().len(), "accounts would be deactivated")
+            }
+            StepKind::RemoveUser => {
+                (Guard::Removals, input.memory.users().len(), "people would be taken off the site")
+            }
+            StepKind::RestoreUser | StepKind::ReactivateUser => {
+                (Guard::Additions, input.memory.users().len(), "people would get their access back")
+            }
             StepKind::UpdateUser => (Guard::Changes, input.memory.users().len(), "accounts would be changed"),
             StepKind::RenameGroup => (Guard::Changes, input.memory.groups().len(), "groups would be renamed"),
         };

@@ -111,6 +111,15 @@ fn known_account<'a>(user: &DirectoryUser, site: &'a SiteSnapshot, memory: &Memo
     memory.user(&user.id).and_then(|link| site.account(&link.account))
 }
 
+/// Whether Entrain took the person off the site: the roll may go on showing the account, and only an invitation brings
+/// it back (atlassian-cloud.md 4.1).
+fn was_removed(user: &DirectoryUser, account: &Account, memory: &Memory) -> bool {
+    account.activity == AccountActivity::Inactive
+        && memory
+            .on_ladder(&user.id)
+            .is_some_and(|place| place.account == account.id && place.took(crate::policy::Measure::Remove))
+}
+
 fn visible<'a>(site: &'a SiteSnapshot, address: &EmailAddress) -> Vec<&'a Account> {
     site.accounts_by_email(address).filter(|a| a.kind == AccountKind::Person).collect()
 }
@@ -134,10 +143,11 @@ pub(super) fn match_people(
     }
     let mut found: Vec<(&DirectoryUser, Result<Match, SetAside>)> = Vec::with_capacity(people.len());
     for user in people.iter().copied() {
-        let outcome = match known_account(user, site, memory) {
-            Some(account) => Ok(Match::Account(account.id.clone())),
-            None => match_by_address(user, site, rules, memory, lookups, &by_address),
-        };
+        let outcome =
+            match known_account(user, site, memory).filter(|account| !was_removed(user, account, memory)) {
+                Some(account) => Ok(Match::Account(account.id.clone())),
+                None => match_by_address(user, site, rules, memory, lookups, &by_address),
+            };
         found.push((user, outcome));
     }
     let mut holders: HashMap<AccountId, usize> = HashMap::new();
@@ -199,7 +209,10 @@ fn match_by_address(
             "give each an address of their own in Entra ID",
         ));
     }
-    let matched = match visible(site, &address).as_slice() {
+    // The removed account may still show the address; it is the one that the invitation brings back.
+    let removed = |account: &Account| was_removed(user, account, memory);
+    let shown: Vec<&Account> = visible(site, &address).into_iter().filter(|a| !removed(a)).collect();
+    let matched = match shown.as_slice() {
         [] => match lookups.get(&user.id) {
             Some(Lookup::One(account)) => Some(account.clone()),
             Some(Lookup::Unsure(why)) => {

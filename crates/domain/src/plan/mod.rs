@@ -10,6 +10,7 @@ mod digest;
 mod drift;
 pub mod explain;
 mod guard;
+mod ladder;
 mod marks;
 mod matching;
 mod planner;
@@ -25,14 +26,16 @@ pub use attributes::profiles_to_ask;
 pub use digest::Digest;
 pub use drift::{ByHand, Drift, DriftKind, Treatment};
 pub use guard::{Approval, Before, Guard, Held, History};
+pub use ladder::{DueRung, LadderRow, ladder_report, rungs_due};
 pub use marks::is_flip;
 pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
 pub use planner::{PlanInput, group_targets, plan};
-pub use reason::Reason;
+pub use reason::{Left, Reason};
 pub use renaming::groups_to_rename;
 pub use seats::SeatForecast;
 pub use step::{
-    Action, Effect, GroupRef, Hold, Keeping, PerKind, Person, SetAside, Step, StepId, StepKind, Undo, Update,
+    Action, Effect, GroupRef, Hold, Keeping, PerKind, Person, Reversible, SetAside, Step, StepId, StepKind,
+    Undo, Update,
 };
 pub use targets::Former;
 

@@ -105,6 +105,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     draft.paths_of_invitees(&matches, &mut invited_through);
     draft.groups_and_adoptions(open.iter().map(|(target, _)| target).chain(&given));
     draft.removals(&open, &matches);
+    draft.climb();
+    draft.come_back(&matches);
     draft.invitations(&matches, &invited_through);
     draft.attributes(&matches);
     draft.additions(&open, &matches);
@@ -135,6 +137,10 @@ pub(super) struct Steps {
 }
 
 impl Steps {
+    pub(super) fn list(&self) -> &[Step] {
+        &self.list
+    }
+
     pub(super) fn push(
         &mut self,
         action: Action,
@@ -382,7 +388,7 @@ impl Draft<'_> {
             let at = self.steps.push(
                 Action::CreateUser { person, address: address.clone() },
                 reason,
-                Vec::new(),
+                self.steps.user_step.get(id).copied(),
                 None,
             );
             self.steps.user_step.insert(id.clone(), at);

@@ -3,8 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::targets::Former;
-use crate::model::{ApplicationId, Evidence};
+use crate::memory::Origin;
+use crate::model::{ApplicationId, Evidence, Lead, Leaving};
+use crate::policy::Measure;
 
 /// The reason of a step, as a chain that can be printed as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +95,50 @@ pub enum Reason {
         /// authoritative.
         owned: &'static str,
     },
+    /// The person has left, and the time that the rules give is over.
+    Left(Box<Left>),
+    /// The person is back, and Entrain took the rung.
+    Returned {
+        /// How they had left.
+        leaving: Leaving,
+        /// When the rung was taken.
+        taken_at: Timestamp,
+        /// The rung.
+        measure: Measure,
+    },
+}
+
+/// Why a rung of the ladder is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// How they have left.
+    pub leaving: Leaving,
+    /// Since when.
+    pub since: Timestamp,
+    /// The rung.
+    pub measure: Measure,
+    /// The delay that the rules give it.
+    pub delay: Duration,
+    /// How the account came to be known.
+    pub origin: Origin,
+    /// What the person leads on the site.
+    pub leads: Vec<Lead>,
+}
+
+/// A day, for people.
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+/// `7d`, or hours and minutes where it is no whole number of days.
+pub(crate) fn span(delay: Duration) -> String {
+    let minutes = delay.as_secs() / 60;
+    match (minutes / 1440, minutes % 1440) {
+        (days, 0) if days > 0 => format!("{days}d"),
+        (0, minutes) if minutes % 60 == 0 => format!("{}h", minutes / 60),
+        (0, minutes) => format!("{minutes}m"),
+        (days, minutes) => format!("{days}d {}h", minutes / 60),
+    }
 }
 
 impl Reason {
@@ -205,6 +255,35 @@ impl Reason {
                 ),
                 ("ledger", (*owned).to_owned()),
                 ("site", "still a member".into()),
+            ],
+            Self::Left(left) => {
+                let owned = match left.origin {
+                    Origin::Created => "invited by Entrain",
+                    Origin::Adopted | Origin::Found => {
+                        "was there before; [leavers] accounts takes linked accounts"
+                    }
+                };
+                let mut chain = vec![
+                    ("source", format!("{} since {}", left.leaving.in_words(), day(left.since))),
+                    ("rule", format!("{} = {}", left.measure.key(), span(left.delay))),
+                    ("ledger", owned.to_owned()),
+                ];
+                if !left.leads.is_empty() {
+                    let leads: Vec<String> = left.leads.iter().map(ToString::to_string).collect();
+                    chain.push(("site", format!("still leads {}", leads.join(", "))));
+                }
+                chain
+            }
+            Self::Returned { leaving, taken_at, measure } => vec![
+                ("source", "back in the directory and in scope".into()),
+                (
+                    "ledger",
+                    format!(
+                        "Entrain took the rung “{measure}” on {}, {}",
+                        day(*taken_at),
+                        leaving.in_words()
+                    ),
+                ),
             ],
         }
     }

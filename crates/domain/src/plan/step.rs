@@ -8,9 +8,10 @@ use super::guard::Guard;
 use super::reason::Reason;
 use crate::memory::{Anchor, Origin};
 use crate::model::{
-    AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, Profile, SiteGroupId,
+    AbsenceProof, AccountId, DirectoryGroupId, DirectoryUserId, EmailAddress, LeaverProof, Profile,
+    SiteGroupId,
 };
-use crate::policy::PropertyValues;
+use crate::policy::{Measure, PropertyValues};
 
 /// Kind of a step, in the words of the contract. The order is the order in which kinds are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -30,11 +31,21 @@ pub enum StepKind {
     AddMember,
     /// Take an account out of a group.
     RemoveMember,
+    /// Suspend a leaver's access.
+    SuspendUser,
+    /// Restore the access of somebody who is back.
+    RestoreUser,
+    /// Deactivate a leaver's managed account.
+    DeactivateUser,
+    /// Activate the account of somebody who is back.
+    ReactivateUser,
+    /// Take a leaver off the site.
+    RemoveUser,
 }
 
 impl StepKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::CreateUser,
         Self::UpdateUser,
         Self::CreateGroup,
@@ -42,6 +53,11 @@ impl StepKind {
         Self::AdoptGroup,
         Self::AddMember,
         Self::RemoveMember,
+        Self::SuspendUser,
+        Self::RestoreUser,
+        Self::DeactivateUser,
+        Self::ReactivateUser,
+        Self::RemoveUser,
     ];
 
     /// The word of the contract.
@@ -54,6 +70,11 @@ impl StepKind {
             Self::AdoptGroup => "adopt_group",
             Self::AddMember => "add_member",
             Self::RemoveMember => "remove_member",
+            Self::SuspendUser => "suspend_user",
+            Self::RestoreUser => "restore_user",
+            Self::DeactivateUser => "deactivate_user",
+            Self::ReactivateUser => "reactivate_user",
+            Self::RemoveUser => "remove_user",
         }
     }
 
@@ -61,7 +82,8 @@ impl StepKind {
     pub fn effect(self) -> Effect {
         match self {
             Self::CreateUser | Self::CreateGroup | Self::AdoptGroup | Self::AddMember => Effect::Gives,
-            Self::RemoveMember => Effect::Takes,
+            Self::RestoreUser | Self::ReactivateUser => Effect::Gives,
+            Self::RemoveMember | Self::SuspendUser | Self::DeactivateUser | Self::RemoveUser => Effect::Takes,
             Self::UpdateUser | Self::RenameGroup => Effect::Changes,
         }
     }
@@ -291,6 +313,46 @@ pub enum Action {
         /// How the membership came into the ledger; `None` only in an authoritative group.
         owned: Option<Origin>,
     },
+    /// `POST …/users/{id}/suspend`, `POST …/lifecycle/disable`, or `DELETE` of the user: a rung of the leaver ladder.
+    TakeRung {
+        /// Which.
+        measure: Measure,
+        /// The person, as far as known.
+        person: Arc<Person>,
+        /// The account.
+        account: AccountId,
+        /// The completely read leaving that this rests on.
+        proof: LeaverProof,
+    },
+    /// `POST …/users/{id}/restore` or `POST …/lifecycle/enable`: a rung that Entrain took is taken back.
+    ComeBack {
+        /// Which; never a removal, from which an invitation leads back.
+        from: Reversible,
+        /// The person.
+        person: Arc<Person>,
+        /// The account.
+        account: AccountId,
+    },
+}
+
+/// A rung that a request takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reversible {
+    /// By a restoration.
+    Suspend,
+    /// By an activation.
+    Deactivate,
+}
+
+impl Reversible {
+    /// The measure.
+    pub fn measure(self) -> Measure {
+        match self {
+            Self::Suspend => Measure::Suspend,
+            Self::Deactivate => Measure::Deactivate,
+        }
+    }
 }
 
 impl Action {
@@ -304,6 +366,11 @@ impl Action {
             Self::AdoptGroup { .. } => StepKind::AdoptGroup,
             Self::AddMember { .. } => StepKind::AddMember,
             Self::RemoveMember { .. } => StepKind::RemoveMember,
+            Self::TakeRung { measure: Measure::Suspend, .. } => StepKind::SuspendUser,
+            Self::TakeRung { measure: Measure::Deactivate, .. } => StepKind::DeactivateUser,
+            Self::TakeRung { measure: Measure::Remove, .. } => StepKind::RemoveUser,
+            Self::ComeBack { from: Reversible::Suspend, .. } => StepKind::RestoreUser,
+            Self::ComeBack { from: Reversible::Deactivate, .. } => StepKind::ReactivateUser,
         }
     }
 
@@ -313,7 +380,9 @@ impl Action {
             Self::CreateUser { person, .. }
             | Self::UpdateUser { person, .. }
             | Self::AddMember { person, .. }
-            | Self::RemoveMember { person, .. } => Some(person),
+            | Self::RemoveMember { person, .. }
+            | Self::TakeRung { person, .. }
+            | Self::ComeBack { person, .. } => Some(person),
             Self::CreateGroup { .. } | Self::RenameGroup { .. } | Self::AdoptGroup { .. } => None,
         }
     }
@@ -326,13 +395,23 @@ impl Action {
             | Self::AdoptGroup { group, .. }
             | Self::AddMember { group, .. }
             | Self::RemoveMember { group, .. } => Some(group),
-            Self::CreateUser { .. } | Self::UpdateUser { .. } => None,
+            Self::CreateUser { .. }
+            | Self::UpdateUser { .. }
+            | Self::TakeRung { .. }
+            | Self::ComeBack { .. } => None,
         }
     }
 
     /// Requests to the site that the step costs when nothing goes wrong.
     pub fn requests(&self) -> usize {
-        usize::from(!matches!(self, Self::AdoptGroup { .. }))
+        match self {
+            Self::AdoptGroup { .. } => 0,
+            // A look at the person goes before each, and a question for the right before a deactivation.
+            Self::TakeRung { measure: Measure::Deactivate, .. }
+            | Self::ComeBack { from: Reversible::Deactivate, .. } => 3,
+            Self::TakeRung { .. } | Self::ComeBack { .. } => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -368,6 +447,10 @@ pub enum Undo {
     Possible,
     /// The invitation mail cannot be called back; the account can be taken out of its groups.
     MailGoesOut,
+    /// Only a new invitation brings the person back, and groups and roles that were not Entrain's are lost.
+    NeedsInvitation,
+    /// It follows from the directory: a rung is taken back when the person is back, and not by an undo.
+    FollowsTheDirectory,
 }
 
 /// A guard that holds one step.
@@ -399,6 +482,9 @@ impl Step {
         let kind = self.action.kind();
         StepId(Arc::from(match &self.action {
             Action::CreateUser { person, .. } => format!("{kind}/{}", user(person, None)),
+            Action::TakeRung { person, account, .. } | Action::ComeBack { person, account, .. } => {
+                format!("{kind}/{}", user(person, Some(account)))
+            }
             Action::UpdateUser { person, update } => {
                 format!("{kind}/{}/{}", user(person, None), update.part())
             }
@@ -420,6 +506,8 @@ impl Step {
     pub fn undo(&self) -> Undo {
         match self.action {
             Action::CreateUser { .. } => Undo::MailGoesOut,
+            Action::TakeRung { measure: Measure::Remove, .. } => Undo::NeedsInvitation,
+            Action::TakeRung { .. } | Action::ComeBack { .. } => Undo::FollowsTheDirectory,
             _ => Undo::Possible,
         }
     }

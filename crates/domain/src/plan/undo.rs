@@ -106,6 +106,22 @@ impl Draft<'_> {
             Intent::RenameGroup { group, site_group, before, name } => {
                 self.old_name(entry, group, site_group, before, name);
             }
+            Intent::TakeRung { name, measure: crate::policy::Measure::Remove, .. } => self.note(
+                format!("user “{name}”"),
+                "was taken off the site; only a new invitation brings the person back",
+                "nothing, if the person has left; else the next sync invites them",
+            ),
+            Intent::TakeRung { name, .. } => self.note(
+                format!("user “{name}”"),
+                "a rung of the leaver ladder follows from the directory, and is taken back when the person is back",
+                "enable or restore the person in Entra ID, or switch the rung off under [leavers] and give the access \
+                 back at admin.atlassian.com",
+            ),
+            Intent::ComeBack { name, .. } => self.note(
+                format!("user “{name}”"),
+                "got the access back because the person is back in the directory; that is not taken again",
+                "suspend the person at admin.atlassian.com if that is meant",
+            ),
             Intent::UpdateUser { user, account, update } => self.old_attributes(entry, user, account, update),
         }
     }

@@ -6,6 +6,7 @@ pub mod audience;
 pub mod demand;
 pub mod expr;
 pub mod groups;
+pub mod leavers;
 pub mod naming;
 pub mod scope;
 
@@ -16,6 +17,7 @@ pub use audience::{About, Audience, Doubt, OutOfScope, ScopeRule, Standing};
 pub use demand::Demand;
 pub use expr::{Expr, ExprError, Facts};
 pub use groups::PerGroup;
+pub use leavers::{Delays, LeaverAccounts, Leavers, Measure};
 pub(crate) use naming::quoted;
 pub use naming::{GroupNames, InvalidRewriting, NameProblem, Rewriting, site_name_problem};
 pub use scope::{GroupSelector, Guests, InvalidSelector, Scope, UserScope};
@@ -207,6 +209,8 @@ pub struct Rules {
     pub approvers: Approvers,
     /// Untouchable principals.
     pub protected: Protected,
+    /// What becomes of people who have left.
+    pub leavers: Leavers,
 }
 
 impl Rules {
@@ -230,6 +234,7 @@ impl Rules {
             limits: Limits::default(),
             approvers: Approvers::default(),
             protected: Protected::default(),
+            leavers: Leavers::default(),
         }
     }
 

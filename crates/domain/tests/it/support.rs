@@ -4,13 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{
+    Anchor, AppliedValues, GroupLink, Hand, Memory, MemoryChange, Origin, UserLink, WayBack,
+};
 use entrain_domain::model::*;
 use entrain_domain::plan::{
+<<<<<<< HEAD
     Action, Approval, History, Keeping, Lookups, Plan, PlanInput, Step, Update, group_targets,
     groups_to_rename, plan, profiles_to_ask,
 };
 use entrain_domain::policy::{Binding, GroupSelector, PropertyValues, Rules, Scope};
+=======
+    Action, Approval, History, Lookups, Plan, PlanInput, Reversible, Step, Update, group_targets,
+    groups_to_rename, plan, profiles_to_ask,
+};
+use entrain_domain::policy::{GroupSelector, Measure, PropertyValues, Rules, Scope};
+>>>>>>> a0e6f46 (The leaver ladder: suspend, deactivate and remove in their time, by proof and ownership, and the way back)
 use entrain_domain::verify::verify;
 
 pub(crate) fn uid(name: &str) -> DirectoryUserId {
@@ -53,6 +62,10 @@ pub(crate) struct World {
     pub(crate) history: History,
     pub(crate) approval: Approval,
     pub(crate) now: jiff::Timestamp,
+    /// Deleted in the directory.
+    pub(crate) gone: BTreeSet<String>,
+    /// What people lead on the site.
+    pub(crate) leads: BTreeMap<AccountId, Vec<Lead>>,
     pub(crate) unread_site_groups: BTreeSet<SiteGroupId>,
     pub(crate) users_coverage: Coverage,
     /// Who can rename groups, when that is asked.
@@ -90,6 +103,8 @@ impl World {
             history: History::default(),
             approval: Approval::None,
             now: "2026-11-02T08:00:00Z".parse().unwrap(),
+            gone: BTreeSet::new(),
+            leads: BTreeMap::new(),
             unread_site_groups: BTreeSet::new(),
             users_coverage: Coverage::Complete,
             rename_by: None,
@@ -184,6 +199,9 @@ impl World {
             let (users, groups) = (users.iter().map(|u| uid(u)), groups.iter().map(|g| gid(g)));
             reading.set_assignments(Assignments::new(application(), users, groups));
         }
+        for name in &self.gone {
+            reading.user_gone(&uid(name), Gone::SoftDeleted);
+        }
         reading.finish(self.users_coverage.clone(), Coverage::Complete)
     }
 
@@ -213,6 +231,22 @@ impl World {
         for id in profiles_to_ask(directory, &site, &self.rules, &self.memory, &self.lookups) {
             if let Some(standing) = self.profiles.get(&id) {
                 site.put_profile(id, standing.clone());
+            }
+        }
+        if self.rules.leavers.any() {
+            for id in &self.administrative {
+                site.put_members(
+                    id.clone(),
+                    SiteMembers::Complete(self.site_groups[id].1.iter().cloned().collect()),
+                );
+            }
+        }
+        for (account, leads) in &self.leads {
+            site.put_leads(account.clone(), leads.clone());
+        }
+        for (account, standing) in &self.profiles {
+            if self.rules.leavers.any() {
+                site.put_profile(account.clone(), standing.clone());
             }
         }
         if let Some(by) = &self.rename_by {
@@ -267,6 +301,10 @@ impl World {
                     address: Some(Arc::from(address.as_str())),
                     origin: Origin::Created,
                 }));
+                let place = self.memory.on_ladder(person.directory_id.as_ref().unwrap()).cloned();
+                for change in place.iter().flat_map(|place| place.after(WayBack::Invite)) {
+                    self.memory.apply(&change);
+                }
             }
             Action::UpdateUser { person, update } => {
                 let linked = person.directory_id.as_ref().and_then(|id| self.memory.user(id));
@@ -310,6 +348,32 @@ impl World {
                 assert!(self.site_groups.get_mut(&group).unwrap().1.insert(account.clone()), "added twice");
                 if keeping == Keeping::Ledger {
                     self.memory.own_membership(&group, &account, Origin::Created);
+                }
+            }
+            Action::TakeRung { measure, account, proof, .. } => {
+                let shown = self.accounts.get_mut(account).unwrap();
+                shown.activity = AccountActivity::Inactive;
+                if *measure == Measure::Remove {
+                    for (_, members) in self.site_groups.values_mut() {
+                        members.remove(account);
+                    }
+                }
+                self.memory.apply(&MemoryChange::PassRung {
+                    user: proof.user().clone(),
+                    measure: *measure,
+                    hand: Hand::Entrain,
+                    at: self.now,
+                });
+            }
+            Action::ComeBack { from, person, account } => {
+                self.accounts.get_mut(account).unwrap().activity = AccountActivity::Active;
+                let way = match from {
+                    Reversible::Suspend => WayBack::Restore,
+                    Reversible::Deactivate => WayBack::Reactivate,
+                };
+                let place = self.memory.on_ladder(person.directory_id.as_ref().unwrap()).unwrap();
+                for change in place.after(way) {
+                    self.memory.apply(&change);
                 }
             }
             Action::RemoveMember { site_group, account, .. } => {

@@ -10,14 +10,16 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use entrain_domain::memory::{Anchor, MemoryChange};
-use entrain_domain::model::{Account, AccountId, DirectoryUserId, SiteGroup, SiteGroupId, SiteMembers};
+use entrain_domain::model::{
+    Account, AccountActivity, AccountId, DirectoryUserId, SiteGroup, SiteGroupId, SiteMembers,
+};
 use entrain_domain::plan::{Action, Person, Plan, SetAside, Step, StepId, StepKind};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{Clock, Directory, Event, Ids, Progress, Site, StepResult, Store};
+use crate::ports::{AccessAct, Clock, Directory, Event, Ids, Progress, Site, StepResult, Store};
 use crate::recover::Recovered;
 use crate::report::{Draft, aside, object_of, too_many_failed};
 use crate::run::{Engine, World};
@@ -82,6 +84,8 @@ pub(crate) struct Applied {
     pub(crate) accounts: Vec<AccountId>,
     /// How many updates of accounts were done; the answer says what was set, so nothing is read back.
     pub(crate) updated: usize,
+    /// Accounts whose access was changed, with the activity that they have to show.
+    pub(crate) access: Vec<(AccountId, AccountActivity)>,
     /// Groups that were renamed, with their new names.
     pub(crate) renamed: Vec<SiteGroup>,
 }
@@ -240,6 +244,12 @@ impl<'a> Work<'a> {
                     self.created_accounts.contains(&account) || self.created_groups.contains(&group.id);
                 Some(Target::Add { group, account, fresh })
             }
+            Action::TakeRung { measure, account, .. } => {
+                Some(Target::Access { account: account.clone(), act: AccessAct::Take(*measure) })
+            }
+            Action::ComeBack { from, account, .. } => {
+                Some(Target::Access { account: account.clone(), act: AccessAct::Back(*from) })
+            }
             Action::RemoveMember { group, site_group, account, .. } => Some(Target::Remove {
                 group: known(world, site_group, &group.name),
                 account: account.clone(),
@@ -353,6 +363,17 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 }
 
+/// For steps on somebody's access, what the account has to show afterwards, where the site shows it: that a suspended
+/// account is inactive is known, of deactivated and removed ones it is not promised (atlassian-cloud.md 2 and 8).
+fn access_of(kind: StepKind) -> Option<Option<AccountActivity>> {
+    match kind {
+        StepKind::SuspendUser => Some(Some(AccountActivity::Inactive)),
+        StepKind::RestoreUser => Some(Some(AccountActivity::Active)),
+        StepKind::DeactivateUser | StepKind::ReactivateUser | StepKind::RemoveUser => Some(None),
+        _ => None,
+    }
+}
+
 /// The call of a step that is due, or nothing when it is set aside without one.
 fn job<'a>(
     work: &mut Work<'a>,
@@ -420,7 +441,13 @@ fn settle(
             draft.done(kind);
             work.applied.done.insert(step.id());
             work.applied.updated += usize::from(kind == StepKind::UpdateUser);
-            if let Some(account) = &account {
+            if let Some(access) = access_of(kind) {
+                work.applied.updated += 1;
+                if let Some(account) = &account {
+                    work.applied.access.retain(|(id, _)| *id != account.id);
+                    work.applied.access.extend(access.map(|activity| (account.id.clone(), activity)));
+                }
+            } else if let Some(account) = &account {
                 work.applied.accounts.push(account.id.clone());
                 work.created_accounts.insert(account.id.clone());
                 if let Some(user) = step.action.person().and_then(|p| p.directory_id.clone()) {

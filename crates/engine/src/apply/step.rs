@@ -4,14 +4,23 @@
 
 use std::time::Duration;
 
+<<<<<<< HEAD
 use entrain_domain::memory::{AppliedValues, GroupLink, Mark, MarkKind, MemoryChange, Origin};
 use entrain_domain::model::{Account, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId};
 use entrain_domain::plan::{Action, Keeping, Step, StepId, Update, is_flip};
+=======
+use entrain_domain::memory::{AppliedValues, GroupLink, Hand, Mark, MarkKind, MemoryChange, Origin, WayBack};
+use entrain_domain::model::{
+    Account, AccountActivity, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId,
+};
+use entrain_domain::plan::{Action, Reversible, Step, StepId, Update, is_flip};
+use entrain_domain::policy::Measure;
+>>>>>>> a0e6f46 (The leaver ladder: suspend, deactivate and remove in their time, by proof and ownership, and the way back)
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{Added, Clock, Directory, Ids, Removed, Site, Store};
+use crate::ports::{AccessAct, Added, Changed, Clock, Directory, Ids, Removed, Site, Store};
 use crate::recover::{link_group, link_user, owner};
 use crate::report::object_of;
 use crate::run::{Engine, World};
@@ -51,6 +60,10 @@ pub(super) enum Target {
     Remove {
         group: SiteGroup,
         account: AccountId,
+    },
+    Access {
+        account: AccountId,
+        act: AccessAct,
     },
 }
 
@@ -167,6 +180,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             (Target::Rename { group, name }, _) => self.rename(&job, group, name, world).await,
             (Target::Add { group, account, fresh }, _) => self.add(&job, group, account, *fresh, stop).await,
             (Target::Remove { group, account }, _) => self.remove(&job, group, account).await,
+            (Target::Access { account, act }, _) => self.change_access(&job, account, *act, world).await,
             (Target::Adopt(_), _) => Call::failed(0, unidentified()),
         };
         let remembered = self.remember_of(&job, &call, world);
@@ -195,6 +209,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             | Target::Update { .. }
             | Target::CreateGroup
             | Target::Rename { .. }
+            | Target::Access { .. }
             | Target::Adopt(_) => None,
         };
         Performed {
@@ -274,13 +289,21 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             );
         }
         let before = world.site.account(&account.id).is_some();
-        let (origin, outcome, how) = if before && !job.reopened {
-            (Origin::Found, Outcome::AlreadyDone, "the account existed already")
-        } else {
-            (Origin::Created, Outcome::Done, how)
+        let place = world.memory.on_ladder(user).filter(|place| place.account == account.id);
+        // Whom Entrain took off the site, it brings back; the account is as much its own as it was before.
+        let back = place.is_some_and(|place| place.took(Measure::Remove));
+        let known = world.memory.user(user).filter(|link| link.account == account.id);
+        let (origin, outcome, how) = match known {
+            Some(link) if back => (link.origin, Outcome::Done, "invited again"),
+            _ if before && !job.reopened => {
+                (Origin::Found, Outcome::AlreadyDone, "the account existed already")
+            }
+            _ => (Origin::Created, Outcome::Done, how),
         };
-        let change = link_user(user, &account, address, origin);
-        let mut call = Call::done(outcome, 1, format!("{how}: account {}", account.id), vec![change]);
+        let mut changes = vec![link_user(user, &account, address, origin)];
+        changes
+            .extend(world.memory.on_ladder(user).into_iter().flat_map(|place| place.after(WayBack::Invite)));
+        let mut call = Call::done(outcome, 1, format!("{how}: account {}", account.id), changes);
         call.account = Some(account);
         call
     }
@@ -507,6 +530,66 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 }
 
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// A rung of the leaver ladder, or the way back from one. Either ends in the same state however often it is made, so a
+    /// lost answer is asked for once more.
+    async fn change_access(&self, job: &Job<'_>, account: &AccountId, act: AccessAct, world: &World) -> Call {
+        let Some(user) = job.step.action.person().and_then(|person| person.directory_id.clone()) else {
+            return Call::failed(0, unidentified());
+        };
+        let (mut attempts, mut unclear) = (0, false);
+        let changed = loop {
+            attempts += 1;
+            match self.ports.site.change_access(account, act).await {
+                Ok(changed) => break changed,
+                Err(failure) if failure.class == FailureClass::Unclear && !unclear => unclear = true,
+                Err(failure) if failure.class == FailureClass::Unclear => {
+                    return Call::open(attempts, not_seen(&failure, "the access may have been changed"));
+                }
+                // A definite refusal after a lost answer says nothing about the lost call.
+                Err(failure) if unclear => return Call::open(attempts, failure),
+                Err(failure) => return Call::failed(attempts, beside_the_site(failure)),
+            }
+        };
+        let ours = changed == Changed::Now || unclear || job.reopened;
+        let hand = if ours { Hand::Entrain } else { Hand::Other };
+        let (word, changes) = match act {
+            AccessAct::Take(measure) => {
+                let word = match measure {
+                    Measure::Suspend => "suspended",
+                    Measure::Deactivate => "deactivated",
+                    Measure::Remove => "removed",
+                };
+                (word, vec![MemoryChange::PassRung { user, measure, hand, at: self.ports.clock.now() }])
+            }
+            AccessAct::Back(from) => {
+                let (word, way) = match from {
+                    Reversible::Suspend => ("restored", WayBack::Restore),
+                    Reversible::Deactivate => ("activated", WayBack::Reactivate),
+                };
+                let place = world.memory.on_ladder(&user);
+                (word, place.into_iter().flat_map(|place| place.after(way)).collect())
+            }
+        };
+        let (outcome, answer) = match (changed, ours) {
+            (Changed::Now, _) => (Outcome::Done, word.to_owned()),
+            (Changed::Already, true) => {
+                (Outcome::Done, format!("{word}; an earlier answer was lost, the repetition found it done"))
+            }
+            (Changed::Already, false) => (Outcome::AlreadyDone, format!("was {word} already")),
+        };
+        let mut call = Call::done(outcome, attempts, answer, changes);
+        call.account = world.site.account(account).map(|known| {
+            let activity = match act {
+                AccessAct::Take(_) => AccountActivity::Inactive,
+                AccessAct::Back(_) => AccountActivity::Active,
+            };
+            Account { activity, ..known.clone() }
+        });
+        call
+    }
+}
+
 fn intent(step: &Step, target: &Target) -> Option<Intent> {
     Some(match (&step.action, target) {
         (Action::CreateUser { person, address }, Target::Invite) => Intent::CreateUser {
@@ -536,6 +619,18 @@ fn intent(step: &Step, target: &Target) -> Option<Intent> {
         (Action::AddMember { .. }, Target::Add { group, account, .. }) => {
             Intent::AddMember { group: group.id.clone(), account: account.clone() }
         }
+        (Action::TakeRung { measure, person, account, .. }, Target::Access { .. }) => Intent::TakeRung {
+            user: person.directory_id.clone()?,
+            account: account.clone(),
+            measure: *measure,
+            name: person.name.to_string(),
+        },
+        (Action::ComeBack { from, person, account }, Target::Access { .. }) => Intent::ComeBack {
+            user: person.directory_id.clone()?,
+            account: account.clone(),
+            from: *from,
+            name: person.name.to_string(),
+        },
         (Action::RemoveMember { .. }, Target::Remove { group, account }) => {
             Intent::RemoveMember { group: group.id.clone(), account: account.clone() }
         }

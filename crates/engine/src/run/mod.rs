@@ -458,7 +458,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let standing = world.site.standing();
         for step in plan.open_steps() {
             match step.action.kind() {
-                StepKind::CreateUser | StepKind::UpdateUser if standing.administer == Some(false) => {
+                StepKind::CreateUser | StepKind::UpdateUser | StepKind::RemoveUser
+                    if standing.administer == Some(false) =>
+                {
                     return Err(EngineError::RightMissing("Administer Jira").into());
                 }
                 StepKind::CreateGroup | StepKind::AddMember | StepKind::RemoveMember

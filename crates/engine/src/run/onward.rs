@@ -22,6 +22,13 @@ use crate::ports::{
     CaughtUp, Clock, Directory, Event, Ids, MirrorHead, Progress, Since, Site, Store, Watermark,
 };
 
+/// What the passing of time asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Rung,
+}
+
 /// What reading found.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -60,6 +67,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     ) -> Result<Option<Found>, Failure> {
         let (store, directory) = (&self.ports.store, &self.ports.directory);
         progress.report(Event::Phase(Phase::Reading));
+        let due = self.rung_due().await?;
         let changes = match (directory.changes(&head.watermark).await?, &left) {
             (Since::Lost, _) => {
                 tracing::warn!("the directory no longer knows where the last read ended; it is read in full");
@@ -67,11 +75,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
             // Assignments have no delta: whether they changed is only known when they have been listed.
             (Since::Nothing(watermark, _), Left::Nothing(last))
-                if !matches!(self.rules.scope.users, UserScope::Assigned(_)) =>
+                if due == Due::Nothing && !matches!(self.rules.scope.users, UserScope::Assigned(_)) =>
             {
                 return Ok(Some(Found::Nothing(Quiet { watermark, last: last.clone() })));
             }
-            // Members that could not be read the last time are due now.
+            // Members that could not be read the last time are due now, and so are rungs whose time has come.
             (Since::Nothing(_, changes), _) | (Since::Changes(changes), _) => changes,
         };
         let Some(reading) = store.directory_mirror(&self.connection).await? else { return Ok(None) };
@@ -85,6 +93,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         tell_directory(&read, progress);
         // Entries that say what was known already, as replays do, change nothing.
         if let Left::Nothing(last) = &left
+            && due == Due::Nothing
             && read.snapshot.changes().is_some_and(|changes| changes.is_empty())
         {
             return Ok(Some(Found::Nothing(Quiet { watermark: read.watermark, last: last.clone() })));
@@ -120,6 +129,17 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let world = World { reach, basis, directory: read, site, memory, lookups, history, now };
         self.guard(&world);
         Ok(Some(Found::World(Box::new(world))))
+    }
+
+    /// Whether time alone asks for a run: a rung of the leaver ladder is due.
+    async fn rung_due(&self) -> Result<Due, Failure> {
+        if !self.rules.leavers.any() {
+            return Ok(Due::Nothing);
+        }
+        let now = self.ports.clock.now();
+        let ladder = self.ports.store.ladder(&self.connection).await?;
+        let due = ladder.iter().any(|place| !place.due(&self.rules.leavers, now).is_empty());
+        Ok(if due { Due::Rung } else { Due::Nothing })
     }
 
     /// Tells the site's client what it must never write to.

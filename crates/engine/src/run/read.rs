@@ -6,14 +6,14 @@ use std::future::Future;
 
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountKind, DirectoryUserId, EmailAddress, ProfileStanding, RenameBy, SiteGroup, SiteGroupId,
-    SiteMembers, SiteSnapshot, SiteStanding, Unread, same_name,
+    Account, AccountId, AccountKind, DirectoryUserId, EmailAddress, Lead, ProfileStanding, RenameBy,
+    SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, same_name,
 };
 use entrain_domain::plan::{
     Approval, History, Lookup, LookupBy, Lookups, PlanInput, accounts_to_look_up, group_targets,
-    groups_to_rename, profiles_to_ask,
+    groups_to_rename, profiles_to_ask, rungs_due,
 };
-use entrain_domain::policy::Rules;
+use entrain_domain::policy::{Measure, Rules};
 use entrain_domain::run::Phase;
 use entrain_domain::{Failure, FailureClass};
 use futures_util::StreamExt as _;
@@ -108,12 +108,20 @@ pub(crate) fn fold(hits: Vec<Account>, address: &EmailAddress, name: &str) -> Lo
     }
 }
 
-/// Directory users on whom memberships of the ledger hang: before they are taken for gone, they are asked for by id.
-fn owners(memory: &Memory) -> Vec<DirectoryUserId> {
+/// Directory users on whom memberships of the ledger hang, or rungs of the leaver ladder that may yet be taken: before
+/// they are taken for gone, they are asked for by id.
+fn owners(memory: &Memory, rules: &Rules) -> Vec<DirectoryUserId> {
     let accounts: HashSet<_> = memory.all_memberships().map(|(_, account, _)| account).collect();
     let mut owners: Vec<DirectoryUserId> =
         accounts.into_iter().filter_map(|account| memory.user_of(account)).cloned().collect();
+    if rules.leavers.any() {
+        let ended = |user: &DirectoryUserId| {
+            memory.on_ladder(user).is_some_and(|place| place.ahead(&rules.leavers).is_empty())
+        };
+        owners.extend(memory.users().map(|link| &link.user).filter(|user| !ended(user)).cloned());
+    }
     owners.sort_unstable();
+    owners.dedup();
     owners
 }
 
@@ -142,7 +150,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let memory = self.ports.store.memory(&self.connection).await?;
         let history = self.ports.store.history(&self.connection, begun).await?;
         let standing = self.standing().await?;
-        let expected = owners(&memory);
+        let expected = owners(&memory, &self.rules);
         let directory = async {
             let read = self.ports.directory.read(&self.rules.demand(), &expected).await?;
             tell_directory(&read, progress);
@@ -175,6 +183,42 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         self.ask_who_renames(world).await;
         self.look_up(world).await?;
         self.ask_whose_profile(world).await;
+        self.ask_before_rungs(world).await
+    }
+
+    /// Before rungs are taken: who administers the site, what the people lead, and whose accounts can be deactivated.
+    async fn ask_before_rungs(&self, world: &mut World) -> Result<(), Failure> {
+        if !self.rules.leavers.any() {
+            return Ok(());
+        }
+        let due = rungs_due(&world.input(&self.rules, Approval::None));
+        if due.is_empty() {
+            return Ok(());
+        }
+        let administrators: Vec<SiteGroupId> =
+            world.site.standing().administrative_groups.iter().cloned().collect();
+        let unread = administrators.into_iter().filter(|group| world.site.members(group).is_none()).collect();
+        self.read_members(&mut world.site, unread).await?;
+        let mut accounts: Vec<AccountId> = due.iter().map(|rung| rung.account.clone()).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts.retain(|account| !world.site.knows_leads(account));
+        if !accounts.is_empty() {
+            // What somebody leads is a service to the reader; the rung does not hang on it.
+            let told = self.ports.site.leads(&accounts).await.unwrap_or_else(|failure| {
+                tracing::warn!(%failure, "it could not be read what leavers lead on the site");
+                Vec::new()
+            });
+            let mut told: HashMap<AccountId, Vec<Lead>> = told.into_iter().collect();
+            for account in accounts {
+                let leads = told.remove(&account).unwrap_or_default();
+                world.site.put_leads(account, leads);
+            }
+        }
+        let deactivated =
+            due.into_iter().filter(|rung| rung.measure == Measure::Deactivate).map(|rung| rung.account);
+        let unasked = deactivated.filter(|account| world.site.profile(account).is_none()).collect();
+        self.put_profiles(&mut world.site, unasked).await;
         Ok(())
     }
 
@@ -182,6 +226,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     async fn ask_whose_profile(&self, world: &mut World) {
         let World { directory, site, memory, lookups, .. } = world;
         let accounts = profiles_to_ask(&directory.snapshot, site, &self.rules, memory, lookups);
+        self.put_profiles(site, accounts).await;
+    }
+
+    async fn put_profiles(&self, site: &mut SiteSnapshot, accounts: Vec<AccountId>) {
         if accounts.is_empty() {
             return;
         }

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use entrain_domain::memory::Memory;
+use entrain_domain::memory::{Memory, OnLadder};
 use entrain_domain::model::*;
-use entrain_domain::plan::{Before, History, LookupBy, PerKind, StepId, StepKind};
-use entrain_domain::policy::{Demand, GroupSelector, PropertyValues, Protected, Rules, Scope};
+use entrain_domain::plan::{Before, History, LookupBy, PerKind, Reversible, StepId, StepKind};
+use entrain_domain::policy::{Demand, GroupSelector, Measure, PropertyValues, Protected, Rules, Scope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::*;

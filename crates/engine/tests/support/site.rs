@@ -47,6 +47,9 @@ struct SiteState {
     /// Accounts whose address the site does not show.
     hidden: BTreeSet<AccountId>,
     properties: BTreeMap<(AccountId, String), PropertyValues>,
+    /// Rungs that were taken of accounts, by whomever.
+    access: BTreeMap<AccountId, BTreeSet<Measure>>,
+    leads_asked: usize,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +134,19 @@ impl FakeSite {
     /// How many addresses the organization was asked for.
     pub(crate) fn addresses_asked(&self) -> usize {
         self.state().organization.as_ref().map_or(0, |o| o.addresses)
+    }
+    /// An access is changed by hand.
+    pub(crate) fn access_by_hand(&self, account: &AccountId, measure: Measure) {
+        let mut state = self.state();
+        state.access.entry(account.clone()).or_default().insert(measure);
+        let (known, _) = state.accounts.iter_mut().find(|(a, _)| a.id == *account).unwrap();
+        known.activity = AccountActivity::Inactive;
+    }
+    pub(crate) fn taken(&self, account: &AccountId) -> BTreeSet<Measure> {
+        self.state().access.get(account).cloned().unwrap_or_default()
+    }
+    pub(crate) fn leads_asked(&self) -> usize {
+        self.state().leads_asked
     }
     pub(crate) fn hide(&self, account: &AccountId) {
         self.state().hidden.insert(account.clone());
@@ -381,6 +397,38 @@ impl Site for FakeSite {
         })
         .await
     }
+    async fn change_access(&self, account: &AccountId, act: AccessAct) -> Result<Changed, Failure> {
+        let kind = match act {
+            AccessAct::Take(Measure::Suspend) => StepKind::SuspendUser,
+            AccessAct::Take(Measure::Deactivate) => StepKind::DeactivateUser,
+            AccessAct::Take(Measure::Remove) => StepKind::RemoveUser,
+            AccessAct::Back(Reversible::Suspend) => StepKind::RestoreUser,
+            AccessAct::Back(Reversible::Deactivate) => StepKind::ReactivateUser,
+        };
+        self.write(kind, |state| {
+            let states = state.access.entry(account.clone()).or_default();
+            let changed = match act {
+                AccessAct::Take(measure) => states.insert(measure),
+                AccessAct::Back(from) => states.remove(&from.measure()),
+            };
+            let active = states.is_empty();
+            let (known, _) = state.accounts.iter_mut().find(|(a, _)| a.id == *account).ok_or_else(unknown)?;
+            known.activity = if active { AccountActivity::Active } else { AccountActivity::Inactive };
+            if act == AccessAct::Take(Measure::Remove) {
+                for members in state.members.values_mut() {
+                    members.remove(account);
+                }
+            }
+            Ok(if changed { (Changed::Now, Effect::Written) } else { (Changed::Already, Effect::Nothing) })
+        })
+        .await
+    }
+    async fn leads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Vec<Lead>)>, Failure> {
+        self.call().await;
+        let mut state = self.state();
+        state.leads_asked += accounts.len();
+        Ok(Vec::new())
+    }
     async fn set_property(
         &self,
         account: &AccountId,
@@ -407,7 +455,12 @@ impl Site for FakeSite {
     async fn invite(&self, email: &EmailAddress, _products: &[String]) -> Result<Account, Failure> {
         self.write(StepKind::CreateUser, |state| {
             *state.mails.entry(email.key()).or_default() += 1;
-            if let Some((account, _)) = state.accounts.iter().find(|(a, _)| a.email.as_ref() == Some(email)) {
+            if let Some((account, _)) =
+                state.accounts.iter_mut().find(|(a, _)| a.email.as_ref() == Some(email))
+            {
+                if state.access.get_mut(&account.id).is_some_and(|taken| taken.remove(&Measure::Remove)) {
+                    account.activity = AccountActivity::Active;
+                }
                 return Ok((account.clone(), Effect::Nothing));
             }
             let account = Account {

@@ -82,6 +82,9 @@ impl Store for FakeStore {
         state.claimed = Some(holder.to_owned());
         Ok(Claim(self.state.clone()))
     }
+    async fn ladder(&self, _connection: &str) -> Result<Vec<OnLadder>, Failure> {
+        Ok(self.state().memory.ladder().cloned().collect())
+    }
     async fn memory(&self, _connection: &str) -> Result<Memory, Failure> {
         Ok(self.state().memory.clone())
     }

@@ -1,10 +1,15 @@
 //! Links and ledger agree with `domain::memory`, change for change.
 
-use entrain_domain::memory::{AppliedValues, GroupLink, Memory, MemoryChange, Origin, UserLink};
-use entrain_domain::model::{
-    AccountId, AttributeValue, Coverage, DirectoryGroupId, DirectoryReading, DirectoryUserId, ProfileField,
-    SiteGroupId, Unread,
+use std::collections::BTreeMap;
+
+use entrain_domain::memory::{
+    AppliedValues, FormerGroup, GroupLink, Hand, Memory, MemoryChange, OnLadder, Origin, UserLink,
 };
+use entrain_domain::model::{
+    AccountId, AttributeValue, Coverage, DirectoryGroupId, DirectoryReading, DirectoryUserId, Leaving,
+    ProfileField, SiteGroupId, Unread,
+};
+use entrain_domain::policy::Measure;
 use entrain_store::{Store, Watermark};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -18,6 +23,7 @@ pub(crate) fn picture(memory: &Memory) -> Vec<String> {
         .map(|link| format!("{link:?}"))
         .chain(memory.groups().map(|link| format!("{link:?}")))
         .chain(memory.all_applied().into_iter().map(|(a, values)| format!("{a} {values:?}")))
+        .chain(memory.ladder().map(|place| format!("{place:?}")))
         .chain(memory.all_memberships().map(|(g, a, o)| format!("{g} {a} {o:?}")))
         .collect();
     lines.sort();
@@ -39,7 +45,7 @@ fn change(random: &mut StdRng) -> MemoryChange {
     let directory = DirectoryGroupId::parse(format!("d{}", random.random_range(0..5))).unwrap();
     let group = SiteGroupId::parse(format!("g{}", random.random_range(0..5))).unwrap();
     let origin = [Origin::Created, Origin::Adopted, Origin::Found][random.random_range(0..3)];
-    match random.random_range(0..6) {
+    match random.random_range(0..10) {
         0 => MemoryChange::LinkUser(UserLink { user, account, address: None, origin }),
         1 => MemoryChange::LinkGroup(GroupLink {
             anchor: directory.into(),
@@ -59,6 +65,26 @@ fn change(random: &mut StdRng) -> MemoryChange {
             let values = [("x".into(), AttributeValue::Flag(true)), ("y \"".into(), list)].into();
             MemoryChange::ApplyAttributes { account, values: AppliedValues::Property { key, values } }
         }
+        5 => MemoryChange::EnterLadder(Box::new(OnLadder {
+            user,
+            account,
+            name: "N'; --".into(),
+            origin,
+            leaving: Leaving::ALL[random.random_range(0..3)],
+            since: jiff::Timestamp::from_second(random.random_range(0..9)).unwrap(),
+            groups: vec![FormerGroup { id: group, name: "G \"".into() }],
+            passed: BTreeMap::new(),
+        })),
+        6 | 7 => MemoryChange::PassRung {
+            user,
+            measure: Measure::ALL[random.random_range(0..3)],
+            hand: [Hand::Entrain, Hand::Other][random.random_range(0..2)],
+            at: jiff::Timestamp::from_millisecond(random.random_range(0..9)).unwrap(),
+        },
+        8 => match random.random_range(0..2) {
+            0 => MemoryChange::StepBack { user, measure: Measure::ALL[random.random_range(0..3)] },
+            _ => MemoryChange::LeaveLadder { user },
+        },
         2 => MemoryChange::OwnMembership { group, account, origin, path: None },
         _ => MemoryChange::DisownMembership { group, account },
     }

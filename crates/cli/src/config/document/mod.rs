@@ -2,6 +2,7 @@
 //! what is kept of it.
 
 mod check;
+mod leavers;
 mod lines;
 mod problem;
 mod secret;

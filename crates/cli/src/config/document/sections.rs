@@ -38,6 +38,10 @@ pub(crate) struct Sections {
     /// than the number of objects are affected.
     #[serde(default)]
     pub(crate) limits: LimitsSection,
+    /// What becomes of people who have left: disabled or deleted in the directory, or out of scope. They are out of every
+    /// managed group in the same run; each further rung is taken so long after, and a rung without a time is off.
+    #[serde(default)]
+    pub(crate) leavers: LeaversSection,
     /// What is never touched, beyond the technical account and the administrators' groups, which Entrain finds itself.
     #[serde(default)]
     pub(crate) protected: ProtectedSection,
@@ -473,6 +477,51 @@ pub(crate) struct KindLimit {
     /// Objects.
     #[schemars(range(min = 0, max = 4_294_967_295_u64))]
     pub(crate) number: u32,
+}
+
+/// What becomes of people who have left.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LeaversSection {
+    /// Suspend the access so long after somebody was disabled or deleted, such as `7d`: access to all products and sites of the
+    /// organization's directory, until it is restored. Needs `[site.organization]`.
+    pub(crate) suspend_after: Option<String>,
+    /// Deactivate managed accounts so long after, such as `30d`. Needs `[site.organization]` and a verified domain.
+    pub(crate) deactivate_after: Option<String>,
+    /// Take people off the site so long after, such as `90d`. Only an invitation brings them back.
+    pub(crate) remove_after: Option<String>,
+    /// On whose accounts these rungs are taken.
+    pub(crate) accounts: LeaverAccounts,
+    /// Other times for people who are disabled in the directory; `"never"` switches a rung off.
+    pub(crate) disabled: RungsSection,
+    /// Other times for people who are deleted in the directory; `"never"` switches a rung off.
+    pub(crate) deleted: RungsSection,
+    /// Times for people who are enabled in the directory and out of scope. The times above are not for them: without times
+    /// of their own, they lose their groups and nothing more.
+    pub(crate) out_of_scope: RungsSection,
+}
+
+/// Times of the rungs for one way of leaving.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RungsSection {
+    /// As above.
+    pub(crate) suspend_after: Option<String>,
+    /// As above.
+    pub(crate) deactivate_after: Option<String>,
+    /// As above.
+    pub(crate) remove_after: Option<String>,
+}
+
+/// On whose accounts rungs are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LeaverAccounts {
+    /// Those that Entrain invited. Accounts that were there before are somebody else's.
+    #[default]
+    Invited,
+    /// Every account that is linked to the person.
+    Linked,
 }
 
 /// What is never touched.

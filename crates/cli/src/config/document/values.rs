@@ -108,13 +108,13 @@ pub(super) fn read(sections: &Sections, lines: &Lines) -> Result<Meaning, Vec<Pr
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     lines: &'a Lines,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn found(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn found(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         let line = self.lines.line(key);
         let (what, remedy) = (what.into(), remedy.into());
         self.problems.push(Problem { key: key.to_owned(), line, what, remedy, kind: ProblemKind::Document });
@@ -426,6 +426,7 @@ impl Reader<'_> {
             },
             approvers: if s.limits.two_people { Approvers::Two } else { Approvers::One },
             protected,
+            leavers: super::leavers::read(self, s),
         })
     }
 

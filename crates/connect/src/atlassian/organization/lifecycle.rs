@@ -55,8 +55,9 @@ impl Organization {
     /// `SiteProtected` before anything is written; `OrganizationRefused` with what was said; `WriteUnclear` when the
     /// organization failed in the middle of it.
     pub async fn suspend(&self, account: &AccountId) -> Result<Changed, Error> {
-        let person = self.person(account).await?.filter(|p| p.member).ok_or_else(|| not_there(account))?;
-        if person.suspended {
+        let person = self.person(account).await?.ok_or_else(|| not_there(account))?;
+        // Whoever is in no directory has no access that could be suspended.
+        if person.suspended || !person.member {
             return Ok(Changed::Already);
         }
         let target = self.user(account).await?.path("/suspend");

@@ -404,6 +404,10 @@ pub(super) fn does(step: &Step) -> String {
         Action::AdoptGroup { .. } => "is adopted",
         Action::AddMember { .. } => "is added",
         Action::RemoveMember { .. } => "is taken out",
+        Action::TakeRung { measure: crate::policy::Measure::Suspend, .. } => "is suspended",
+        Action::TakeRung { measure: crate::policy::Measure::Deactivate, .. } => "is deactivated",
+        Action::TakeRung { measure: crate::policy::Measure::Remove, .. } => "is taken off the site",
+        Action::ComeBack { .. } => "gets the access back",
     };
     match step.hold {
         None => format!("{act} at the next sync"),
