@@ -24,6 +24,7 @@ pub mod check;
 pub mod decide;
 pub mod error;
 pub mod explain;
+mod ladder;
 pub mod ports;
 mod readback;
 mod recover;

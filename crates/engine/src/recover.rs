@@ -11,13 +11,8 @@ use std::time::Duration;
 use entrain_domain::Failure;
 use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, Hand, MemoryChange, Origin, UserLink};
 use entrain_domain::model::{
-<<<<<<< HEAD
-    Account, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile, ProfileStanding,
-    SiteGroup, SiteGroupId, SiteMembers,
-=======
     Account, AccountActivity, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile,
-    ProfileStanding, SiteGroup, SiteMembers,
->>>>>>> a0e6f46 (The leaver ladder: suspend, deactivate and remove in their time, by proof and ownership, and the way back)
+    ProfileStanding, SiteGroup, SiteGroupId, SiteMembers,
 };
 use entrain_domain::plan::{Action, Lookup, Plan, StepId, Update};
 use entrain_domain::policy::Measure;

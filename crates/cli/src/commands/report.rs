@@ -2,6 +2,7 @@
 
 mod credentials;
 mod drift;
+mod ladder;
 mod leavers;
 mod members;
 mod seats;
@@ -30,12 +31,14 @@ pub(crate) enum ReportCommand {
     Credentials(ReportArgs),
     /// Who was in a managed group at a moment, and through which path
     Members(members::MembersArgs),
+    /// Everybody who has left and is on the leaver ladder: since when, which rung, which is next and when
+    Ladder(ReportArgs),
 }
 
 impl ReportCommand {
     fn args(&self) -> &ReportArgs {
         match self {
-            Self::Drift(args) | Self::Seats(args) | Self::Credentials(args) => args,
+            Self::Drift(args) | Self::Ladder(args) | Self::Seats(args) | Self::Credentials(args) => args,
             Self::Leavers(args) | Self::Unlinked(args) => &args.report,
             Self::Members(args) => &args.report,
         }
@@ -90,6 +93,7 @@ pub(super) async fn run(cx: &Context<'_>, command: ReportCommand) -> Result<Exit
         ReportCommand::Seats(args) => seats::run(cx, &args).await,
         ReportCommand::Credentials(args) => credentials::run(cx, &args).await,
         ReportCommand::Members(args) => members::run(cx, &args).await,
+        ReportCommand::Ladder(args) => ladder::run(cx, &args).await,
     }
 }
 

@@ -9,17 +9,10 @@ use entrain_domain::memory::{
 };
 use entrain_domain::model::*;
 use entrain_domain::plan::{
-<<<<<<< HEAD
-    Action, Approval, History, Keeping, Lookups, Plan, PlanInput, Step, Update, group_targets,
+    Action, Approval, History, Keeping, Lookups, Plan, PlanInput, Reversible, Step, Update, group_targets,
     groups_to_rename, plan, profiles_to_ask,
 };
-use entrain_domain::policy::{Binding, GroupSelector, PropertyValues, Rules, Scope};
-=======
-    Action, Approval, History, Lookups, Plan, PlanInput, Reversible, Step, Update, group_targets,
-    groups_to_rename, plan, profiles_to_ask,
-};
-use entrain_domain::policy::{GroupSelector, Measure, PropertyValues, Rules, Scope};
->>>>>>> a0e6f46 (The leaver ladder: suspend, deactivate and remove in their time, by proof and ownership, and the way back)
+use entrain_domain::policy::{Binding, GroupSelector, Measure, PropertyValues, Rules, Scope};
 use entrain_domain::verify::verify;
 
 pub(crate) fn uid(name: &str) -> DirectoryUserId {

@@ -4,18 +4,12 @@
 
 use std::time::Duration;
 
-<<<<<<< HEAD
-use entrain_domain::memory::{AppliedValues, GroupLink, Mark, MarkKind, MemoryChange, Origin};
-use entrain_domain::model::{Account, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId};
-use entrain_domain::plan::{Action, Keeping, Step, StepId, Update, is_flip};
-=======
 use entrain_domain::memory::{AppliedValues, GroupLink, Hand, Mark, MarkKind, MemoryChange, Origin, WayBack};
 use entrain_domain::model::{
     Account, AccountActivity, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId,
 };
-use entrain_domain::plan::{Action, Reversible, Step, StepId, Update, is_flip};
+use entrain_domain::plan::{Action, Keeping, Reversible, Step, StepId, Update, is_flip};
 use entrain_domain::policy::Measure;
->>>>>>> a0e6f46 (The leaver ladder: suspend, deactivate and remove in their time, by proof and ownership, and the way back)
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;

@@ -1,0 +1,18 @@
+//! Who is on the leaver ladder, for the report.
+
+use entrain_domain::Failure;
+use entrain_domain::plan::{LadderRow, ladder_report};
+
+use crate::ports::{Clock, Directory, Ids, Site, Store};
+use crate::run::Engine;
+
+impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
+    /// Everybody on the leaver ladder, with what comes next; from what is remembered, without a request.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn ladder(&self) -> Result<Vec<LadderRow>, Failure> {
+        let memory = self.ports.store.memory(&self.connection).await?;
+        Ok(ladder_report(&memory, &self.rules))
+    }
+}
