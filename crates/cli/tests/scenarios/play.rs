@@ -69,6 +69,12 @@ impl Stage {
         let bench = self.bench();
         let base = bench.document("");
         let base = base.split("[scope]").next().unwrap();
+        let company = bench.company();
+        let organization = format!(
+            "[site.organization]\nid = \"{}\"\napi_key = \"{}\"\nurl = \"{}\"\n",
+            company.organization_id, company.api_key, company.organization_url
+        );
+        let sections = sections.replace("[site.organization]\n", &organization);
         let path = bench.file("connection.toml", &format!("{base}{sections}"));
         let stored = bench.entrain(&["connection", "list", "--json"]).expect(0).json();
         let verb = if stored.as_array().unwrap().is_empty() { "add" } else { "set" };
@@ -208,6 +214,7 @@ fn steady(text: &str) -> String {
         (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[run]"),
         (r"\b\d+(\.\d+)? (ms|s)\b", "[time]"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?( ?UTC|Z)?", "[moment]"),
+        (r"\b\d{4}-\d\d-\d\d\b", "[day]"),
         (r"127\.0\.0\.1:\d+", "[address]"),
         (r"[ \t]+\n", "\n"),
     ] {

@@ -165,6 +165,11 @@ pub(super) fn seats_used_up(words: &str) -> bool {
     licence && (words.contains("exceed") || words.contains("limit") || words.contains("maximum"))
 }
 
+/// Whether the identity service gave up on an addition without a reason, as it does when seats are used up.
+pub(super) fn identity_service_gave_up(words: &str) -> bool {
+    words.contains("HystrixRuntimeException") && words.contains("AddUserToGroups")
+}
+
 /// The product whose licence an `ari:cloud:<product>::site/…` names.
 pub(super) fn product_of(words: &str) -> Option<String> {
     let rest = words.split("ari:cloud:").nth(1)?;

@@ -147,6 +147,12 @@ impl Jira {
                 _ => Err(self.refused(&answer)),
             },
             404 => Err(self.unknown(&answer)),
+            // The identity service gives up in these words when a licence is used up (atlassian-cloud.md 11); whether it
+            // did is looked up.
+            500.. if answers::identity_service_gave_up(&text) => match self.groups_of(account).await? {
+                Some(groups) if groups.contains(&group.id) => Ok(Added::Now),
+                _ => Err(self.seats(&answer, &text)),
+            },
             _ => Err(self.membership_refused(&answer)),
         }
     }

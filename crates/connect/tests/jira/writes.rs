@@ -315,3 +315,25 @@ async fn every_method_can_run_on_many_threads() {
     sendable(&jira.remove_member(&team, &person));
     assert!(site.lines().is_empty(), "a request is made when it is awaited, and not before");
 }
+
+#[tokio::test]
+async fn an_identity_service_that_gives_up_means_seats_unless_the_person_is_in_the_group() {
+    const GAVE_UP: &str =
+        "HystrixRuntimeException: AddUserToGroupsIdentityPlatformCommand failed and no fallback available.";
+    for member in [false, true] {
+        let site = Site::writable(move |asked| {
+            if asked.line.starts_with("POST") {
+                return says(500, GAVE_UP);
+            }
+            assert_eq!(asked.path, "/rest/api/3/user/groups");
+            ok(&if member { json!([{"name": "team", "groupId": "g-1"}]) } else { json!([]) })
+        })
+        .await;
+        let result = site.jira.add_member(&group("g-1", "team"), &account("712020:dana")).await;
+        if member {
+            assert_eq!(result.unwrap(), Added::Now);
+        } else {
+            assert_fails(result, FailureCode::SiteSeatsExhausted, FailureClass::Object);
+        }
+    }
+}
