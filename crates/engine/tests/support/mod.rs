@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use entrain_domain::memory::{Memory, OnLadder};
 use entrain_domain::model::*;
-use entrain_domain::plan::{Before, History, LookupBy, PerKind, Reversible, StepId, StepKind};
+use entrain_domain::plan::{Before, Effect, History, LookupBy, PerKind, Reversible, StepId, StepKind};
 use entrain_domain::policy::{Demand, GroupSelector, Measure, PropertyValues, Protected, Rules, Scope};
 use entrain_domain::run::*;
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -383,9 +383,12 @@ impl Fixture {
     }
     /// Runs until it ends, or until the armed kill drops it.
     pub(crate) async fn run_until_killed(&self) -> Option<RunReport> {
+        self.run_until_killed_with(RunOptions::new(Trigger::Manual)).await
+    }
+    pub(crate) async fn run_until_killed_with(&self, options: RunOptions) -> Option<RunReport> {
         let engine = self.engine();
         let told = Told::default();
-        let run = engine.run(RunOptions::new(Trigger::Manual), &told);
+        let run = engine.run(options, &told);
         let report = tokio::select! {
             report = run => Some(report.unwrap()),
             () = self.kill.happened() => None,
@@ -416,13 +419,7 @@ impl Fixture {
         for (who, mails) in self.site.mails() {
             assert_eq!(mails, 1, "{context}: invitations of {who}");
         }
-        let mut explained: BTreeMap<StepKind, usize> = BTreeMap::new();
-        for note in &self.store.state().audit {
-            if let Some(kind) = StepKind::from_word(&note.action) {
-                *explained.entry(kind).or_default() += 1;
-            }
-        }
-        assert_eq!(explained, self.site.written(), "{context}: audit entries by kind of write");
+        self.assert_explained(context);
         let open = self.store.open_intents(CONNECTION).await.unwrap();
         assert!(open.is_empty(), "{context}: still open: {open:?}");
         let before = self.site.writes();
@@ -435,6 +432,22 @@ impl Fixture {
             assert_eq!(self.site.writes(), before, "{context}: writes of a further run");
             self.assert_mirror(&context).await;
         }
+    }
+
+    /// The audit log has one entry for each write.
+    pub(crate) fn assert_explained(&self, context: &str) {
+        assert_eq!(self.explained(), self.site.written(), "{context}: audit entries by kind of write");
+    }
+
+    /// Audit entries by kind of step.
+    pub(crate) fn explained(&self) -> BTreeMap<StepKind, usize> {
+        let mut explained: BTreeMap<StepKind, usize> = BTreeMap::new();
+        for note in &self.store.state().audit {
+            if let Some(kind) = StepKind::from_word(&note.action) {
+                *explained.entry(kind).or_default() += 1;
+            }
+        }
+        explained
     }
 
     /// What is remembered of the site is what it is.

@@ -88,12 +88,34 @@ impl Store for FakeStore {
     async fn memory(&self, _connection: &str) -> Result<Memory, Failure> {
         Ok(self.state().memory.clone())
     }
-    async fn history(&self, _connection: &str, _now: Timestamp) -> Result<History, Failure> {
+    async fn history(&self, _connection: &str, now: Timestamp) -> Result<History, Failure> {
         let state = self.state();
+        let since = now - jiff::SignedDuration::from_hours(24);
+        let approved = |run: &RunId| {
+            let relates = |(later, relation): &(RunId, Relation)| {
+                later == run && matches!(relation, Relation::Approves(_))
+            };
+            state.relations.iter().any(relates) || state.decisions.contains_key(run)
+        };
+        let first = state
+            .runs
+            .values()
+            .filter(|run| run.report.as_ref().is_some_and(|r| r.status == RunStatus::Converged))
+            .map(|run| run.started_at)
+            .min();
+        let mut last_24h = PerKind::default();
+        for (_, run) in state.runs.iter().filter(|(id, _)| !approved(id)) {
+            let after = first.is_some_and(|first| run.started_at > first);
+            for entry in run.journal.iter().filter(|e| e.outcome == Outcome::Done && e.at > since) {
+                if after || entry.kind.effect() != Effect::Gives {
+                    last_24h.add(entry.kind, 1);
+                }
+            }
+        }
         let converged = |run: &Run| run.report.as_ref().is_some_and(|r| r.status == RunStatus::Converged);
         Ok(History {
             converged_before: if state.runs.values().any(converged) { Before::Once } else { Before::Never },
-            last_24h: PerKind::default(),
+            last_24h,
             users_before: state.users_before,
         })
     }
