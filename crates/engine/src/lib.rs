@@ -11,6 +11,7 @@
 //! | [`reports`] | read-only reports that need no rules |
 //! | [`saved_plan`] | the file of `plan --out` |
 //! | [`undo`] | taking back what a run did |
+//! | [`what_if`] | what new rules would do, before they are stored |
 //! | [`attributes`] | what the attribute rules make of one person |
 //! | [`check`] | both sides tried out, for `entrain check` |
 //! | [`error`] | what the engine itself refuses |
@@ -33,6 +34,7 @@ pub mod reports;
 pub mod run;
 pub mod saved_plan;
 pub mod undo;
+pub mod what_if;
 
 pub use decide::Approved;
 pub use explain::{Explained, Question};

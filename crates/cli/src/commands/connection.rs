@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use entrain_domain::Failure;
+use entrain_engine::what_if::WhatIf;
 use entrain_store::{ConnectionDocument, Store};
 use serde_json::json;
 
 use super::{Context, Exit, file_failure};
 use crate::config::Document;
 use crate::config::document::{SEALED, Scoped, Secret, Secrets, schema};
-use crate::ui::{self, Page, Tone};
+use crate::ui::{self, Page, PlanView, Tone};
 use crate::wire;
 
 #[derive(Debug, Subcommand)]
@@ -22,10 +23,14 @@ pub(crate) enum ConnectionCommand {
         /// Document (TOML)
         file: PathBuf,
     },
-    /// Stores a new version of a connection; "sealed" keeps the stored secret
+    /// Shows what a new version of a connection would change, over what was last read, and stores it; "sealed" keeps
+    /// the stored secret
     Set {
         /// Document (TOML)
         file: PathBuf,
+        /// Only show what it would change
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Prints a connection's document: references as they are, sealed secrets as "sealed"
     Export {
@@ -53,14 +58,7 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
             add(&store, &document, &wire::person(cx)).await?;
             said(cx, &document, "added");
         }
-        ConnectionCommand::Set { file } => {
-            let document = read(&file)?;
-            let store = wire::open_store(cx).await?;
-            let kept = wire::stored(&store, document.name()).await?.document.secrets;
-            document.resolve(cx.environment(), &kept)?;
-            store.set(&to_store(&document, &kept), &wire::person(cx)).await.map_err(|e| e.failure())?;
-            said(cx, &document, "set");
-        }
+        ConnectionCommand::Set { file, dry_run } => set(cx, &file, dry_run).await?,
         ConnectionCommand::Export { name } => {
             let store = wire::open_store(cx).await?;
             let stored = wire::stored(&store, &name).await?;
@@ -79,6 +77,71 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
         }
     }
     Ok(Exit::Done)
+}
+
+async fn set(cx: &Context<'_>, file: &Path, dry_run: bool) -> Result<(), Failure> {
+    let document = read(file)?;
+    let store = wire::open_store(cx).await?;
+    let stored = wire::stored(&store, document.name()).await?.document;
+    document.resolve(cx.environment(), &stored.secrets)?;
+    let what_if = what_if(cx, &store, &document, &stored).await;
+    if !dry_run {
+        store.set(&to_store(&document, &stored.secrets), &wire::person(cx)).await.map_err(|e| e.failure())?;
+    }
+    let mut json =
+        json!({ "connection": document.name(), "result": if dry_run { "not stored" } else { "set" } });
+    match &what_if {
+        Ok(Some(found)) => {
+            json["what_if"] = found.preview.document.clone();
+            json["new_steps"] = json!(found.new);
+            json["gone_steps"] = json!(found.gone);
+        }
+        Ok(None) => {}
+        Err(failure) => json["what_if_failed"] = json!(failure),
+    }
+    cx.printer.result(&json, || {
+        let mut page = Page::new();
+        match &what_if {
+            Ok(Some(found)) => {
+                page.parts(&[(Tone::Strong, "What if: "), (Tone::Normal, "these rules over what was last read")]);
+                page.line(format!(
+                    "  {} that the rules before did not ask for, {} that they did and these do not.",
+                    ui::count(found.new.len(), "step", "steps"),
+                    ui::count(found.gone.len(), "step", "steps"),
+                ));
+                page.gap().append(ui::letter(&PlanView::of(&found.preview.document), ui::SHOWN));
+                page.gap();
+                page.line("Removals that only the new rules ask for are held until somebody approves them.");
+            }
+            Ok(None) => {
+                page.line("Nothing was read yet, so there is nothing to compare with; entrain plan shows the first plan.");
+            }
+            Err(failure) => {
+                page.parts(&[(Tone::Warn, "What it would change could not be found out: "), (Tone::Normal, &failure.message)]);
+                page.line("Removals that only the new rules ask for are held all the same.");
+            }
+        }
+        if dry_run {
+            page.line("Not stored (--dry-run).");
+        } else {
+            page.append(stored_page(&document));
+        }
+        page
+    });
+    Ok(())
+}
+
+/// What the new document would change, as far as both sides are remembered.
+async fn what_if(
+    cx: &Context<'_>,
+    store: &Store,
+    document: &Document,
+    stored: &ConnectionDocument,
+) -> Result<Option<WhatIf>, Failure> {
+    // A document of an older version that this one refuses has no rules to compare with.
+    let before = Document::parse(&stored.document, document.name())?;
+    let connected = wire::build(cx, store.clone(), document, &stored.secrets)?;
+    Box::pin(connected.engine.what_if(&before.meaning().rules)).await
 }
 
 /// Reads and checks a document file.
@@ -111,20 +174,22 @@ fn to_store(document: &Document, kept: &Secrets) -> ConnectionDocument {
 }
 
 fn said(cx: &Context<'_>, document: &Document, what: &str) {
+    cx.printer.result(&json!({ "connection": document.name(), "result": what }), || stored_page(document));
+}
+
+fn stored_page(document: &Document) -> Page {
     let name = document.name();
     let sealed = document.text().matches(&format!("\"{SEALED}\"")).count();
-    cx.printer.result(&json!({ "connection": name, "result": what }), || {
-        let mut page = Page::new();
-        page.parts(&[(Tone::Good, "Stored "), (Tone::Strong, &format!("“{name}”")), (Tone::Normal, ".")]);
-        if sealed > 0 {
-            page.line(format!(
-                "{} in the database, sealed with the secret key; they are not printed again.",
-                ui::count(sealed, "secret is kept", "secrets are kept")
-            ));
-        }
-        page.line("Next: entrain check, then entrain plan.");
-        page
-    });
+    let mut page = Page::new();
+    page.parts(&[(Tone::Good, "Stored "), (Tone::Strong, &format!("“{name}”")), (Tone::Normal, ".")]);
+    if sealed > 0 {
+        page.line(format!(
+            "{} in the database, sealed with the secret key; they are not printed again.",
+            ui::count(sealed, "secret is kept", "secrets are kept")
+        ));
+    }
+    page.line("Next: entrain check, then entrain plan.");
+    page
 }
 
 async fn list(cx: &Context<'_>) -> Result<(), Failure> {

@@ -146,7 +146,13 @@ async fn only_connection(store: &Store) -> Result<String, Failure> {
     }
 }
 
-fn build(cx: &Context<'_>, store: Store, document: &Document, kept: &Secrets) -> Result<Connected, Failure> {
+/// Builds what a document describes, with secrets that the store kept.
+pub(crate) fn build(
+    cx: &Context<'_>,
+    store: Store,
+    document: &Document,
+    kept: &Secrets,
+) -> Result<Connected, Failure> {
     let secrets = document.resolve(cx.environment(), kept)?;
     let meaning = document.meaning();
     let http = http_options(document)?;
