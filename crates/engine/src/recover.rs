@@ -267,7 +267,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 _ => None,
             };
             if let Some(changes) = happened {
-                changes.iter().for_each(|change| world.memory.apply(change));
+                for change in &changes {
+                    world.memory.apply(change);
+                }
                 let answer = "found done after an interruption".to_owned();
                 self.close(draft, &open, Outcome::Done, answer, changes).await?;
             } else {

@@ -198,8 +198,8 @@ pub(super) fn places(found: &[Found], steps: &[Step], memory: &Memory) -> Option
 }
 
 /// What becomes of each drift, by the steps as the guards left them.
-pub(super) fn settle(found: Vec<Found>, places: Option<Vec<Option<StepId>>>, steps: &[Step]) -> Vec<Drift> {
-    let by_name: HashMap<StepId, &Step> = match &places {
+pub(super) fn settle(found: Vec<Found>, places: Option<&[Option<StepId>]>, steps: &[Step]) -> Vec<Drift> {
+    let by_name: HashMap<StepId, &Step> = match places {
         Some(_) => steps.iter().map(|step| (step.id(), step)).collect(),
         None => HashMap::new(),
     };
@@ -209,7 +209,7 @@ pub(super) fn settle(found: Vec<Found>, places: Option<Vec<Option<StepId>>>, ste
         // Left out: the site keeps refusing it.
         None => Treatment::SetAside,
     };
-    let treatment = |at: usize, taken_back| match (taken_back, &places) {
+    let treatment = |at: usize, taken_back| match (taken_back, places) {
         (TakenBack::No, _) => Treatment::LeftAlone,
         (TakenBack::Cannot, _) => Treatment::SetAside,
         (TakenBack::By(position), None) => of(steps.get(position as usize)),

@@ -124,7 +124,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     drop((open, matches, audience));
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
-    let drift = drift::settle(drift, places, &steps);
+    let drift = drift::settle(drift, places.as_deref(), &steps);
     Plan { steps, records, set_aside, notes, drift, held, released, seats, digest }
 }
 

@@ -131,11 +131,10 @@ impl CompleteEntitlement {
                 let evidence = match (snapshot.user(user).map(|u| u.account), snapshot.gone(user)) {
                     (Some(AccountState::Disabled), _) => Evidence::Disabled,
                     (Some(AccountState::Unknown), _) => return None,
-                    (Some(AccountState::Enabled), _) => Evidence::NotAMember,
                     (None, Some(_)) => Evidence::Deleted,
                     // Never listed, and known to the directory only as somebody's member.
                     (None, None) if ix.is_some() => return None,
-                    (None, None) => Evidence::NotAMember,
+                    (Some(AccountState::Enabled), _) | (None, None) => Evidence::NotAMember,
                 };
                 Some(self.proof(Some(user.clone()), evidence))
             }
