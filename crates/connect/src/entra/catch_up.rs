@@ -110,19 +110,13 @@ pub(super) fn apply_within(
     let mut applied = Applied { links: changes.links, contradiction: None, appeared: Vec::new() };
     // Groups first: whoever joins one is known from then on.
     for group in &changes.groups {
+        let known = reading.knows_member(&MemberRef::Group(group.id.clone()));
         let name = group.display_name.as_ref().map(|name| name.as_deref().unwrap_or_default());
         match name {
             _ if reading.has_group(&group.id) => put_group(reading, group, &mut applied.contradiction),
-            _ if group.removed.is_some() => {
-                if reading.knows_member(&MemberRef::Group(group.id.clone())) {
-                    reading.group_gone(&group.id);
-                }
-            }
+            _ if group.removed.is_some() && known => reading.group_gone(&group.id),
             // Its members are read as a whole afterwards, as are those of a nested group that came back.
-            Some(name)
-                if demand.reads(&group.id, name)
-                    || reading.knows_member(&MemberRef::Group(group.id.clone())) =>
-            {
+            Some(name) if group.removed.is_none() && (known || demand.reads(&group.id, name)) => {
                 reading.put_group(&group.id, name);
             }
             _ => {}

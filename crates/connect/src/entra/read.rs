@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use entrain_domain::model::{
-    AccountState, Coverage, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUserId, Gone,
-    MemberRef,
+    AccountState, Assignments, Coverage, DirectoryGroupId, DirectoryReading, DirectorySnapshot,
+    DirectoryUserId, Gone, MemberRef,
 };
 use entrain_domain::policy::{Demand, UserScope};
 use entrain_domain::run::RequestCounts;
@@ -337,7 +337,7 @@ impl Entra {
         // Assignment is not transitive: of assigned groups the direct members are enough.
         let assigned: Vec<DirectoryGroupId> = {
             let reading = lock(reading);
-            let groups = reading.assignments().into_iter().flat_map(|list| list.groups());
+            let groups = reading.assignments().into_iter().flat_map(Assignments::groups);
             groups.filter(|id| reading.has_group(id) && !reading.has_members(id)).cloned().collect()
         };
         self.read_members_of(&assigned, reading).await

@@ -232,7 +232,9 @@ impl<'a> Audience<'a> {
             Err(_) if candidates.is_empty() => return,
             Err(why) => {
                 let place = self.doubt(About::People(candidates.len()), why);
-                candidates.into_iter().for_each(|ix| self.put(ix, place));
+                for ix in candidates {
+                    self.put(ix, place);
+                }
                 return;
             }
         };
@@ -364,13 +366,11 @@ impl Held {
                 });
             }
         };
-        let at = match self.labels.iter().position(|known| known == label) {
-            Some(at) => at,
-            None => {
-                self.labels.push(label.clone());
-                self.labels.len() - 1
-            }
-        };
+        let known = self.labels.iter().position(|known| known == label);
+        let at = known.unwrap_or_else(|| {
+            self.labels.push(label.clone());
+            self.labels.len() - 1
+        });
         self.links.extend(closure.members().map(|ix| (ix, at as u32)));
         Ok(())
     }

@@ -99,10 +99,9 @@ impl<'a> Parts<'a> {
         match &scope.users {
             UserScope::All => {}
             _ if self.reached.contains(&user.id) => {}
-            // Who is in no group is not entitled to one, and that is found out group by group.
-            UserScope::InGroups => return Part::Unknown,
             UserScope::Assigned(_) if self.whole => return Part::TakesNone,
-            UserScope::Assigned(_) => return Part::Unknown,
+            // Who is in no group is not entitled to one, and that is found out group by group.
+            UserScope::InGroups | UserScope::Assigned(_) => return Part::Unknown,
         }
         let Some(filter) = &scope.filter else { return Part::Takes };
         let mut groups: Vec<std::sync::Arc<str>> = Vec::new();

@@ -373,14 +373,15 @@ fn members(view: &View<'_>, group: Option<&DirectoryGroup>, site_group: Option<&
             let through = format!("member through {way}");
             let (state, text) = match view.cause_against(&person) {
                 Some(Against::Perhaps(cause)) if on_site.0 == Some(true) => (MemberState::Unknown, cause),
-                Some(Against::Perhaps(cause)) => (MemberState::LeftOut, format!("{through}, but {cause}")),
                 Some(Against::Surely(cause)) if on_site.0 == Some(true) && on_site.1.is_some() => {
                     (MemberState::Leaving, cause)
                 }
                 Some(Against::Surely(cause)) if on_site.0 == Some(true) => {
                     (MemberState::Own, format!("{cause}; put into the group on the site by somebody else"))
                 }
-                Some(Against::Surely(cause)) => (MemberState::LeftOut, format!("{through}, but {cause}")),
+                Some(Against::Surely(cause) | Against::Perhaps(cause)) => {
+                    (MemberState::LeftOut, format!("{through}, but {cause}"))
+                }
                 None => match (on_site.0, view.set_aside(&person.label).next()) {
                     (Some(true), _) => (MemberState::InStep, through),
                     (Some(false), Some(aside)) => {
