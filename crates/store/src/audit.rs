@@ -30,6 +30,15 @@ pub struct AuditEntry {
     pub hash: String,
 }
 
+/// Which entries are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only from this moment on.
+    pub since: Option<Timestamp>,
+    /// Only about objects whose name contains this.
+    pub object: Option<String>,
+}
+
 /// What following the chain found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditVerdict {
@@ -64,6 +73,14 @@ struct Row {
     hash: String,
 }
 
+impl Row {
+    fn entry(self) -> Result<AuditEntry> {
+        let at = Timestamp::from_millisecond(self.at).map_err(|_| Error::row("audit", self.seq))?;
+        let Self { seq, actor, action, object, detail, hash, .. } = self;
+        Ok(AuditEntry { seq, at, actor, action, object, detail, hash })
+    }
+}
+
 // An update that changes nothing takes the row's lock: replicas append one after another
 const TAKE: &str =
     "UPDATE store_marker SET audit_seq = audit_seq WHERE id = $1 RETURNING audit_seq, audit_hash";
@@ -73,8 +90,8 @@ const INSERT: &str =
     "INSERT INTO audit (seq, at, actor, action, object, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const ALL: &str =
     "SELECT seq, at, actor, action, object, detail, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
-const NEWEST: &str =
-    "SELECT seq, at, actor, action, object, detail, hash FROM audit ORDER BY seq DESC LIMIT $1";
+const NEWEST: &str = "SELECT seq, at, actor, action, object, detail, hash FROM audit \
+    WHERE at >= $1 AND ($2 IS NULL OR object LIKE $2 ESCAPE '!') ORDER BY seq DESC LIMIT $3";
 const LAST: &str = "SELECT hash FROM audit WHERE seq = $1";
 
 /// Appends an entry within the transaction.
@@ -163,17 +180,29 @@ fn link(before: &str, seq: i64, at: i64, [actor, action, object, detail]: [&Stri
 impl Store {
     /// The newest entries, at most so many, oldest first.
     pub async fn audit_list(&self, limit: u32) -> Result<Vec<AuditEntry>> {
+        self.audit_select(&AuditFilter::default(), limit).await
+    }
+
+    /// The newest entries that a filter lets through, at most so many, oldest first.
+    pub async fn audit_select(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>> {
+        let since = filter.since.map_or(i64::MIN, Timestamp::as_millisecond);
+        let part = filter
+            .object
+            .as_ref()
+            .map(|text| format!("%{}%", text.replace('!', "!!").replace('%', "!%").replace('_', "!_")));
         let mut rows: Vec<Row> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(NEWEST).bind(i64::from(limit)).fetch_all(db).await)
+            sqlx::query_as(NEWEST).bind(since).bind(&part).bind(i64::from(limit)).fetch_all(db).await)
         .map_err(Error::database("reading the audit log"))?;
         rows.reverse();
-        rows.into_iter()
-            .map(|row| {
-                let at = Timestamp::from_millisecond(row.at).map_err(|_| Error::row("audit", row.seq))?;
-                let Row { seq, actor, action, object, detail, hash, .. } = row;
-                Ok(AuditEntry { seq, at, actor, action, object, detail, hash })
-            })
-            .collect()
+        rows.into_iter().map(Row::entry).collect()
+    }
+
+    /// Entries behind this position, in their order, at most so many: for reading the whole log in parts.
+    pub async fn audit_after(&self, seq: i64, limit: u32) -> Result<Vec<AuditEntry>> {
+        let rows: Vec<Row> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(ALL).bind(seq).bind(i64::from(limit)).fetch_all(db).await)
+        .map_err(Error::database("reading the audit log"))?;
+        rows.into_iter().map(Row::entry).collect()
     }
 
     /// Follows the whole chain and names the first entry that breaks it.

@@ -36,7 +36,7 @@ mod store;
 mod sum;
 mod writer;
 
-pub use audit::{AuditEntry, AuditVerdict};
+pub use audit::{AuditEntry, AuditFilter, AuditVerdict};
 pub use claim::Claim;
 pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
 pub use error::{ClaimError, Error, Result};

@@ -5,9 +5,13 @@ use super::page::clean_whole;
 /// The table as CSV with a header line (RFC 4180). Text of the clouds may begin with what spreadsheets compute; such a
 /// cell gets an apostrophe in front.
 pub(crate) fn csv<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    csv_rows([header.map(str::to_owned)]) + &csv_rows(rows)
+}
+
+/// More lines of such a table.
+pub(crate) fn csv_rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let memory = "writing into memory does not fail";
-    writer.write_record(header).expect(memory);
     for row in rows {
         writer.write_record(row.iter().map(|text| cell(text))).expect(memory);
     }

@@ -21,7 +21,7 @@ use entrain_domain::Failure;
 use page::Style;
 use serde::Serialize;
 
-pub(crate) use csv::csv;
+pub(crate) use csv::{csv, csv_rows};
 pub(crate) use explanation::explanation;
 pub(crate) use letter::{SHOWN, letter};
 pub(crate) use logs::start_logging;
@@ -144,6 +144,12 @@ impl Printer {
             Format::Text => self.note(&results::failure(failure)),
         }
     }
+}
+
+/// A value as one line of JSON, with every character escaped that a terminal might take for a command.
+pub(crate) fn json_line(value: &impl Serialize) -> String {
+    let text = serde_json::to_string(value).expect("results are maps with text keys");
+    page::escape_json(&text) + "\n"
 }
 
 /// A closed or failing stream ends the output, not the work.

@@ -217,3 +217,53 @@ fn r_08_of_many_runs_at_once_one_works_and_nothing_is_done_twice() {
     town.assert_recovers();
     town.bench.entrain(&["audit", "verify"]).expect(0);
 }
+
+/// the log of changes is in the database; where that cannot grow, nothing is written to the site that it would not
+/// have. The limit is the system's, so it holds for the file, its log and whatever else the program writes.
+#[test]
+fn r_07_where_the_audit_log_cannot_be_written_no_remote_write_happens() {
+    let mut town = Town::settled();
+    town.a_day_passes();
+    let folder = town.bench.folder.path().to_owned();
+    let limited = |blocks: u32| {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_entrain"), "sync", "--json"])
+            .env_clear()
+            .env("ENTRAIN_DATA_DIR", folder.join("data"))
+            .current_dir(&folder)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        Ran { args: format!("sync with files of at most {blocks} blocks"), output }
+    };
+    let entries = |town: &Town| {
+        let log = town.bench.entrain(&["audit", "export"]).expect(0).out();
+        let about =
+            |kind: &str| log.lines().filter(|line| line.contains(&format!("\"action\":\"{kind}\""))).count();
+        about("add_member") + about("remove_member") + about("create_user") + about("create_group")
+    };
+    let before = entries(&town);
+    let mut written = 0;
+    for blocks in [0, 1, 8] {
+        town.forget_requests();
+        let ran = limited(blocks).expect(1);
+        assert!(ran.json()["error"]["code"].is_string(), "{}", ran.out());
+        assert_eq!(town.writes(), Vec::<String>::new(), "{blocks} blocks");
+    }
+    // Somewhere on the way it can write some of it: never more than the log then has
+    for blocks in [32, 64, 128, 256, 512] {
+        town.forget_requests();
+        let ran = limited(blocks);
+        written += town.writes().len();
+        println!("{blocks} blocks: exit {:?}, {} writes", ran.output.status.code(), town.writes().len());
+    }
+    town.bench.entrain(&["audit", "verify"]).expect(0);
+    town.forget_requests();
+    town.sync(&[]).expect(0);
+    written += town.writes().len();
+    town.assert_exact();
+    assert!(written > 0, "the day had something to do");
+    assert_eq!(entries(&town) - before, written, "one entry for each write");
+    town.assert_recovers();
+}

@@ -114,6 +114,55 @@ on_both!(what_is_learnt_equals_what_the_domain_remembers, |world| {
     assert_eq!(picture(&world.open().await.memory("Azure AD").await.unwrap()), picture(&memory));
 });
 
+on_both!(a_membership_has_a_history_from_beginning_to_end, |world| {
+    use entrain_domain::plan::{StepId, StepKind};
+    use entrain_domain::run::{Intent, Outcome, StepEnd, Trigger};
+
+    let store = world.open().await;
+    let (group, account) = (SiteGroupId::parse("g").unwrap(), AccountId::parse("a").unwrap());
+    let own = |origin, path: &[&str]| MemoryChange::OwnMembership {
+        group: group.clone(),
+        account: account.clone(),
+        origin,
+        path: Some(path.iter().map(|name| (*name).into()).collect()),
+    };
+    let run = crate::runs::run_id("r1");
+    store.begin(&run, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    learn(&store, "Azure AD", &[own(Origin::Found, &["Outer", "Inner"])]).await;
+    // Found again, and found by another connection: neither begins it anew
+    learn(&store, "Azure AD", &[own(Origin::Found, &["Other"])]).await;
+    learn(&store, "Other", &[own(Origin::Found, &["Elsewhere"])]).await;
+
+    let step = StepId::from_stored("remove_member/g/a");
+    let intent = Intent::RemoveMember { group: group.clone(), account: account.clone() };
+    let later = world.now() + jiff::SignedDuration::from_hours(1);
+    store.intend(&run, &step, StepKind::RemoveMember, &intent, later).await.unwrap();
+    let gone = MemoryChange::DisownMembership { group: group.clone(), account: account.clone() };
+    let end = StepEnd {
+        step,
+        outcome: Outcome::Done,
+        attempts: 1,
+        answer: "removed".into(),
+        at: later,
+        changes: vec![gone.clone()],
+        audit: None,
+    };
+    store.settle(&run, &end).await.unwrap();
+    let past = store.past_memberships("Azure AD", &group).await.unwrap();
+    let [one] = &past[..] else { panic!("{past:#?}") };
+    assert_eq!((one.since, one.until), (world.now(), Some(later)));
+    assert_eq!((one.how, one.path.as_deref()), (Origin::Found, Some("Outer › Inner")));
+    assert_eq!((one.run.as_ref(), one.ended_by.as_ref()), (Some(&run), Some(&run)));
+    assert_eq!(one.ended.as_deref(), Some("removed"));
+    assert_eq!(store.past_memberships("Other", &group).await.unwrap()[0].until, None);
+    // What leaves the ledger a second time changes nothing
+    learn(&store, "Azure AD", &[gone]).await;
+    assert_eq!(store.past_memberships("Azure AD", &group).await.unwrap(), past);
+
+    world.tamper("UPDATE membership_history SET path = 'Board'").await;
+    assert!(store.past_memberships("Azure AD", &group).await.is_err(), "a changed row is refused");
+});
+
 on_both!(many_links_and_memberships_are_learnt_in_a_few_statements, |world| {
     let store = world.open().await;
     let mut changes = Vec::new();

@@ -221,6 +221,36 @@ on_both!(history_tells_what_guards_look_at, |world| {
     assert_eq!(store.history("Other", world.now()).await.unwrap().last_24h, PerKind::default());
 });
 
+on_both!(the_audit_log_is_listed_by_moment_and_object_and_read_in_parts, |world| {
+    let store = world.open().await;
+    let run = run_id("r1");
+    store.begin(&run, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    let at = |n: usize| world.now() + SignedDuration::from_hours(i64::try_from(n).unwrap());
+    for n in 0..12 {
+        store.intend(&run, &step(n), StepKind::RemoveMember, &intent(n), at(n)).await.unwrap();
+        store.settle(&run, &end_of(n, at(n))).await.unwrap();
+    }
+    let objects = |entries: Vec<entrain_store::AuditEntry>| -> Vec<String> {
+        entries.into_iter().map(|entry| entry.object).collect()
+    };
+    let late = entrain_store::AuditFilter { since: Some(at(10)), object: None };
+    assert_eq!(objects(store.audit_select(&late, 100).await.unwrap()), ["a10", "a11"]);
+    let about = |text: &str| entrain_store::AuditFilter { since: None, object: Some(text.into()) };
+    assert_eq!(objects(store.audit_select(&about("a1"), 100).await.unwrap()), ["a1", "a10", "a11"]);
+    assert_eq!(objects(store.audit_select(&about("a1"), 2).await.unwrap()), ["a10", "a11"]);
+    for nothing in ["%", "_1", "a!", "'; --"] {
+        assert!(store.audit_select(&about(nothing), 100).await.unwrap().is_empty(), "{nothing}");
+    }
+    let (mut after, mut read) = (0, Vec::new());
+    loop {
+        let part = store.audit_after(after, 5).await.unwrap();
+        let Some(last) = part.last() else { break };
+        after = last.seq;
+        read.extend(part);
+    }
+    assert_eq!(read, store.audit_list(100).await.unwrap());
+});
+
 on_both!(a_changed_a_missing_and_a_cut_off_audit_entry_are_named, |world| {
     let store = world.open().await;
     let id = run_id("run-1");
