@@ -12,6 +12,7 @@
 //! | [`plan`] | desired state, diff, ordered steps with their reasons, guards |
 //! | [`reports`] | what the read-only reports say: leavers, unlinked, seats, credentials |
 //! | [`run`] | phases, journal entries and the report of a run |
+//! | [`service`] | roles, and whether the service may write by itself |
 //! | [`verify`] | a second opinion on every plan, sharing no code with the planner |
 //! | [`failure`] | what went wrong, to which object, and what to do now |
 
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod policy;
 pub mod reports;
 pub mod run;
+pub mod service;
 pub mod verify;
 
 pub use failure::{Failure, FailureClass, FailureCode};

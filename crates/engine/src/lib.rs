@@ -9,6 +9,7 @@
 //! | [`report`] | a plan as JSON, labels for people |
 //! | [`decide`] | approving and rejecting what guards hold |
 //! | [`reports`] | read-only reports that need no rules |
+//! | [`schedule`] | when a connection is due |
 //! | [`saved_plan`] | the file of `plan --out` |
 //! | [`undo`] | taking back what a run did |
 //! | [`what_if`] | what new rules would do, before they are stored |
@@ -33,6 +34,7 @@ pub mod report;
 pub mod reports;
 pub mod run;
 pub mod saved_plan;
+pub mod schedule;
 pub mod undo;
 pub mod what_if;
 

@@ -41,6 +41,11 @@ pub trait Progress: Send + Sync {
 /// What a run tells while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// The run has begun, or a killed one is gone on with, under this id.
+    Began {
+        /// Id.
+        run: RunId,
+    },
     /// A phase began.
     Phase(Phase),
     /// So many of the directory's objects were read.

@@ -1,17 +1,46 @@
-//! What Entrain answers over HTTP. At this stage the health addresses that an operator's probes ask; console, API and
-//! sign-in doors are added to this router by the service, and `entrain serve` with them.
+//! What Entrain answers over HTTP, and what it does by itself while it serves. Knows nothing of SQL or of the clouds:
+//! behind the [`service::Service`] stands whatever the binary puts there.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`service`] | what the service needs from behind it |
+//! | `api` | the API `/api/v1`: one table of routes, from which router, checks and OpenAPI document are made |
+//! | `access` | API keys and roles |
+//! | `runs` | runs under way: started, watched, stopped |
+//! | `scheduler` | starts what is due |
+//! | `listen` | the listener and its limits |
+//! | `health`, [`metrics`] | for the operator's probes |
+//! | `headers`, `problem` | what every answer carries, and how failures are told |
 
+mod access;
+mod api;
 mod headers;
 mod health;
+mod listen;
+pub mod metrics;
+mod problem;
+mod runs;
+mod scheduler;
+pub mod service;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::get;
 
-pub use health::Readiness;
+pub use listen::{Limits, listen};
+pub use runs::Runs;
+pub use scheduler::Scheduler;
+use service::Service;
 
 /// The router of the service. Every answer carries the security headers, a panic in a handler answers 500 and leaves
 /// the rest up, and what is not there is 404.
-pub fn router(readiness: Arc<dyn Readiness>) -> Router {
-    headers::guarded(health::routes(readiness))
+pub fn router(service: Arc<dyn Service>, runs: Arc<Runs>) -> Router {
+    metrics::begin();
+    let routes = Router::new()
+        .merge(health::routes(service.clone()))
+        .route("/metrics", get(metrics::page))
+        .merge(api::router(service, runs));
+    headers::guarded(routes)
 }
+

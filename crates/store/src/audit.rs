@@ -92,6 +92,8 @@ const ALL: &str =
     "SELECT seq, at, actor, action, object, detail, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
 const NEWEST: &str = "SELECT seq, at, actor, action, object, detail, hash FROM audit \
     WHERE at >= $1 AND ($2 IS NULL OR object LIKE $2 ESCAPE '!') ORDER BY seq DESC LIMIT $3";
+const BEFORE: &str = "SELECT seq, at, actor, action, object, detail, hash FROM audit WHERE seq < $1 \
+    ORDER BY seq DESC LIMIT $2";
 const LAST: &str = "SELECT hash FROM audit WHERE seq = $1";
 
 /// Appends an entry within the transaction.
@@ -201,6 +203,14 @@ impl Store {
     pub async fn audit_after(&self, seq: i64, limit: u32) -> Result<Vec<AuditEntry>> {
         let rows: Vec<Row> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(ALL).bind(seq).bind(i64::from(limit)).fetch_all(db).await)
+        .map_err(Error::database("reading the audit log"))?;
+        rows.into_iter().map(Row::entry).collect()
+    }
+
+    /// The newest entries before this one, at most so many, newest first.
+    pub async fn audit_before(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>> {
+        let rows: Vec<Row> = on!(Pool, &self.inner.readers, db => sqlx::query_as(BEFORE)
+            .bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit)).fetch_all(db).await)
         .map_err(Error::database("reading the audit log"))?;
         rows.into_iter().map(Row::entry).collect()
     }

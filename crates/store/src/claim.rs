@@ -84,6 +84,21 @@ impl Store {
         }
     }
 
+    /// Claims the database for one server; on SQLite there is one at a time, on PostgreSQL they share it. `holder` says
+    /// who, for people.
+    pub async fn claim_server(&self, holder: &str) -> Result<Option<Claim>, Error> {
+        let Some(database) = &self.inner.file else { return Ok(None) };
+        let mut path = database.clone().into_os_string();
+        path.push(".server");
+        match claim_file(path.into(), holder).await {
+            Ok(claim) => Ok(Some(claim)),
+            Err(ClaimError::Busy { holder }) => {
+                Err(Error::ServerRunning { place: database.display().to_string(), holder })
+            }
+            Err(ClaimError::Failed(error)) => Err(error),
+        }
+    }
+
     async fn claim_session(
         &self,
         options: &PgConnectOptions,

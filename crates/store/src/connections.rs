@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use entrain_domain::run::AuditNote;
+use entrain_domain::service::slug;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -173,20 +174,6 @@ pub(crate) async fn put(batch: &mut Batch, new: &NewVersion) -> Result<()> {
     crate::audit::append(batch, &note, new.at).await
 }
 
-/// The connection's name in addresses (contract, "Addresses of `entrain serve`"): lower case, other characters than
-/// letters and digits as single `-`. Two connections must not share one.
-fn slug(name: &str) -> String {
-    let mut slug = String::new();
-    for c in name.to_lowercase().chars() {
-        if c.is_alphanumeric() {
-            slug.push(c);
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
-        }
-    }
-    slug.trim_end_matches('-').to_owned()
-}
-
 impl Store {
     /// Stores a new connection.
     pub async fn add(&self, document: &ConnectionDocument, author: &str) -> Result<()> {
@@ -266,17 +253,5 @@ impl Store {
             sqlx::query_as(VERSIONS).bind(name).fetch_all(db).await)
         .map_err(Error::database("reading connections"))?;
         rows.into_iter().map(Row::entry).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::slug;
-
-    #[test]
-    fn a_slug_is_letters_and_digits_with_single_hyphens() {
-        assert_eq!(slug("Azure AD"), "azure-ad");
-        assert_eq!(slug(" Azure -- AD! "), "azure-ad");
-        assert_eq!(slug("München 2"), "münchen-2");
     }
 }

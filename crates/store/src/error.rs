@@ -105,6 +105,23 @@ pub enum Error {
         /// What stands in the journal instead.
         why: &'static str,
     },
+    /// The name of an API key is taken, perhaps by one that was revoked.
+    #[error("there is, or was, an API key named \"{0}\"")]
+    ApiKeyExists(String),
+    /// No such API key.
+    #[error("there is no API key {0}")]
+    ApiKeyUnknown(String),
+    /// A request of this name is kept already.
+    #[error("a request named \"{0}\" was sent before")]
+    RequestKnown(String),
+    /// Another server runs over this database.
+    #[error("another server runs over {place}: {holder}")]
+    ServerRunning {
+        /// The database.
+        place: String,
+        /// Who, as told by itself.
+        holder: String,
+    },
     /// The writer has stopped, because the store is being closed.
     #[error("the database is closed")]
     Closed,
@@ -186,6 +203,22 @@ impl Error {
             Self::RunUnknown(id) => {
                 local(FailureCode::RunUnknown, "`entrain runs list` shows those that there are.").of(id)
             }
+            Self::ApiKeyExists(name) => local(
+                FailureCode::ApiKeyExists,
+                "Choose another name: names of keys stand in the audit log and are not used again.",
+            )
+            .of(name),
+            Self::ApiKeyUnknown(id) => {
+                local(FailureCode::ApiKeyUnknown, "`entrain admin api-key list` shows those that there are.").of(id)
+            }
+            Self::RequestKnown(name) => {
+                local(FailureCode::RequestRepeated, "Wait for the answer of the first request.").of(name)
+            }
+            Self::ServerRunning { place, .. } => local(
+                FailureCode::ServerRunning,
+                "Stop that server first. Several servers share one database only on PostgreSQL.",
+            )
+            .of(place),
             Self::RunExists(id) => local(FailureCode::Internal, "Please report this.").of(id),
             Self::NotIntended { step, .. } => local(FailureCode::Internal, "Please report this.").of(step),
         }

@@ -113,7 +113,7 @@ fn purpose(key_id: &str, connection: &str, field: &str) -> Vec<u8> {
     aad
 }
 
-fn random(bytes: &mut [u8]) -> Result<()> {
+pub(crate) fn random(bytes: &mut [u8]) -> Result<()> {
     SysRng
         .try_fill_bytes(bytes)
         .map_err(|error| Error::File { path: "the system's random numbers".into(), why: error.to_string() })

@@ -14,6 +14,7 @@
 //! | `runs`, `decisions` | runs and journals; what people said of held plans |
 //! | `audit` | the chain of audit entries |
 //! | `claim` | one run per connection at a time, also between processes |
+//! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
 //! | `sum` | checksums of rows |
 //!
 //! Everything that a method has written is on disk when it returns.
@@ -32,6 +33,7 @@ mod memory;
 mod mirror;
 mod pool;
 mod runs;
+mod service;
 mod store;
 mod sum;
 mod writer;
@@ -42,4 +44,5 @@ pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
 pub use error::{ClaimError, Error, Result};
 pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
 pub use runs::UnfinishedRun;
+pub use service::{ApiKey, KeptRequest};
 pub use store::{ClockFn, OpenOptions, Store};

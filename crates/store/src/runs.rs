@@ -63,6 +63,8 @@ const RUN: &str =
     "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs WHERE id = $1";
 const RUNS: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
     WHERE ($1 IS NULL OR connection = $1) ORDER BY started_at DESC, id DESC LIMIT $2";
+const RUNS_BEFORE: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
+    WHERE ($1 IS NULL OR connection = $1) AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3";
 const UNFINISHED: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
     WHERE connection = $1 AND phase <> 'ended' ORDER BY started_at, id LIMIT 1";
 const PUT_PLAN: &str = "INSERT INTO run_plans (run, plan_json, sum) VALUES ($1, $2, $3) \
@@ -351,6 +353,19 @@ impl Store {
     pub async fn runs(&self, connection: Option<&str>, limit: u32) -> Result<Vec<RunSummary>> {
         let rows: Vec<RunRow> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(RUNS).bind(connection).bind(i64::from(limit)).fetch_all(db).await)
+        .map_err(Error::database("reading runs"))?;
+        rows.into_iter().map(RunRow::summary).collect()
+    }
+
+    /// The newest runs of one connection, or of all, with ids less than this one; newest first. Ids grow with time.
+    pub async fn runs_before(
+        &self,
+        connection: Option<&str>,
+        before: Option<&RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>> {
+        let rows: Vec<RunRow> = on!(Pool, &self.inner.readers, db => sqlx::query_as(RUNS_BEFORE)
+            .bind(connection).bind(before.map(RunId::as_str)).bind(i64::from(limit)).fetch_all(db).await)
         .map_err(Error::database("reading runs"))?;
         rows.into_iter().map(RunRow::summary).collect()
     }

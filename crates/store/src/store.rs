@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) queue: mpsc::Sender<Job>,
     pub(crate) key: Key,
     pub(crate) locks: Locks,
+    /// The file of a SQLite database.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) clock: ClockFn,
 }
 
@@ -100,7 +102,7 @@ impl Store {
             .await
             .map_err(|error| Error::File { path: "open.lock".into(), why: error.to_string() })??;
 
-        let (writer, readers, locks) = match place {
+        let (writer, readers, locks, file) = match place {
             Place::File(path) => {
                 if !path.try_exists().map_err(Error::file(&path))? {
                     make_sqlite(&path).await?;
@@ -110,12 +112,12 @@ impl Store {
                 let (writer, readers) = pool::sqlite_pools(&path).await?;
                 let locks = data_dir.join("locks");
                 files::make_dir(&locks)?;
-                (writer, readers, Locks::Files(locks))
+                (writer, readers, Locks::Files(locks), Some(path))
             }
             Place::Server(options) => {
                 let pool = pool::postgres_pool((*options).clone()).await?;
                 check_postgres(&pool).await?;
-                (Pool::Postgres(pool.clone()), Pool::Postgres(pool), Locks::Server(options))
+                (Pool::Postgres(pool.clone()), Pool::Postgres(pool), Locks::Server(options), None)
             }
         };
         migrate(&writer).await?;
@@ -126,7 +128,7 @@ impl Store {
 
         let (queue, jobs) = mpsc::channel(1024);
         tokio::spawn(writer::run(writer.clone(), jobs));
-        Ok(Self { inner: Arc::new(Inner { readers, writer, queue, key, locks, clock }) })
+        Ok(Self { inner: Arc::new(Inner { readers, writer, queue, key, locks, file, clock }) })
     }
 
     /// Closes the database; whatever was written is in its one file afterwards. Clones can do nothing any more.

@@ -18,6 +18,7 @@ use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
 use crate::pool::{Pool, Tx};
 use crate::runs;
+use crate::service::{self, ServiceWrite};
 use crate::store::Store;
 
 /// One operation, with everything it needs.
@@ -31,6 +32,7 @@ pub(crate) enum Write {
     Connection(NewVersion),
     Decide { run: RunId, decided: Decided, note: AuditNote },
     Relate { run: RunId, relation: Relation },
+    Service(ServiceWrite),
 }
 
 /// A queued operation.
@@ -145,5 +147,6 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Connection(version) => connections::put(batch, version).await,
         Write::Decide { run, decided, note } => decisions::decide(batch, run, decided, note).await,
         Write::Relate { run, relation } => decisions::relate(batch, run, relation).await,
+        Write::Service(write) => service::apply(batch, write).await,
     }
 }

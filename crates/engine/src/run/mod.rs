@@ -245,6 +245,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
             Draft::new(run, options.trigger, now, Vec::new())
         };
+        progress.report(Event::Began { run: draft.run.clone() });
         draft.quarantine = last.and_then(|report| report.quarantine);
         if let Err(failure) = self.go(&mut draft, course, &options, progress).await {
             if failure.code == FailureCode::Stopped {

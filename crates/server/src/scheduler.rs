@@ -1,0 +1,143 @@
+//! Starts what is due: runs where a person has switched the connection to *apply*, previews elsewhere. When something
+//! is due is computed afresh from what is stored, every few seconds, so that new documents and a clock that jumps make
+//! no difference.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use entrain_domain::run::Trigger;
+use entrain_domain::service::Mode;
+use entrain_domain::{Failure, FailureCode};
+use entrain_engine::Freshness;
+use entrain_engine::schedule::{Due, Health};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics;
+use crate::runs::{Runs, Started};
+use crate::service::{Connection, Order, Service, What};
+
+/// Time between looks at the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The schedule of all connections.
+pub struct Scheduler {
+    service: Arc<dyn Service>,
+    runs: Arc<Runs>,
+    /// Connections whose scheduled work has not ended.
+    busy: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scheduler")
+    }
+}
+
+impl Scheduler {
+    /// The schedule of what this service knows.
+    pub fn new(service: Arc<dyn Service>, runs: Arc<Runs>) -> Self {
+        Self { service, runs, busy: Arc::default() }
+    }
+
+    /// Starts what is due until it is told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            if let Err(failure) = self.look().await {
+                tracing::error!(code = %failure.code, "the schedule cannot be read: {failure}");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Starts what is due now.
+    async fn look(&self) -> Result<(), Failure> {
+        let now = self.service.now();
+        for connection in self.service.connections().await? {
+            let Some(schedule) = &connection.schedule else { continue };
+            metrics::quarantined(&connection.name, connection.past.health == Health::Quarantined);
+            let due = schedule.due(&connection.name, &connection.past, now) == Due::Now;
+            if due && self.take(&connection.name) {
+                self.service.fired(&connection.name, now).await.inspect_err(|_| self.give(&connection.name))?;
+                self.start(connection, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, connection: &str) -> bool {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.to_owned())
+    }
+
+    fn give(&self, connection: &str) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(connection);
+    }
+
+    fn start(&self, connection: Connection, now: Timestamp) {
+        let taken = Taken { busy: self.busy.clone(), connection: connection.name.clone() };
+        let (service, runs) = (self.service.clone(), self.runs.clone());
+        self.runs.spawn(async move {
+            let result = match connection.mode {
+                Mode::Apply => apply(&runs, &connection.name).await,
+                // It has written nothing: it may be dropped anywhere
+                Mode::Preview => tokio::select! {
+                    () = runs.stopping() => Ok(()),
+                    result = preview(service.as_ref(), &connection.name, now) => result,
+                },
+            };
+            if let Err(failure) = result {
+                metrics::schedule_failed(&connection.name, failure.code);
+                if failure.code == FailureCode::ConnectionBusy {
+                    tracing::info!(connection = connection.name, "left out a scheduled run: {failure}");
+                } else {
+                    tracing::warn!(connection = connection.name, code = %failure.code, "a scheduled run could not begin: {failure}");
+                }
+            }
+            drop(taken);
+        });
+    }
+}
+
+/// A connection whose scheduled work is under way.
+struct Taken {
+    busy: Arc<Mutex<BTreeSet<String>>>,
+    connection: String,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.connection);
+    }
+}
+
+async fn apply(runs: &Arc<Runs>, connection: &str) -> Result<(), Failure> {
+    let order = Order {
+        connection: connection.to_owned(),
+        what: What::Sync,
+        trigger: Trigger::Schedule,
+        by: "entrain".into(),
+        freshness: Freshness::Incremental,
+    };
+    if let Started::Began(_, end) = runs.start(order).await? {
+        // How it ended is told by the run itself
+        let _ = end.await;
+    }
+    Ok(())
+}
+
+/// Plans, writes nothing, and keeps the plan for people to look at; also when planning failed.
+async fn preview(service: &dyn Service, connection: &str, now: Timestamp) -> Result<(), Failure> {
+    let planned = service.plan(connection, Freshness::Incremental).await;
+    metrics::preview_ended(connection, planned.is_ok());
+    let kept = match &planned {
+        Ok(plan) => json!({ "connection": connection, "at": now, "plan": plan }),
+        Err(failure) => json!({ "connection": connection, "at": now, "error": failure }),
+    };
+    service.keep_preview(connection, now, kept).await?;
+    planned.map(drop)
+}

@@ -1,0 +1,214 @@
+//! What the service needs from behind it, as one trait that the binary implements over the store and the wired
+//! engines. In its terms there is no SQL, no HTTP client and no file.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use entrain_domain::Failure;
+use entrain_domain::model::RunId;
+use entrain_domain::plan::Approval;
+use entrain_domain::run::{RunSummary, Trigger};
+use entrain_domain::service::{Mode, Role};
+use entrain_engine::ports::Progress;
+use entrain_engine::schedule::{Past, Schedule};
+use entrain_engine::{Approved, Freshness, Question};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+/// What a call of the trait gives back.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// A connection as the service sees it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Its name.
+    pub name: String,
+    /// Address of its site, or a question mark where the document cannot be read any more.
+    pub site: String,
+    /// Whether the service may write by itself.
+    pub mode: Mode,
+    /// Version of its document.
+    pub version: i64,
+    /// When it runs by itself; nothing where the document cannot be read any more.
+    pub schedule: Option<Schedule>,
+    /// Its starts so far.
+    pub past: Past,
+}
+
+/// A run, as asked for.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The connection.
+    pub connection: String,
+    /// What is to be done.
+    pub what: What,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Who asked for it.
+    pub by: String,
+    /// How much is read.
+    pub freshness: Freshness,
+}
+
+/// What a run is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Bring the site in step; nothing is released.
+    Sync,
+    /// Do what guards held in this run.
+    Approve(RunId, Approval),
+    /// Take back what this run did.
+    Undo(RunId),
+}
+
+/// A key of the API, as far as it is needed to let somebody in.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Role.
+    pub role: Role,
+    /// SHA-256 of the secret part, in hex.
+    pub hash: String,
+    /// From when on it is refused.
+    pub expires_at: Timestamp,
+    /// Whether somebody took it back.
+    pub revoked: Revoked,
+}
+
+/// Whether a key was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoked {
+    /// It was.
+    Yes,
+    /// It was not.
+    No,
+}
+
+/// What is kept of a write that may be sent twice.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Digest of what was asked.
+    pub request: String,
+    /// Status and body, once answered.
+    pub answer: Option<(u16, String)>,
+}
+
+/// A side of the mirror that can be searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Searched {
+    /// People.
+    Users,
+    /// Groups.
+    Groups,
+}
+
+/// Everything that the service is served by. Failures are told to people as they are.
+pub trait Service: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Whether the work can be done at all: the database answers.
+    fn ready(&self) -> Answer<'_, ()>;
+
+    /// All connections.
+    fn connections(&self) -> Answer<'_, Vec<Connection>>;
+    /// The document of a connection, its secrets sealed.
+    fn document<'a>(&'a self, connection: &'a str) -> Answer<'a, String>;
+    /// Stores a document, new or again; says which version it is, from 1.
+    fn put<'a>(&'a self, connection: &'a str, document: String, by: &'a str) -> Answer<'a, i64>;
+    /// Removes a connection.
+    fn remove<'a>(&'a self, connection: &'a str, by: &'a str) -> Answer<'a, ()>;
+    /// Says whether the service may write by itself.
+    fn set_mode<'a>(&'a self, connection: &'a str, mode: Mode, by: &'a str) -> Answer<'a, ()>;
+    /// The JSON Schema of documents.
+    fn schema(&self) -> Value;
+
+    /// Tries both sides out.
+    fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Value>;
+    /// Plans and writes nothing.
+    fn plan<'a>(&'a self, connection: &'a str, freshness: Freshness) -> Answer<'a, Value>;
+    /// Says why something is as it is.
+    fn explain<'a>(
+        &'a self,
+        connection: &'a str,
+        question: Question,
+        freshness: Freshness,
+    ) -> Answer<'a, Value>;
+    /// A report by name.
+    fn report<'a>(&'a self, connection: &'a str, report: &'a str) -> Answer<'a, Value>;
+    /// Looks for people or groups in the mirror of the directory.
+    fn search<'a>(
+        &'a self,
+        connection: &'a str,
+        what: Searched,
+        text: &'a str,
+        limit: usize,
+    ) -> Answer<'a, Value>;
+
+    /// Does a run, from its beginning to its end.
+    fn run(&self, order: Order, stop: CancellationToken, progress: Arc<dyn Progress>)
+    -> Answer<'_, Approved>;
+    /// Rejects what guards held in a run.
+    fn reject<'a>(&'a self, connection: &'a str, run: &'a RunId, by: &'a str) -> Answer<'a, ()>;
+    /// The newest runs before this one.
+    fn runs<'a>(
+        &'a self,
+        connection: Option<&'a str>,
+        before: Option<&'a RunId>,
+        limit: u32,
+    ) -> Answer<'a, Vec<RunSummary>>;
+    /// One run.
+    fn summary<'a>(&'a self, run: &'a RunId) -> Answer<'a, RunSummary>;
+    /// One run with its journal and what people said of it.
+    fn detail<'a>(&'a self, run: &'a RunId) -> Answer<'a, Value>;
+    /// The plan of a run, if it got that far.
+    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>>;
+
+    /// The newest entries of the audit log before this one.
+    fn audit(&self, before: Option<i64>, limit: u32) -> Answer<'_, Vec<Value>>;
+    /// Follows the chain of the audit log.
+    fn verify_audit(&self) -> Answer<'_, Value>;
+
+    /// A key by its id.
+    fn key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>>;
+    /// Notes that a key was used.
+    fn key_used<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
+    /// All keys, for people.
+    fn keys(&self) -> Answer<'_, Vec<Value>>;
+    /// Makes a key; the answer holds it, this once.
+    fn make_key<'a>(
+        &'a self,
+        name: &'a str,
+        role: Role,
+        expires_at: Timestamp,
+        by: &'a str,
+    ) -> Answer<'a, Value>;
+    /// Revokes a key.
+    fn revoke_key<'a>(&'a self, id: &'a str, by: &'a str) -> Answer<'a, ()>;
+
+    /// Keeps a write under the name its sender gave it, or says what is kept under that name.
+    fn keep_request<'a>(
+        &'a self,
+        key: &'a str,
+        name: &'a str,
+        request: &'a str,
+    ) -> Answer<'a, Option<Kept>>;
+    /// Keeps the answer, or forgets the write.
+    fn keep_answer<'a>(
+        &'a self,
+        key: &'a str,
+        name: &'a str,
+        answer: Option<(u16, String)>,
+    ) -> Answer<'a, ()>;
+
+    /// Notes that the schedule starts a connection.
+    fn fired<'a>(&'a self, connection: &'a str, at: Timestamp) -> Answer<'a, ()>;
+    /// Keeps a preview that the schedule made.
+    fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()>;
+    /// The newest of these.
+    fn preview<'a>(&'a self, connection: &'a str) -> Answer<'a, Option<Value>>;
+}
