@@ -100,7 +100,7 @@ fn export_keeps_references_and_comments_and_seals_the_rest() {
     let list = entrain_in(folder.path(), &["connection", "list", "--json"], &[]).expect(0).json();
     assert_eq!(list[0]["name"], "Azure AD");
     assert_eq!(list[0]["site"], "https://acme.atlassian.net");
-    assert_eq!(list[0]["mode"], "managed");
+    assert_eq!(list[0]["mode"], "preview", "until a person switches it");
     assert_eq!(list[0]["version"], 2);
 
     entrain_in(folder.path(), &["connection", "remove", "Azure AD"], &[]).expect(0);

@@ -85,6 +85,8 @@ mod tests {
     #[test]
     fn words_come_back() {
         assert!(Role::ALL.into_iter().all(|role| Role::from_word(role.as_str()) == Some(role)));
-        assert!([Mode::Preview, Mode::Apply].into_iter().all(|mode| Mode::from_word(mode.as_str()) == Some(mode)));
+        assert!(
+            [Mode::Preview, Mode::Apply].into_iter().all(|mode| Mode::from_word(mode.as_str()) == Some(mode))
+        );
     }
 }

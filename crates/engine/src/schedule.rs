@@ -76,7 +76,12 @@ pub enum Due {
 impl Schedule {
     /// An interval in UTC without jitter or windows.
     pub fn every(time: Duration) -> Self {
-        Self { rhythm: Rhythm::Every(time), jitter: Duration::ZERO, blackout: Vec::new(), zone: TimeZone::UTC }
+        Self {
+            rhythm: Rhythm::Every(time),
+            jitter: Duration::ZERO,
+            blackout: Vec::new(),
+            zone: TimeZone::UTC,
+        }
     }
 
     /// Whether the connection of this name is due.
@@ -182,7 +187,8 @@ impl Window {
                 last = last.tomorrow().ok()?;
             }
             let minute = self.end % DAY;
-            let time = Time::new(i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?, 0, 0).ok()?;
+            let time =
+                Time::new(i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?, 0, 0).ok()?;
             let end = last.to_datetime(time).to_zoned(zone.clone()).ok()?;
             (start <= *at && *at < end).then_some(end)
         })
@@ -221,8 +227,7 @@ impl std::str::FromStr for Window {
             end += DAY;
         }
         let hour = |part: i16| i8::try_from(part).map_err(|_| WindowError::Times);
-        let start =
-            Time::new(hour(start / 60)?, hour(start % 60)?, 0, 0).map_err(|_| WindowError::Times)?;
+        let start = Time::new(hour(start / 60)?, hour(start % 60)?, 0, 0).map_err(|_| WindowError::Times)?;
         let mut days = [names.is_none(); 7];
         for name in names.into_iter().flat_map(|names| names.split(',')) {
             let (first, last) = match name.split_once('-') {
@@ -352,7 +357,8 @@ mod tests {
 
     #[test]
     fn jitter_spreads_connections_and_is_the_same_whenever_it_is_asked() {
-        let schedule = Schedule { jitter: Duration::from_mins(10), ..Schedule::every(Duration::from_hours(1)) };
+        let schedule =
+            Schedule { jitter: Duration::from_mins(10), ..Schedule::every(Duration::from_hours(1)) };
         let fired = past(KNOWN, Some("2026-05-01T09:00:00Z"));
         let now = at("2026-05-01T09:00:01Z");
         let due = |name: &str| match schedule.due(name, &fired, now) {

@@ -3,7 +3,9 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn};
@@ -36,7 +38,8 @@ pub(crate) fn guarded(routes: Router) -> Router {
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    let what = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let what =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!("a handler panicked: {}", what.unwrap_or("without a word"));
     Problem::internal().into_response()
 }
@@ -50,15 +53,16 @@ async fn well_formed(request: Request, next: Next) -> Response {
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let sane = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().is_ok_and(|host| {
-            !host.contains('@') && (host.is_empty() || host.parse::<Authority>().is_ok())
-        }),
+        (Some(host), None) => host
+            .to_str()
+            .is_ok_and(|host| !host.contains('@') && (host.is_empty() || host.parse::<Authority>().is_ok())),
         (None, _) => request.version() < Version::HTTP_11 || request.uri().authority().is_some(),
         (Some(_), Some(_)) => false,
     };
     if sane {
         next.run(request).await
     } else {
-        Problem::request("the request has no Host, several, or one that is none", "send one Host header").into_response()
+        Problem::request("the request has no Host, several, or one that is none", "send one Host header")
+            .into_response()
     }
 }

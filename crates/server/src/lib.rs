@@ -43,4 +43,3 @@ pub fn router(service: Arc<dyn Service>, runs: Arc<Runs>) -> Router {
         .merge(api::router(service, runs));
     headers::guarded(routes)
 }
-

@@ -53,13 +53,28 @@ pub const NAMES: &[(&str, Kind, &str, &str)] = &[
     (BUILD, Kind::Gauge, "version", "1, with the version of the program"),
     (RUNS, Kind::Counter, "connection, trigger, status", "runs that ended"),
     (RUN_SECONDS, Kind::Histogram, "connection", "wall time of runs"),
-    (STEPS, Kind::Counter, "connection, kind, outcome", "steps of runs, by kind and outcome (done, failed, held)"),
-    (UPSTREAM, Kind::Counter, "connection, side", "requests of runs to directory, site and organization; side throttled counts answers 429 of all"),
+    (
+        STEPS,
+        Kind::Counter,
+        "connection, kind, outcome",
+        "steps of runs, by kind and outcome (done, failed, held)",
+    ),
+    (
+        UPSTREAM,
+        Kind::Counter,
+        "connection, side",
+        "requests of runs to directory, site and organization; side throttled counts answers 429 of all",
+    ),
     (ACTIVE, Kind::Gauge, "", "runs under way in this process"),
     (CONVERGED, Kind::Gauge, "connection", "start of the last run that converged, in seconds since 1970"),
     (QUARANTINED, Kind::Gauge, "connection", "1 while too much of what is tried fails, else 0"),
     (PREVIEWS, Kind::Counter, "connection, outcome", "scheduled previews, by outcome (planned, failed)"),
-    (NOT_BEGUN, Kind::Counter, "connection, code", "scheduled runs and previews that could not be done, by code of the failure"),
+    (
+        NOT_BEGUN,
+        Kind::Counter,
+        "connection, code",
+        "scheduled runs and previews that could not be done, by code of the failure",
+    ),
     (REQUESTS, Kind::Counter, "route, method, status", "requests to the service"),
     (REQUEST_SECONDS, Kind::Histogram, "route", "time to answer them"),
 ];
@@ -74,7 +89,9 @@ fn handle() -> Option<&'static PrometheusHandle> {
             use metrics_exporter_prometheus::Matcher;
             let builder = PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Full(RUN_SECONDS.into()), RUN_BUCKETS)
-                .and_then(|b| b.set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.into()), REQUEST_BUCKETS));
+                .and_then(|b| {
+                    b.set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.into()), REQUEST_BUCKETS)
+                });
             let handle = builder.and_then(PrometheusBuilder::install_recorder).ok();
             for (name, kind, _, meaning) in NAMES {
                 match kind {
@@ -171,7 +188,8 @@ pub(crate) fn run_ended(
         counter!(UPSTREAM, "connection" => named(), "side" => side).increment(count);
     }
     if report.status == entrain_domain::run::RunStatus::Converged {
-        let at = std::time::Duration::from_millis(u64::try_from(report.started_at.as_millisecond()).unwrap_or(0));
+        let at =
+            std::time::Duration::from_millis(u64::try_from(report.started_at.as_millisecond()).unwrap_or(0));
         gauge!(CONVERGED, "connection" => named()).set(at.as_secs_f64());
     }
 }

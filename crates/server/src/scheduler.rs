@@ -63,7 +63,10 @@ impl Scheduler {
             metrics::quarantined(&connection.name, connection.past.health == Health::Quarantined);
             let due = schedule.due(&connection.name, &connection.past, now) == Due::Now;
             if due && self.take(&connection.name) {
-                self.service.fired(&connection.name, now).await.inspect_err(|_| self.give(&connection.name))?;
+                self.service
+                    .fired(&connection.name, now)
+                    .await
+                    .inspect_err(|_| self.give(&connection.name))?;
                 self.start(connection, now);
             }
         }

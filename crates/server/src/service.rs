@@ -191,12 +191,7 @@ pub trait Service: Send + Sync {
     fn revoke_key<'a>(&'a self, id: &'a str, by: &'a str) -> Answer<'a, ()>;
 
     /// Keeps a write under the name its sender gave it, or says what is kept under that name.
-    fn keep_request<'a>(
-        &'a self,
-        key: &'a str,
-        name: &'a str,
-        request: &'a str,
-    ) -> Answer<'a, Option<Kept>>;
+    fn keep_request<'a>(&'a self, key: &'a str, name: &'a str, request: &'a str) -> Answer<'a, Option<Kept>>;
     /// Keeps the answer, or forgets the write.
     fn keep_answer<'a>(
         &'a self,

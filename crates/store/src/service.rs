@@ -406,8 +406,9 @@ impl Store {
 
     /// All API keys, the oldest first, revoked and expired ones included.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
-        let rows: Vec<KeyRow> = on!(Pool, &self.inner.readers, db => sqlx::query_as(KEYS).fetch_all(db).await)
-            .map_err(Error::database("reading API keys"))?;
+        let rows: Vec<KeyRow> =
+            on!(Pool, &self.inner.readers, db => sqlx::query_as(KEYS).fetch_all(db).await)
+                .map_err(Error::database("reading API keys"))?;
         rows.into_iter().map(KeyRow::key).collect()
     }
 
@@ -428,7 +429,12 @@ impl Store {
     }
 
     /// Keeps a write request under the name that its sender gave it; or says what is kept under that name already.
-    pub async fn keep_request(&self, api_key: &str, name: &str, request: &str) -> Result<Option<KeptRequest>> {
+    pub async fn keep_request(
+        &self,
+        api_key: &str,
+        name: &str,
+        request: &str,
+    ) -> Result<Option<KeptRequest>> {
         let write = ServiceWrite::Requested {
             api_key: api_key.to_owned(),
             name: name.to_owned(),

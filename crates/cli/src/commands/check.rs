@@ -28,7 +28,7 @@ pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failu
 }
 
 /// Everything found: permissions of the application, what the scope names, rights of the technical account.
-pub(super) async fn findings(connected: &wire::Connected) -> Vec<Check> {
+pub(crate) async fn findings(connected: &wire::Connected) -> Vec<Check> {
     let (permissions, site, engine) = tokio::join!(
         connected.entra.check(&connected.scope),
         connected.jira.standing(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use entrain_domain::Failure;
+use entrain_domain::service::Mode;
 use entrain_engine::what_if::WhatIf;
 use entrain_store::{ConnectionDocument, Store};
 use serde_json::json;
@@ -42,14 +43,44 @@ pub(crate) enum ConnectionCommand {
         /// Connection
         name: String,
     },
+    /// Says what `entrain serve` does with a connection by itself: only plan, or apply what no guard holds
+    Mode {
+        /// Connection
+        name: String,
+        /// Mode; every connection begins in preview
+        #[arg(value_parser = mode)]
+        mode: Mode,
+    },
     /// Prints the JSON Schema of documents
     Schema,
+}
+
+/// The mode of a word.
+fn mode(word: &str) -> Result<Mode, String> {
+    Mode::from_word(word).ok_or_else(|| "it is preview or apply".to_owned())
 }
 
 pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<Exit, Failure> {
     match command {
         ConnectionCommand::Schema => cx.printer.json(schema()),
         ConnectionCommand::List => list(cx).await?,
+        ConnectionCommand::Mode { name, mode } => {
+            let store = wire::open_store(cx).await?;
+            store.set_mode(&name, mode, &wire::person(cx)).await.map_err(|e| e.failure())?;
+            let result = json!({ "connection": name, "mode": mode });
+            cx.printer.result(&result, || {
+                let mut page = Page::new();
+                page.line(match mode {
+                    Mode::Preview => {
+                        format!("entrain serve plans “{name}” by its schedule, and writes nothing.")
+                    }
+                    Mode::Apply => format!(
+                        "entrain serve runs “{name}” by its schedule; guards hold what they held before."
+                    ),
+                });
+                page
+            });
+        }
         ConnectionCommand::Add { file } => {
             let document = read(&file)?;
             // The document is judged before the store is touched
@@ -140,7 +171,7 @@ async fn what_if(
 ) -> Result<Option<WhatIf>, Failure> {
     // A document of an older version that this one refuses has no rules to compare with.
     let before = Document::parse(&stored.document, document.name())?;
-    let connected = wire::build(cx, store.clone(), document, &stored.secrets)?;
+    let connected = wire::build(cx.environment(), store.clone(), document, &stored.secrets)?;
     Box::pin(connected.engine.what_if(&before.meaning().rules)).await
 }
 
@@ -163,7 +194,7 @@ pub(super) async fn add(store: &Store, document: &Document, author: &str) -> Res
 }
 
 /// What is stored: the text without secrets, and every secret that the document does not refer to.
-fn to_store(document: &Document, kept: &Secrets) -> ConnectionDocument {
+pub(crate) fn to_store(document: &Document, kept: &Secrets) -> ConnectionDocument {
     let mut secrets = document.plain_secrets();
     for (key, secret) in document.secrets() {
         if let (Secret::Sealed, Some(kept)) = (secret, kept.get(key)) {
@@ -195,6 +226,7 @@ fn stored_page(document: &Document) -> Page {
 async fn list(cx: &Context<'_>) -> Result<(), Failure> {
     let store = wire::open_store(cx).await?;
     let entries = store.list().await.map_err(|e| e.failure())?;
+    let modes = store.modes().await.map_err(|e| e.failure())?;
     let mut rows = Vec::with_capacity(entries.len());
     for entry in &entries {
         let text = entry.document.as_deref().unwrap_or_default();
@@ -202,7 +234,7 @@ async fn list(cx: &Context<'_>) -> Result<(), Failure> {
         let document = Document::parse(text, &entry.name).ok();
         let site =
             document.as_ref().map_or_else(|| "?".to_owned(), |d| d.meaning().site_url.as_str().to_owned());
-        let mode = document.as_ref().map_or("?", Document::mode);
+        let mode = modes.get(&entry.name).copied().unwrap_or_default().as_str();
         rows.push((entry.name.clone(), site, mode, entry.version));
     }
     let json: Vec<_> = rows

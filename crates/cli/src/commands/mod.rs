@@ -1,5 +1,6 @@
 //! The command line: what is accepted, and which module does it.
 
+mod admin;
 mod apply;
 mod attributes;
 mod audit;
@@ -12,6 +13,7 @@ mod explain;
 mod plan;
 mod report;
 mod runs;
+mod serve;
 mod sync;
 
 use std::path::PathBuf;
@@ -138,6 +140,13 @@ enum Command {
         #[command(subcommand)]
         command: Option<runs::RunsCommand>,
     },
+    /// Runs every connection by its schedule and answers the API, until it is told to stop
+    Serve(serve::ServeArgs),
+    /// Keys of the API
+    Admin {
+        #[command(subcommand)]
+        command: admin::AdminCommand,
+    },
     /// The audit log
     Audit {
         #[command(subcommand)]
@@ -168,7 +177,9 @@ enum ReferencePage {
     Commands,
 }
 
-pub(crate) use connection::{read as read_document, read_for_directory};
+pub(crate) use admin::shown as shown_key;
+pub(crate) use check::findings;
+pub(crate) use connection::{read as read_document, read_for_directory, to_store};
 
 /// How a plan is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -262,6 +273,8 @@ async fn dispatch(cx: &Context<'_>, command: Command) -> Result<Exit, Failure> {
         Command::Report { command } => Box::pin(report::run(cx, command)).await,
         Command::Connection { command } => Box::pin(connection::run(cx, command)).await,
         Command::Runs { command } => runs::run(cx, command.unwrap_or_default()).await,
+        Command::Serve(args) => Box::pin(serve::run(cx, args)).await,
+        Command::Admin { command } => admin::run(cx, command).await,
         Command::Audit { command } => audit::run(cx, command.unwrap_or_default()).await,
         Command::Emulate(args) => emulate::run(cx, args).await,
         Command::Completions { shell } => {

@@ -5,6 +5,7 @@ mod adapters;
 mod export;
 mod host;
 pub(crate) mod reports;
+pub(crate) mod service;
 
 use std::sync::Arc;
 
@@ -120,10 +121,10 @@ pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connect
         };
         let stored = stored(&store, &name).await?.document;
         let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
-        return build(cx, store, &document, &stored.secrets);
+        return build(cx.environment(), store, &document, &stored.secrets);
     };
     let store = open_store(cx).await?;
-    build(cx, store, &document, &kept)
+    build(cx.environment(), store, &document, &kept)
 }
 
 async fn only_connection(store: &Store) -> Result<String, Failure> {
@@ -148,12 +149,12 @@ async fn only_connection(store: &Store) -> Result<String, Failure> {
 
 /// Builds what a document describes, with secrets that the store kept.
 pub(crate) fn build(
-    cx: &Context<'_>,
+    environment: crate::config::Environment<'_>,
     store: Store,
     document: &Document,
     kept: &Secrets,
 ) -> Result<Connected, Failure> {
-    let secrets = document.resolve(cx.environment(), kept)?;
+    let secrets = document.resolve(environment, kept)?;
     let meaning = document.meaning();
     let http = http_options(document)?;
     let (entra, graph_url) = directory_client(document, &secrets, &http)?;

@@ -163,7 +163,12 @@ async fn answer(
     if caller.role < route.role {
         return Err(Problem::local(
             FailureCode::RoleMissing,
-            format!("this takes the role {}, and the key “{}” is of the role {}", route.role.as_str(), caller.name, caller.role.as_str()),
+            format!(
+                "this takes the role {}, and the key “{}” is of the role {}",
+                route.role.as_str(),
+                caller.name,
+                caller.role.as_str()
+            ),
             "use a key with a higher role",
         ));
     }
@@ -201,10 +206,7 @@ fn finished(result: Result<Result<Reply, Problem>, tokio::task::JoinError>) -> R
 }
 
 /// What the table says of the query, and nothing else (quality.md W-05).
-fn query(
-    route: &'static Route,
-    query: Option<&str>,
-) -> Result<BTreeMap<&'static str, Given>, Problem> {
+fn query(route: &'static Route, query: Option<&str>) -> Result<BTreeMap<&'static str, Given>, Problem> {
     let mut fields = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         let Some(field) = route.query.iter().find(|field| field.name == name) else {
@@ -307,8 +309,9 @@ fn body_fields(
     if !kind.eq_ignore_ascii_case("application/json") {
         return unsupported("the body is not said to be JSON", "send Content-Type: application/json");
     }
-    let Object(object) = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::request(format!("the body is not a JSON object as it should be: {error}"), "mend it"))?;
+    let Object(object) = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::request(format!("the body is not a JSON object as it should be: {error}"), "mend it")
+    })?;
     for (name, value) in object {
         let Some(field) = route.body.iter().find(|field| field.name == name) else {
             return Err(Problem::request(
@@ -367,7 +370,8 @@ fn idempotency_key(route: &Route, parts: &Parts) -> Result<Option<String>, Probl
             "leave it out: this changes nothing, or its answer holds a secret that is not kept",
         ));
     }
-    let fits = |name: &&str| !name.is_empty() && name.len() <= 128 && name.bytes().all(|b| b.is_ascii_graphic());
+    let fits =
+        |name: &&str| !name.is_empty() && name.len() <= 128 && name.bytes().all(|b| b.is_ascii_graphic());
     match (name.to_str().ok().filter(fits), given.next()) {
         (Some(name), None) => Ok(Some(name.to_owned())),
         _ => Err(Problem::request(

@@ -118,8 +118,7 @@ pub(super) async fn sync(ask: Ask) -> Result {
 
 /// Starts a run, and waits for its end if that is asked for.
 async fn start(ask: &Ask, connection: String, what: What, trigger: Trigger) -> Result {
-    let order =
-        Order { connection, what, trigger, by: ask.caller.name.clone(), freshness: freshness(ask) };
+    let order = Order { connection, what, trigger, by: ask.caller.name.clone(), freshness: freshness(ask) };
     let approved = match ask.api.runs.start(order).await? {
         Started::Began(run, end) if ask.flag("wait") => match end.await {
             Ok(result) => result?,
@@ -288,7 +287,8 @@ pub(super) async fn make_key(ask: Ask) -> Result {
     let role = ask.text("role").and_then(Role::from_word).unwrap_or(Role::Viewer);
     let days = i64::from(ask.number("days", DAYS));
     let expires = ask.api.service.now().checked_add(SignedDuration::from_hours(24 * days));
-    let expires = expires.map_err(|_| Problem::request("the key would outlive the calendar", "give fewer days"))?;
+    let expires =
+        expires.map_err(|_| Problem::request("the key would outlive the calendar", "give fewer days"))?;
     let key = ask.api.service.make_key(name, role, expires, &ask.caller.name).await?;
     Ok(Reply::Json(StatusCode::CREATED, key))
 }

@@ -37,10 +37,9 @@ pub(crate) fn router(service: Arc<dyn Service>, runs: Arc<Runs>) -> Router {
         let mut methods = MethodRouter::new();
         for route in routes::ROUTES.iter().filter(|route| route.path == path) {
             let api = api.clone();
-            let serve =
-                move |params: Result<RawPathParams, RawPathParamsRejection>, request: Request| async move {
-                    ask::serve(api, route, params, request).await
-                };
+            let serve = move |params: Result<RawPathParams, RawPathParamsRejection>, request: Request| async move {
+                ask::serve(api, route, params, request).await
+            };
             methods = methods.merge(on(route.method.filter(), serve));
         }
         router = router.route(&format!("/api/v1{path}"), methods);

@@ -79,13 +79,9 @@ fn operation(route: &Route) -> Value {
     if !route.body.is_empty() {
         let must: Vec<&str> =
             route.body.iter().filter(|field| field.need == Need::Must).map(|field| field.name).collect();
-        let properties: Map<String, Value> = route
-            .body
-            .iter()
-            .map(|field| (field.name.to_owned(), described(field)))
-            .collect();
-        let mut schema =
-            json!({ "type": "object", "properties": properties, "additionalProperties": false });
+        let properties: Map<String, Value> =
+            route.body.iter().map(|field| (field.name.to_owned(), described(field))).collect();
+        let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
         if !must.is_empty() {
             schema["required"] = json!(must);
         }
@@ -136,7 +132,8 @@ fn takes(takes: Takes) -> Value {
 fn success(route: &Route, status: u16, what: &str) -> Value {
     let mut response = json!({ "description": what });
     if status == 202 && route.schema == "Run" {
-        response["headers"] = json!({ "Location": { "description": "Address of the run.", "schema": { "type": "string" } } });
+        response["headers"] =
+            json!({ "Location": { "description": "Address of the run.", "schema": { "type": "string" } } });
     }
     if status != 204 {
         let kind = if route.schema == "EventStream" { "text/event-stream" } else { "application/json" };

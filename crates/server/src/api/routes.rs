@@ -109,11 +109,13 @@ pub(crate) struct Route {
     pub(crate) handler: fn(Ask) -> Doing,
 }
 
-const WAIT: Field = may("wait", Takes::Flag, "Answer when the run has ended, with its report, instead of when it has begun.");
+const WAIT: Field =
+    may("wait", Takes::Flag, "Answer when the run has ended, with its report, instead of when it has begun.");
 const FULL: Field = may("full", Takes::Flag, "Read both sides in full, instead of what changed.");
 const CURSOR: Field = may("cursor", Takes::Text(100), "`next` of the page before.");
 const LIMIT: Field = may("limit", Takes::Number(1, 500), "Entries of a page; 50 when left out.");
-const SEARCH: Field = may("search", Takes::Text(200), "What names, addresses and ids have to contain, whatever the case.");
+const SEARCH: Field =
+    may("search", Takes::Text(200), "What names, addresses and ids have to contain, whatever the case.");
 const BEGUN: &[(u16, &str)] = &[
     (202, "The run has begun; `Location` says where it can be looked at."),
     (200, "With `wait`: the report of the run."),

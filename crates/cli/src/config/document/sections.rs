@@ -24,8 +24,7 @@ pub(crate) struct Sections {
     pub(crate) operations: OperationsSection,
     /// Which groups and people of the directory take part.
     pub(crate) scope: ScopeSection,
-    /// When the service runs the connection by itself. Checked and kept by this version; `entrain sync` runs at once
-    /// whatever stands here.
+    /// When `entrain serve` runs the connection by itself; `entrain sync` runs at once whatever stands here.
     #[serde(default)]
     pub(crate) schedule: ScheduleSection,
     /// How groups are named and bound, and what may be taken out of them.
@@ -216,15 +215,21 @@ pub(crate) enum Users {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScheduleSection {
-    /// Time between runs, such as `15m`; at least `1m`. Instead of `cron`.
+    /// Time between runs, such as `15m` (the default); at least `1m`. Instead of `cron`.
     pub(crate) every: Option<String>,
     /// Five fields of cron: minute, hour, day of month, month, day of week. Instead of `every`.
     pub(crate) cron: Option<String>,
-    /// IANA time zone of `cron`, such as `Europe/Berlin`; UTC when left out.
+    /// IANA time zone of `cron` and `blackout`, such as `Europe/Berlin`; UTC when left out.
     pub(crate) time_zone: Option<String>,
     /// Time between full reads of both sides, such as `24h` (the default). In between, a run reads what changed in the
     /// directory since the one before; what people change by hand on the site shows in a full read, or with `--full`.
     pub(crate) full_every: Option<String>,
+    /// Each start is put off by at most this much, such as `5m`, always the same for one connection and hour.
+    pub(crate) jitter: Option<String>,
+    /// Times at which no run begins, such as `["22:00-06:00", "sat,sun 00:00-24:00"]`; what falls into them begins at
+    /// their end.
+    #[serde(default)]
+    pub(crate) blackout: Vec<String>,
 }
 
 /// How groups are named and bound.

@@ -17,6 +17,8 @@ use entrain_domain::policy::{
     site_name_problem,
 };
 
+use entrain_engine::schedule::{Rhythm, Schedule, Window};
+
 use crate::wire::Renames;
 use jiff::Timestamp;
 
@@ -64,6 +66,8 @@ pub(crate) struct Meaning {
     pub(crate) timeout: Option<Duration>,
     /// `schedule.full_every`
     pub(crate) full_every: Duration,
+    /// `schedule`
+    pub(crate) schedule: Schedule,
     /// When credentials end, as far as the document says.
     pub(crate) expires: Expires,
     /// The rules.
@@ -94,6 +98,8 @@ pub(crate) struct OrganizationMeaning {
     pub(crate) renames: Renames,
 }
 
+/// Time between runs, unless the document says otherwise.
+const EVERY: Duration = Duration::from_mins(15);
 /// Time between full reads, unless the document says otherwise.
 const FULL_EVERY: Duration = Duration::from_hours(24);
 
@@ -160,7 +166,7 @@ impl Reader<'_> {
                 organization.and_then(|o| o.api_key_expires.as_deref()),
             ),
         };
-        let full_every = self.schedule(&s.schedule);
+        let (schedule, full_every) = self.schedule(&s.schedule);
         let timeout = self.span("network.timeout", s.network.timeout.as_deref(), Duration::from_secs(1));
         if let Some(proxy) = &s.network.proxy {
             let url = url::Url::parse(proxy)
@@ -194,6 +200,7 @@ impl Reader<'_> {
             },
             timeout,
             full_every,
+            schedule,
             expires,
             rules: rules?,
         })
@@ -312,41 +319,65 @@ impl Reader<'_> {
         }
     }
 
-    /// Gives back the time between full reads.
-    fn schedule(&mut self, s: &ScheduleSection) -> Duration {
+    /// Gives back the schedule and the time between full reads.
+    fn schedule(&mut self, s: &ScheduleSection) -> (Schedule, Duration) {
         let minute = Duration::from_mins(1);
-        self.span("schedule.every", s.every.as_deref(), minute);
+        let every = self.span("schedule.every", s.every.as_deref(), minute).unwrap_or(EVERY);
         let full_every = self.span("schedule.full_every", s.full_every.as_deref(), minute);
+        let jitter = self.span("schedule.jitter", s.jitter.as_deref(), Duration::ZERO).unwrap_or_default();
         if s.every.is_some() && s.cron.is_some() {
             self.found("schedule.cron", "is given beside every", "keep one of the two");
         }
-        if let Some(cron) = &s.cron
-            && (cron.split_whitespace().count() != 5 || cron.parse::<croner::Cron>().is_err())
-        {
-            self.found(
-                "schedule.cron",
-                "is not a cron expression of five fields",
-                "write minute, hour, day of month, month, day of week, such as \"*/15 6-20 * * 1-5\"",
-            );
+        if s.cron.is_none() && jitter >= every {
+            self.found("schedule.jitter", "is not shorter than every", "write less");
         }
-        match (&s.time_zone, &s.cron) {
-            (Some(_), None) => {
+        let cron = s.cron.as_ref().and_then(|cron| {
+            let parsed = cron.parse::<croner::Cron>().ok().filter(|_| cron.split_whitespace().count() == 5);
+            if parsed.is_none() {
                 self.found(
-                    "schedule.time_zone",
-                    "means nothing without cron",
-                    "add cron, or take time_zone out",
+                    "schedule.cron",
+                    "is not a cron expression of five fields",
+                    "write minute, hour, day of month, month, day of week, such as \"*/15 6-20 * * 1-5\"",
                 );
             }
-            (Some(zone), Some(_)) if jiff::tz::TimeZone::get(zone).is_err() => {
+            parsed
+        });
+        if s.time_zone.is_some() && s.cron.is_none() && s.blackout.is_empty() {
+            self.found(
+                "schedule.time_zone",
+                "means nothing without cron or blackout",
+                "add one of them, or take time_zone out",
+            );
+        }
+        let zone = s.time_zone.as_ref().and_then(|zone| {
+            let zone = jiff::tz::TimeZone::get(zone).ok();
+            if zone.is_none() {
                 self.found(
                     "schedule.time_zone",
                     "is not a time zone",
                     "write an IANA name such as \"Europe/Berlin\"",
                 );
             }
-            _ => {}
+            zone
+        });
+        let mut blackout = Vec::with_capacity(s.blackout.len());
+        for (at, text) in s.blackout.iter().enumerate() {
+            match text.parse::<Window>() {
+                Ok(window) => blackout.push(window),
+                Err(error) => self.found(
+                    &format!("schedule.blackout[{at}]"),
+                    error.to_string(),
+                    "write it as \"22:00-06:00\" or \"sat,sun 00:00-24:00\"",
+                ),
+            }
         }
-        full_every.unwrap_or(FULL_EVERY)
+        let schedule = Schedule {
+            rhythm: cron.map_or(Rhythm::Every(every), |cron| Rhythm::Cron(Box::new(cron))),
+            jitter,
+            blackout,
+            zone: zone.unwrap_or(jiff::tz::TimeZone::UTC),
+        };
+        (schedule, full_every.unwrap_or(FULL_EVERY))
     }
 
     fn selectors(&mut self, key: &str, texts: &[String]) -> Vec<GroupSelector> {

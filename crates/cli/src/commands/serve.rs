@@ -1,0 +1,125 @@
+//! `entrain serve`: the schedule and the API, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::ports::Clock as _;
+use entrain_server::{Limits, Runs, Scheduler, listen, router};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Exit};
+use crate::ui::{Page, Tone};
+use crate::wire::service::Wired;
+use crate::wire::{self, SystemClock, host_name};
+
+/// How long runs and requests under way are waited for (quality.md R-11: ten seconds in all).
+const GRACE: Duration = Duration::from_secs(9);
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "ENTRAIN_LISTEN",
+        hide_env_values = true,
+        default_value = "127.0.0.1:8321"
+    )]
+    listen: SocketAddr,
+    /// Address under which people and programs reach it [default: from --listen]
+    #[arg(long, value_name = "URL", env = "ENTRAIN_PUBLIC_URL", hide_env_values = true)]
+    public_url: Option<url::Url>,
+}
+
+pub(super) async fn run(cx: &Context<'_>, args: ServeArgs) -> Result<Exit, Failure> {
+    let public = args.public_url.map(checked).transpose()?;
+    // From here on a signal is heard
+    let stop = CancellationToken::new();
+    let mut told_to_end = std::pin::pin!(wire::told_to_end());
+    let store = wire::open_store(cx).await?;
+    let now = SystemClock.now().strftime("%F %T UTC");
+    let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
+    let only = store.claim_server(&holder).await.map_err(|e| e.failure())?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|e| no_listener(args.listen, &e))?;
+    let address = listener.local_addr().map_err(|e| no_listener(args.listen, &e))?;
+
+    let service: Arc<dyn entrain_server::service::Service> = Arc::new(Wired::new(store));
+    let runs = Runs::new(service.clone(), stop.clone());
+    let routes = router(service.clone(), runs.clone());
+    let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
+    let scheduling = tokio::spawn(Scheduler::new(service, runs.clone()).run(stop.clone()));
+
+    // The signals are listened to before it says that it is ready
+    tokio::select! {
+        biased;
+        () = &mut told_to_end => {}
+        () = std::future::ready(()) => {
+            ready(cx, &public.unwrap_or_else(|| format!("http://{address}")));
+            told_to_end.await;
+        }
+    }
+    tracing::info!("told to stop");
+    let cut = runs.count();
+    stop.cancel();
+    let all = async {
+        // Whoever panicked has said so
+        let _ = scheduling.await;
+        runs.ended().await;
+        let _ = serving.await;
+    };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
+        tracing::warn!("not everything came to its end in time; the next start finishes it");
+    }
+    drop(only);
+    Ok(if cut > 0 { Exit::Partial } else { Exit::Done })
+}
+
+/// Plain http only where nobody can listen in.
+fn checked(url: url::Url) -> Result<String, Failure> {
+    let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let good = url.scheme() == "https" || (url.scheme() == "http" && local);
+    if good && url.username().is_empty() && url.query().is_none() && url.fragment().is_none() {
+        return Ok(url.as_str().trim_end_matches('/').to_owned());
+    }
+    Err(Failure::new(
+        FailureCode::UsageInvalid,
+        FailureClass::Local,
+        "--public-url is not an https address",
+        "write it as https://entrain.acme.example; http is for loopback addresses only",
+    ))
+}
+
+fn no_listener(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::new(
+        FailureCode::ListenFailed,
+        FailureClass::Local,
+        format!("cannot listen on {address}: {error}"),
+        "give a free address of this machine with --listen",
+    )
+    .of(address.to_string())
+}
+
+fn ready(cx: &Context<'_>, url: &str) {
+    let addresses = json!({
+        "url": url,
+        "api_url": format!("{url}/api/v1"),
+        "health_url": format!("{url}/health/ready"),
+        "metrics_url": format!("{url}/metrics"),
+    });
+    if cx.printer.format() == crate::ui::Format::Json {
+        cx.printer.json_line(&addresses);
+        return;
+    }
+    let mut page = Page::new();
+    page.toned(Tone::Strong, "Entrain is serving.");
+    page.line(format!("  API      {url}/api/v1   (described by {url}/api/v1/openapi.json)"));
+    page.line(format!("  health   {url}/health/live and {url}/health/ready"));
+    page.line(format!("  metrics  {url}/metrics"));
+    page.line("Ctrl-C stops it.");
+    cx.printer.page(&page);
+}

@@ -1,0 +1,384 @@
+//! What stands behind the service: the store, and engines wired afresh for each piece of work, so that new documents and
+//! rotated secrets count from the next one on.
+
+use std::sync::Arc;
+
+use entrain_domain::model::RunId;
+use entrain_domain::plan::Approval;
+use entrain_domain::run::RunSummary;
+use entrain_domain::service::{Mode, Role};
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::ports::{Clock as _, Event, Progress};
+use entrain_engine::schedule::{Health, Past};
+use entrain_engine::{Approved, Freshness, Question, RunOptions};
+use entrain_server::service::{Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, What};
+use entrain_store::{AuditVerdict, Store};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Connected, SystemClock, build, stored};
+use crate::config::Document;
+use crate::config::document::{Secrets, schema};
+
+/// The service's other side.
+pub(crate) struct Wired {
+    store: Store,
+}
+
+/// The environment that secrets of documents refer to.
+fn environment(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
+/// Nobody watches.
+struct Silent;
+
+impl Progress for Silent {
+    fn report(&self, _: Event) {}
+}
+
+impl Wired {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    async fn connect(&self, name: &str) -> Result<Connected, Failure> {
+        let stored = stored(&self.store, name).await?.document;
+        let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
+        build(&environment, self.store.clone(), &document, &stored.secrets)
+    }
+
+    async fn all(&self) -> Result<Vec<Connection>, Failure> {
+        let entries = self.store.list().await.map_err(|e| e.failure())?;
+        let modes = self.store.modes().await.map_err(|e| e.failure())?;
+        let fired = self.store.fired_at().await.map_err(|e| e.failure())?;
+        let mut all = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let text = entry.document.as_deref().unwrap_or_default();
+            // A document of an older version that this one refuses is shown all the same, and not run
+            let document = Document::parse(text, &entry.name).ok();
+            let last = self.store.runs(Some(&entry.name), 1).await.map_err(|e| e.failure())?.pop();
+            let sick = last.and_then(|run| run.report).is_some_and(|report| report.quarantine.is_some());
+            let site = document.as_ref().map_or("?", |d| d.meaning().site_url.as_str()).to_owned();
+            all.push(Connection {
+                site,
+                mode: modes.get(&entry.name).copied().unwrap_or_default(),
+                version: entry.version,
+                schedule: document.map(|d| d.meaning().schedule.clone()),
+                past: Past {
+                    known_since: entry.at,
+                    fired_at: fired.get(&entry.name).copied(),
+                    health: if sick { Health::Quarantined } else { Health::Well },
+                },
+                name: entry.name,
+            });
+        }
+        Ok(all)
+    }
+
+    async fn put_document(&self, name: &str, text: &str, by: &str) -> Result<i64, Failure> {
+        let document = Document::parse(text, "the document")?;
+        if document.name() != name && entrain_domain::service::slug(document.name()) != name {
+            return Err(Failure::new(
+                FailureCode::DocumentInvalid,
+                FailureClass::Local,
+                "the document bears another name than the address",
+                "send it to the address of its own name",
+            )
+            .of(document.name()));
+        }
+        // A path is read by the service, with its rights: whoever may store documents is an administrator
+        let known = self.store.get(document.name()).await.map_err(|e| e.failure())?;
+        let kept = known.map(|stored| stored.document.secrets);
+        document.resolve(&environment, kept.as_ref().unwrap_or(&Secrets::new()))?;
+        let new = crate::commands::to_store(&document, kept.as_ref().unwrap_or(&Secrets::new()));
+        match kept {
+            Some(_) => self.store.set(&new, by).await,
+            None => self.store.add(&new, by).await,
+        }
+        .map_err(|e| e.failure())?;
+        Ok(stored(&self.store, document.name()).await?.version)
+    }
+
+    async fn do_run(
+        &self,
+        order: Order,
+        stop: CancellationToken,
+        progress: &dyn Progress,
+    ) -> Result<Approved, Failure> {
+        let connected = self.connect(&order.connection).await?;
+        let engine = &connected.engine;
+        let mut options = RunOptions::new(order.trigger);
+        (options.by, options.stop, options.freshness) = (order.by.clone(), stop, order.freshness);
+        match order.what {
+            What::Sync => engine.run(options, progress).await.map(|report| Approved::Run(Box::new(report))),
+            What::Approve(run, approval) => {
+                engine.approve(&run, &order.by, approval, options, progress).await
+            }
+            What::Undo(run) => {
+                engine.undo(&run, options, progress).await.map(|report| Approved::Run(Box::new(report)))
+            }
+        }
+    }
+
+    async fn run_detail(&self, id: &RunId) -> Result<Value, Failure> {
+        let store = &self.store;
+        let run = store.run(id).await.map_err(|e| e.failure())?;
+        let mut json = match &run.report {
+            Some(report) => json!(report),
+            None => json!({
+                "run_id": run.id, "connection": run.connection, "trigger": run.trigger,
+                "status": run.status, "phase": run.phase, "started_at": run.started_at,
+            }),
+        };
+        json["journal"] = json!(store.journal(id).await.map_err(|e| e.failure())?);
+        json["decisions"] = json!(store.decisions(id).await.map_err(|e| e.failure())?);
+        if let Some(relation) = store.relation(id).await.map_err(|e| e.failure())? {
+            json[relation.as_str()] = json!(relation.run());
+        }
+        Ok(json)
+    }
+
+    async fn report_of(&self, connection: &str, report: &str) -> Result<Value, Failure> {
+        let rows = match report {
+            "drift" => {
+                let engine = self.connect(connection).await?.engine;
+                json!(engine.preview(Approval::None, Freshness::Full, &Silent).await?.plan.drift)
+            }
+            "ladder" => json!(self.connect(connection).await?.engine.ladder().await?),
+            _ => {
+                return Err(Failure::new(
+                    FailureCode::ObjectUnknown,
+                    FailureClass::Local,
+                    "there is no report of that name here",
+                    "the API has drift and ladder; entrain report has more",
+                )
+                .of(report));
+            }
+        };
+        Ok(json!({ "report": report, "rows": rows }))
+    }
+
+    async fn search_mirror(
+        &self,
+        connection: &str,
+        what: Searched,
+        text: &str,
+        limit: usize,
+    ) -> Result<Value, Failure> {
+        let wanted = text.to_lowercase();
+        let has = |part: &str| part.to_lowercase().contains(&wanted);
+        let mirror = self.store.directory_mirror(connection).await.map_err(|e| e.failure())?;
+        let Some(reading) = mirror else {
+            return Ok(json!({ "read": false, "found": [], "more": false }));
+        };
+        let mut found = match what {
+            Searched::Users => {
+                let whole = || entrain_domain::model::Coverage::Complete;
+                let snapshot = reading.finish(whole(), whole());
+                let hits = snapshot.users().filter(|user| {
+                    let mail = user.address().map(|mail| mail.to_string()).unwrap_or_default();
+                    has(user.label()) || has(&mail) || has(user.id.as_str())
+                });
+                hits.take(limit + 1)
+                    .map(|user| json!({ "directory_id": user.id, "name": user.label(), "mail": user.address() }))
+                    .collect::<Vec<_>>()
+            }
+            Searched::Groups => reading
+                .groups()
+                .filter(|(id, name)| has(name) || has(id.as_str()))
+                .take(limit + 1)
+                .map(|(id, name)| json!({ "directory_id": id, "name": name }))
+                .collect(),
+        };
+        let more = found.len() > limit;
+        found.truncate(limit);
+        Ok(json!({ "read": true, "found": found, "more": more }))
+    }
+}
+
+impl Service for Wired {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+    fn ready(&self) -> Answer<'_, ()> {
+        Box::pin(async { self.store.modes().await.map(drop).map_err(|e| e.failure()) })
+    }
+    fn connections(&self) -> Answer<'_, Vec<Connection>> {
+        Box::pin(self.all())
+    }
+    fn document<'a>(&'a self, connection: &'a str) -> Answer<'a, String> {
+        Box::pin(async move { Ok(stored(&self.store, connection).await?.document.document) })
+    }
+    fn put<'a>(&'a self, connection: &'a str, document: String, by: &'a str) -> Answer<'a, i64> {
+        Box::pin(async move { self.put_document(connection, &document, by).await })
+    }
+    fn remove<'a>(&'a self, connection: &'a str, by: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.store.remove(connection, by).await.map_err(|e| e.failure()) })
+    }
+    fn set_mode<'a>(&'a self, connection: &'a str, mode: Mode, by: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.store.set_mode(connection, mode, by).await.map_err(|e| e.failure()) })
+    }
+    fn schema(&self) -> Value {
+        schema().clone()
+    }
+    fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Value> {
+        Box::pin(async move {
+            let connected = self.connect(connection).await?;
+            let checks = crate::commands::findings(&connected).await;
+            Ok(json!({ "connection": connection, "checks": checks }))
+        })
+    }
+    fn plan<'a>(&'a self, connection: &'a str, freshness: Freshness) -> Answer<'a, Value> {
+        Box::pin(async move {
+            let engine = self.connect(connection).await?.engine;
+            Ok(engine.preview(Approval::None, freshness, &Silent).await?.document)
+        })
+    }
+    fn explain<'a>(
+        &'a self,
+        connection: &'a str,
+        question: Question,
+        freshness: Freshness,
+    ) -> Answer<'a, Value> {
+        Box::pin(async move {
+            let engine = self.connect(connection).await?.engine;
+            Ok(json!(engine.explain(&question, freshness, &Silent).await?.explanation))
+        })
+    }
+    fn report<'a>(&'a self, connection: &'a str, report: &'a str) -> Answer<'a, Value> {
+        Box::pin(self.report_of(connection, report))
+    }
+    fn search<'a>(
+        &'a self,
+        connection: &'a str,
+        what: Searched,
+        text: &'a str,
+        limit: usize,
+    ) -> Answer<'a, Value> {
+        Box::pin(self.search_mirror(connection, what, text, limit))
+    }
+    fn run(
+        &self,
+        order: Order,
+        stop: CancellationToken,
+        progress: Arc<dyn Progress>,
+    ) -> Answer<'_, Approved> {
+        Box::pin(async move { self.do_run(order, stop, progress.as_ref()).await })
+    }
+    fn reject<'a>(&'a self, connection: &'a str, run: &'a RunId, by: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.connect(connection).await?.engine.reject(run, by).await })
+    }
+    fn runs<'a>(
+        &'a self,
+        connection: Option<&'a str>,
+        before: Option<&'a RunId>,
+        limit: u32,
+    ) -> Answer<'a, Vec<RunSummary>> {
+        Box::pin(
+            async move { self.store.runs_before(connection, before, limit).await.map_err(|e| e.failure()) },
+        )
+    }
+    fn summary<'a>(&'a self, run: &'a RunId) -> Answer<'a, RunSummary> {
+        Box::pin(async move { self.store.run(run).await.map_err(|e| e.failure()) })
+    }
+    fn detail<'a>(&'a self, run: &'a RunId) -> Answer<'a, Value> {
+        Box::pin(self.run_detail(run))
+    }
+    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>> {
+        Box::pin(async move {
+            let plan = self.store.plan(run).await.map_err(|e| e.failure())?;
+            Ok(plan.and_then(|plan| serde_json::from_str(&plan).ok()))
+        })
+    }
+    fn audit(&self, before: Option<i64>, limit: u32) -> Answer<'_, Vec<Value>> {
+        Box::pin(async move {
+            let entries = self.store.audit_before(before, limit).await.map_err(|e| e.failure())?;
+            Ok(entries.iter().map(|entry| json!(entry)).collect())
+        })
+    }
+    fn verify_audit(&self) -> Answer<'_, Value> {
+        Box::pin(async move {
+            Ok(match self.store.audit_verify().await.map_err(|e| e.failure())? {
+                AuditVerdict::Sound { entries } => json!({ "intact": true, "entries": entries }),
+                AuditVerdict::Broken { seq, why } => json!({ "intact": false, "seq": seq, "why": why }),
+            })
+        })
+    }
+    fn key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>> {
+        Box::pin(async move {
+            let key = self.store.api_key(id).await.map_err(|e| e.failure())?;
+            Ok(key.map(|key| Key {
+                revoked: if key.revoked_at.is_some() { Revoked::Yes } else { Revoked::No },
+                id: key.id,
+                name: key.name,
+                role: key.role,
+                hash: key.hash,
+                expires_at: key.expires_at,
+            }))
+        })
+    }
+    fn key_used<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            match self.store.api_key(id).await.map_err(|e| e.failure())? {
+                Some(key) => self.store.api_key_used(&key).await.map_err(|e| e.failure()),
+                None => Ok(()),
+            }
+        })
+    }
+    fn keys(&self) -> Answer<'_, Vec<Value>> {
+        Box::pin(async move {
+            let keys = self.store.api_keys().await.map_err(|e| e.failure())?;
+            Ok(keys.iter().map(crate::commands::shown_key).collect())
+        })
+    }
+    fn make_key<'a>(
+        &'a self,
+        name: &'a str,
+        role: Role,
+        expires_at: Timestamp,
+        by: &'a str,
+    ) -> Answer<'a, Value> {
+        Box::pin(async move {
+            let (key, token) =
+                self.store.make_api_key(name, role, expires_at, by).await.map_err(|e| e.failure())?;
+            let mut json = crate::commands::shown_key(&key);
+            json["key"] = json!(token.expose_secret());
+            Ok(json)
+        })
+    }
+    fn revoke_key<'a>(&'a self, id: &'a str, by: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.store.revoke_api_key(id, by).await.map_err(|e| e.failure()) })
+    }
+    fn keep_request<'a>(&'a self, key: &'a str, name: &'a str, request: &'a str) -> Answer<'a, Option<Kept>> {
+        Box::pin(async move {
+            let kept = self.store.keep_request(key, name, request).await.map_err(|e| e.failure())?;
+            Ok(kept.map(|kept| Kept { request: kept.request, answer: kept.answer }))
+        })
+    }
+    fn keep_answer<'a>(
+        &'a self,
+        key: &'a str,
+        name: &'a str,
+        answer: Option<(u16, String)>,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move { self.store.keep_answer(key, name, answer).await.map_err(|e| e.failure()) })
+    }
+    fn fired<'a>(&'a self, connection: &'a str, at: Timestamp) -> Answer<'a, ()> {
+        Box::pin(async move { self.store.fired(connection, at).await.map_err(|e| e.failure()) })
+    }
+    fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let text = preview.to_string();
+            self.store.keep_preview(connection, at, &text).await.map_err(|e| e.failure())
+        })
+    }
+    fn preview<'a>(&'a self, connection: &'a str) -> Answer<'a, Option<Value>> {
+        Box::pin(async move {
+            let kept = self.store.preview(connection).await.map_err(|e| e.failure())?;
+            Ok(kept.and_then(|(_, text)| serde_json::from_str(&text).ok()))
+        })
+    }
+}
