@@ -2,7 +2,7 @@
 //! two digests are compared in constant time, also for an id that nobody has.
 //!
 //! Whoever sends wrong keys is soon refused without a look (quality.md W-03): five in a minute from one address, and
-//! then only keys that were good a short while ago are let through from there, so that nobody can lock others out who
+//! then only keys that were good within a day are let through from there, so that nobody can lock others out who
 //! share the address.
 
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ pub(crate) struct Caller {
 
 const WRONG: u32 = 5;
 const WINDOW: Duration = Duration::from_mins(1);
-const GOOD_FOR: Duration = Duration::from_mins(15);
+const GOOD_FOR: Duration = Duration::from_hours(24);
 /// Addresses and keys remembered; beyond that the oldest news is worth less than the memory.
 const MOST: usize = 10_000;
 
@@ -75,7 +75,7 @@ impl Gate {
             .after(WINDOW.as_secs()));
         }
         if let Some(caller) = look_up(service, token).await? {
-            self.note_good(whole, from);
+            self.note_good(whole);
             return Ok(caller);
         }
         self.note_wrong(from);
@@ -106,8 +106,7 @@ impl Gate {
         }
     }
 
-    fn note_good(&self, token: [u8; 32], from: Option<IpAddr>) {
-        locked(&self.wrong).remove(&from);
+    fn note_good(&self, token: [u8; 32]) {
         let mut good = locked(&self.good);
         if good.len() >= MOST {
             good.retain(|_, at| at.elapsed() < GOOD_FOR);

@@ -43,3 +43,6 @@ pub fn router(service: Arc<dyn Service>, runs: Arc<Runs>) -> Router {
         .merge(api::router(service, runs));
     headers::guarded(routes)
 }
+
+#[cfg(test)]
+mod tests;

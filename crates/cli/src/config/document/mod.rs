@@ -93,15 +93,6 @@ impl Document {
         &self.meaning
     }
 
-    /// `managed`, `additive` or `authoritative`.
-    pub(crate) fn mode(&self) -> &'static str {
-        match self.meaning.rules.mode {
-            entrain_domain::policy::GroupMode::Managed => "managed",
-            entrain_domain::policy::GroupMode::Additive => "additive",
-            entrain_domain::policy::GroupMode::Authoritative => "authoritative",
-        }
-    }
-
     /// The text, comments included, with `"sealed"` in place of every secret: what is stored and exported.
     pub(crate) fn text(&self) -> &str {
         &self.text

@@ -1,0 +1,309 @@
+//! Every route, by enumeration of the table: roles, panics, headers; and the page about figures.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use entrain_domain::model::RunId;
+use entrain_domain::run::{Phase, RunStatus, RunSummary, Trigger};
+use entrain_domain::service::{Mode, Role};
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::ports::Progress;
+use entrain_engine::schedule::{Health, Past};
+use entrain_engine::{Approved, Freshness, Question};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::api::routes::{ROUTES, Route, Takes};
+use crate::service::{Answer, Connection, Kept, Key, Order, Revoked, Searched, Service};
+use crate::{Runs, metrics, router};
+
+/// How the fake behaves once somebody is let in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behaves {
+    Well,
+    Panics,
+    NotReady,
+}
+
+struct Fake(Behaves);
+
+impl Fake {
+    fn give<'a, T: Send + 'a>(&self, value: T) -> Answer<'a, T> {
+        assert!(self.0 != Behaves::Panics, "a bug");
+        Box::pin(async move { Ok(value) })
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-05-01T10:00:00Z".parse().unwrap()
+}
+
+fn summary() -> RunSummary {
+    RunSummary {
+        id: RunId::parse("r1").unwrap(),
+        connection: "Azure AD".into(),
+        trigger: Trigger::Manual,
+        status: RunStatus::Held,
+        phase: Phase::Ended,
+        started_at: now(),
+        report: None,
+    }
+}
+
+/// Keys are named after their roles; `old` has expired and `gone` was revoked.
+fn key(id: &str) -> Option<Key> {
+    let role =
+        Role::from_word(id).or_else(|| ["old", "gone"].contains(&id).then_some(Role::Administrator))?;
+    let expires_at = if id == "old" { now() } else { "2027-01-01T00:00:00Z".parse().unwrap() };
+    let revoked = if id == "gone" { Revoked::Yes } else { Revoked::No };
+    let hash = hex::encode(Sha256::digest("secret"));
+    Some(Key { id: id.into(), name: id.into(), role, hash, expires_at, revoked })
+}
+
+impl Service for Fake {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+    fn ready(&self) -> Answer<'_, ()> {
+        if self.0 == Behaves::NotReady {
+            let what = "the disk of db-7.internal is full";
+            let failure = Failure::new(FailureCode::StoreFailed, FailureClass::Local, what, "make room");
+            return Box::pin(async move { Err(failure) });
+        }
+        self.give(())
+    }
+    fn connections(&self) -> Answer<'_, Vec<Connection>> {
+        self.give(vec![Connection {
+            name: "Azure AD".into(),
+            site: "https://acme.atlassian.net".into(),
+            mode: Mode::Preview,
+            version: 1,
+            schedule: None,
+            past: Past { known_since: now(), fired_at: None, health: Health::Well },
+        }])
+    }
+    fn document<'a>(&'a self, _: &'a str) -> Answer<'a, String> {
+        self.give("name = \"Azure AD\"".into())
+    }
+    fn put<'a>(&'a self, _: &'a str, _: String, _: &'a str) -> Answer<'a, i64> {
+        self.give(2)
+    }
+    fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn set_mode<'a>(&'a self, _: &'a str, _: Mode, _: &'a str) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn schema(&self) -> Value {
+        assert!(self.0 != Behaves::Panics, "a bug");
+        json!({})
+    }
+    fn check<'a>(&'a self, _: &'a str) -> Answer<'a, Value> {
+        self.give(json!({}))
+    }
+    fn plan<'a>(&'a self, _: &'a str, _: Freshness) -> Answer<'a, Value> {
+        self.give(json!({}))
+    }
+    fn explain<'a>(&'a self, _: &'a str, _: Question, _: Freshness) -> Answer<'a, Value> {
+        self.give(json!({}))
+    }
+    fn report<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Value> {
+        self.give(json!({}))
+    }
+    fn search<'a>(&'a self, _: &'a str, _: Searched, _: &'a str, _: usize) -> Answer<'a, Value> {
+        self.give(json!({}))
+    }
+    fn run(&self, _: Order, _: CancellationToken, _: Arc<dyn Progress>) -> Answer<'_, Approved> {
+        self.give(Approved::Waiting { by: vec!["one".into()], needed: 2 })
+    }
+    fn reject<'a>(&'a self, _: &'a str, _: &'a RunId, _: &'a str) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn runs<'a>(&'a self, _: Option<&'a str>, _: Option<&'a RunId>, _: u32) -> Answer<'a, Vec<RunSummary>> {
+        self.give(vec![summary()])
+    }
+    fn summary<'a>(&'a self, _: &'a RunId) -> Answer<'a, RunSummary> {
+        self.give(summary())
+    }
+    fn detail<'a>(&'a self, _: &'a RunId) -> Answer<'a, Value> {
+        self.give(json!({}))
+    }
+    fn planned<'a>(&'a self, _: &'a RunId) -> Answer<'a, Option<Value>> {
+        self.give(Some(json!({})))
+    }
+    fn audit(&self, _: Option<i64>, _: u32) -> Answer<'_, Vec<Value>> {
+        self.give(Vec::new())
+    }
+    fn verify_audit(&self) -> Answer<'_, Value> {
+        self.give(json!({}))
+    }
+    fn key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>> {
+        Box::pin(async move { Ok(key(id)) })
+    }
+    fn key_used<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn keys(&self) -> Answer<'_, Vec<Value>> {
+        self.give(Vec::new())
+    }
+    fn make_key<'a>(&'a self, _: &'a str, _: Role, _: Timestamp, _: &'a str) -> Answer<'a, Value> {
+        self.give(json!({}))
+    }
+    fn revoke_key<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn keep_request<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> Answer<'a, Option<Kept>> {
+        self.give(None)
+    }
+    fn keep_answer<'a>(&'a self, _: &'a str, _: &'a str, _: Option<(u16, String)>) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn fired<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn keep_preview<'a>(&'a self, _: &'a str, _: Timestamp, _: Value) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Value>> {
+        self.give(Some(json!({})))
+    }
+}
+
+fn routes(behaves: Behaves) -> Router {
+    let service: Arc<dyn Service> = Arc::new(Fake(behaves));
+    router(service.clone(), Runs::new(service, CancellationToken::new()))
+}
+
+/// A request that the route takes.
+fn request(route: &Route, key: Option<&str>) -> Request<Body> {
+    let mut path = route.path.to_owned();
+    for (name, value) in
+        [("{connection}", "azure-ad"), ("{run}", "r1"), ("{report}", "drift"), ("{key}", "k1")]
+    {
+        path = path.replace(name, value);
+    }
+    if route.id == "explain" {
+        path.push_str("?user=ana");
+    }
+    let mut request = Request::builder()
+        .method(route.method.method())
+        .uri(format!("/api/v1{path}"))
+        .header("host", "localhost");
+    if let Some(key) = key {
+        request = request.header("authorization", format!("Bearer entrain_{key}_secret"));
+    }
+    let fields: serde_json::Map<String, Value> = route
+        .body
+        .iter()
+        .map(|field| {
+            let value = match field.takes {
+                Takes::Text(_) => json!("x"),
+                Takes::Word(words) => json!(words[0]),
+                Takes::Flag => json!(true),
+                Takes::Number(least, _) => json!(least),
+            };
+            (field.name.to_owned(), value)
+        })
+        .collect();
+    if fields.is_empty() {
+        return request.body(Body::empty()).unwrap();
+    }
+    request
+        .header("content-type", "application/json")
+        .body(Body::from(Value::Object(fields).to_string()))
+        .unwrap()
+}
+
+async fn send(routes: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+    let answer = routes.clone().oneshot(request).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let body = to_bytes(body, 1_000_000).await.unwrap();
+    (parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn w_04_every_role_may_exactly_what_the_table_says() {
+    let mut cells = 0;
+    for route in ROUTES {
+        for role in Role::ALL {
+            let (status, _, body) = send(&routes(Behaves::Well), request(route, Some(role.as_str()))).await;
+            let gives = || route.gives.iter().any(|(good, _)| *good == status.as_u16());
+            if role >= route.role {
+                // A run that has not begun here cannot be stopped
+                let stopped = route.id == "stop_run" && status == StatusCode::CONFLICT;
+                assert!(gives() || stopped, "{} as {}: {status} {body}", route.id, role.as_str());
+            } else {
+                assert_eq!(status, StatusCode::FORBIDDEN, "{} as {}", route.id, role.as_str());
+                assert!(body.contains("\"code\":\"role_missing\""), "{body}");
+            }
+            cells += 1;
+        }
+        for key in [None, Some("old"), Some("gone"), Some("nobody")] {
+            let (status, headers, body) = send(&routes(Behaves::Well), request(route, key)).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{} with {key:?}: {body}", route.id);
+            assert!(headers.contains_key("www-authenticate"));
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, ROUTES.len() * 8);
+}
+
+#[tokio::test]
+async fn w_12_a_panic_in_any_handler_answers_500_and_leaves_the_rest_up() {
+    let routes = routes(Behaves::Panics);
+    for route in ROUTES {
+        let (status, headers, body) = send(&routes, request(route, Some("administrator"))).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{}: {body}", route.id);
+        assert!(body.contains("urn:entrain:error:internal") && !body.contains("a bug"), "{body}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{}", route.id);
+        let alive = Request::get("/health/live").header("host", "localhost").body(Body::empty()).unwrap();
+        assert_eq!(send(&routes, alive).await.0, StatusCode::OK, "after {}", route.id);
+    }
+}
+
+#[tokio::test]
+async fn probes_learn_whether_it_lives_and_whether_it_can_work() {
+    let get = |path: &str| Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
+    assert_eq!(send(&routes(Behaves::NotReady), get("/health/live")).await.0, StatusCode::OK);
+    assert_eq!(send(&routes(Behaves::Well), get("/health/ready")).await.0, StatusCode::OK);
+    let (status, _, body) = send(&routes(Behaves::NotReady), get("/health/ready")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body, r#"{"status":"not ready","code":"store_failed"}"#, "no details for strangers");
+    let panics = send(&routes(Behaves::Panics), get("/health/ready")).await;
+    assert_eq!(panics.0, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn every_answer_is_guarded() {
+    for (path, status) in [
+        ("/nothing/here", StatusCode::NOT_FOUND),
+        ("/api/v1/nothing", StatusCode::NOT_FOUND),
+        ("/api/v1/connections", StatusCode::UNAUTHORIZED),
+        ("/metrics", StatusCode::OK),
+    ] {
+        let request = Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
+        let (given, headers, _) = send(&routes(Behaves::Well), request).await;
+        assert_eq!(given, status, "{path}");
+        for header in
+            ["x-content-type-options", "content-security-policy", "referrer-policy", "cache-control"]
+        {
+            assert!(headers.contains_key(header), "{path}: {header}");
+        }
+    }
+}
+
+#[test]
+fn the_page_about_figures_names_exactly_those_that_there_are() {
+    let page = include_str!("../../../docs/reference/metrics.md");
+    let told: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let known: Vec<String> = metrics::NAMES
+        .iter()
+        .map(|(name, kind, labels, what)| format!("| `{name}` | {} | {labels} | {what} |", kind.as_str()))
+        .collect();
+    assert_eq!(told, known);
+}
