@@ -1,24 +1,31 @@
 //! `entrain demo`: Entrain at work on an emulated company, without an account anywhere.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use entrain_domain::Failure;
+use entrain_domain::service::Role;
+use entrain_domain::{Failure, FailureCode};
 use entrain_emulator::{Description, Emulator, Options, WorldSource};
+use entrain_engine::ports::Clock as _;
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::demo_tour::Tour;
+use super::serve::Serving;
 use super::{Context, Exit, connection, emulate, file_failure};
 use crate::config::Document;
 use crate::ui::{Page, Tone};
-use crate::wire;
+use crate::wire::{self, SystemClock};
 
 /// Name of the demo's connection.
 const NAME: &str = "Azure AD";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Keep the company running after the tour, until Ctrl-C, to try commands on it
+    /// Keep the company and the service over it running after the tour, until Ctrl-C, to try commands on them
     #[arg(long)]
     keep_running: bool,
 }
@@ -45,9 +52,13 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     let target = super::Target { name: Some(NAME.into()), connection_file: None };
     let connected = Box::pin(wire::connect(&cx, &target)).await?;
     Box::pin(tour.run(&connected, &emulator)).await?;
-    next(&cx, &folder, &emulator, &args);
     if args.keep_running {
+        let service = Box::pin(service(&cx)).await?;
+        next(&cx, &folder, &emulator, Some(&service));
         wire::told_to_end().await;
+        service.serving.end().await;
+    } else {
+        next(&cx, &folder, &emulator, None);
     }
     emulator.stop().await;
     Ok(Exit::Done)
@@ -84,15 +95,46 @@ groups = ["Jira *", "Project Barometer"]
     )
 }
 
-fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, args: &DemoArgs) {
+/// The service over the demo's connection, with a key for it.
+struct Service {
+    serving: Serving,
+    key: SecretString,
+}
+
+/// Brings the service up at its usual address, or at a free one.
+async fn service(cx: &Context<'_>) -> Result<Service, Failure> {
+    let store = wire::open_store(cx).await?;
+    let expires = SystemClock.now().saturating_add(SignedDuration::from_hours(24));
+    let expires = expires.unwrap_or(jiff::Timestamp::MAX);
+    // A folder that was given may have seen a demo before
+    let name = format!("entrain demo {}", SystemClock.now());
+    let made = store.make_api_key(&name, Role::Administrator, expires, "entrain demo").await;
+    let (_, key) = made.map_err(|e| e.failure())?;
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8321));
+    let serving = match Serving::start(store.clone(), usual).await {
+        Err(failure) if failure.code == FailureCode::ListenFailed => {
+            Serving::start(store, SocketAddr::from(([127, 0, 0, 1], 0))).await?
+        }
+        serving => serving?,
+    };
+    Ok(Service { serving, key })
+}
+
+fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<&Service>) {
     let mut page = Page::new();
     page.line("").toned(Tone::Strong, "What to try next");
-    if args.keep_running {
-        let folder = folder.display();
-        page.line("  The company keeps running. In another terminal:");
+    if let Some(Service { serving, key }) = service {
+        let (folder, url) = (folder.display(), &serving.url);
+        page.line("  The company keeps running, and the service over it:");
+        page.line(format!("    API      {url}/api/v1   (described by {url}/api/v1/openapi.json)"));
+        page.line(format!("    health   {url}/health/ready     figures  {url}/metrics"));
+        page.line("    It previews by its schedule; entrain connection mode lets it apply. A key of the API, for a day:");
+        page.line(format!("    curl -H 'Authorization: Bearer {}' {url}/api/v1/runs", key.expose_secret()));
+        page.line("  In another terminal:");
         page.line(format!("    entrain --data-dir {folder} plan"));
         page.line(format!("    entrain --data-dir {folder} sync"));
         page.line(format!("    entrain --data-dir {folder} runs list"));
+        page.line(format!("    entrain --data-dir {folder} connection mode \"{NAME}\" apply"));
         page.line(format!("    entrain --data-dir {folder} audit verify"));
         page.line(format!("    entrain --data-dir {folder} connection export \"{NAME}\""));
         page.line(format!(

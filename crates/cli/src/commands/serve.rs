@@ -7,9 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::Clock as _;
+use entrain_server::service::Service;
 use entrain_server::{Limits, Runs, Scheduler, listen, router};
+use entrain_store::{Claim, Store};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Exit};
@@ -36,46 +39,68 @@ pub(crate) struct ServeArgs {
     public_url: Option<url::Url>,
 }
 
+/// The service, up.
+pub(super) struct Serving {
+    /// Where it listens.
+    pub(super) url: String,
+    stop: CancellationToken,
+    runs: Arc<Runs>,
+    tasks: [JoinHandle<()>; 2],
+    only: Option<Claim>,
+}
+
+impl Serving {
+    /// Brings the service up over a store, unless another server has it.
+    pub(super) async fn start(store: Store, listen_on: SocketAddr) -> Result<Self, Failure> {
+        let now = SystemClock.now().strftime("%F %T UTC");
+        let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
+        let only = store.claim_server(&holder).await.map_err(|e| e.failure())?;
+        let listener = TcpListener::bind(listen_on).await.map_err(|e| no_listener(listen_on, &e))?;
+        let address = listener.local_addr().map_err(|e| no_listener(listen_on, &e))?;
+
+        let stop = CancellationToken::new();
+        let service: Arc<dyn Service> = Arc::new(Wired::new(store));
+        let runs = Runs::new(service.clone(), stop.clone());
+        let routes = router(service.clone(), runs.clone());
+        let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
+        let scheduling = tokio::spawn(Scheduler::new(service, runs.clone()).run(stop.clone()));
+        Ok(Self { url: format!("http://{address}"), stop, runs, tasks: [scheduling, serving], only })
+    }
+
+    /// Stops runs at their next step boundary and answers the requests under way; says how many runs were stopped.
+    pub(super) async fn end(self) -> usize {
+        let cut = self.runs.count();
+        self.stop.cancel();
+        let [scheduling, serving] = self.tasks;
+        let all = async {
+            // Whoever panicked has said so
+            let _ = scheduling.await;
+            self.runs.ended().await;
+            let _ = serving.await;
+        };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("not everything came to its end in time; the next start finishes it");
+        }
+        drop(self.only);
+        cut
+    }
+}
+
 pub(super) async fn run(cx: &Context<'_>, args: ServeArgs) -> Result<Exit, Failure> {
     let public = args.public_url.map(checked).transpose()?;
-    // From here on a signal is heard
-    let stop = CancellationToken::new();
     let mut told_to_end = std::pin::pin!(wire::told_to_end());
-    let store = wire::open_store(cx).await?;
-    let now = SystemClock.now().strftime("%F %T UTC");
-    let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
-    let only = store.claim_server(&holder).await.map_err(|e| e.failure())?;
-    let listener = TcpListener::bind(args.listen).await.map_err(|e| no_listener(args.listen, &e))?;
-    let address = listener.local_addr().map_err(|e| no_listener(args.listen, &e))?;
-
-    let service: Arc<dyn entrain_server::service::Service> = Arc::new(Wired::new(store));
-    let runs = Runs::new(service.clone(), stop.clone());
-    let routes = router(service.clone(), runs.clone());
-    let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
-    let scheduling = tokio::spawn(Scheduler::new(service, runs.clone()).run(stop.clone()));
-
+    let serving = Serving::start(wire::open_store(cx).await?, args.listen).await?;
     // The signals are listened to before it says that it is ready
     tokio::select! {
         biased;
         () = &mut told_to_end => {}
         () = std::future::ready(()) => {
-            ready(cx, &public.unwrap_or_else(|| format!("http://{address}")));
+            ready(cx, public.as_ref().unwrap_or(&serving.url));
             told_to_end.await;
         }
     }
     tracing::info!("told to stop");
-    let cut = runs.count();
-    stop.cancel();
-    let all = async {
-        // Whoever panicked has said so
-        let _ = scheduling.await;
-        runs.ended().await;
-        let _ = serving.await;
-    };
-    if tokio::time::timeout(GRACE, all).await.is_err() {
-        tracing::warn!("not everything came to its end in time; the next start finishes it");
-    }
-    drop(only);
+    let cut = serving.end().await;
     Ok(if cut > 0 { Exit::Partial } else { Exit::Done })
 }
 
