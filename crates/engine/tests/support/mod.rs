@@ -25,7 +25,7 @@ pub(crate) mod site;
 mod store;
 
 pub(crate) use site::FakeSite;
-pub(crate) use store::FakeStore;
+pub(crate) use store::{DiskFault, FakeStore};
 
 pub(crate) const CONNECTION: &str = "Azure AD";
 

@@ -23,6 +23,27 @@ pub(crate) struct StoreState {
     head: Option<MirrorHead>,
     claimed: Option<String>,
     pub(crate) intend_fails: bool,
+    disk: Option<Disk>,
+    /// Writes that were not, or were not said to be, stored.
+    pub(crate) writes_failed: u64,
+}
+
+/// A disk that goes bad after so many writes.
+#[derive(Debug, Clone, Copy)]
+struct Disk {
+    writes_left: u64,
+    fault: DiskFault,
+}
+
+/// What goes wrong with writes to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiskFault {
+    /// One is not stored, and this is said.
+    Once,
+    /// One is stored, and it is said that it was not.
+    StoredAndDenied,
+    /// From here on none is stored.
+    FromHereOn,
 }
 
 #[derive(Debug)]
@@ -50,12 +71,38 @@ impl FakeStore {
     pub(crate) fn state(&self) -> MutexGuard<'_, StoreState> {
         self.state.lock().unwrap()
     }
+    /// The nth write from now, counted from one, meets this fault.
+    pub(crate) fn disk_fails(&self, nth: u64, fault: DiskFault) {
+        self.state().disk = Some(Disk { writes_left: nth, fault });
+    }
+    /// There is room again, and the disk is sound.
+    pub(crate) fn disk_mended(&self) {
+        self.state().disk = None;
+    }
     /// One durable write with a write point before and after.
-    async fn write<R>(&self, act: impl FnOnce(&mut StoreState) -> R) -> R {
+    async fn write(&self, act: impl FnOnce(&mut StoreState)) -> Result<(), Failure> {
         self.kill.point().await;
-        let result = act(&mut self.state());
+        let result = self.state().to_disk(act);
         self.kill.point().await;
         result
+    }
+}
+
+impl StoreState {
+    fn to_disk(&mut self, act: impl FnOnce(&mut Self)) -> Result<(), Failure> {
+        let fault = self.disk.as_mut().and_then(|disk| {
+            disk.writes_left = disk.writes_left.saturating_sub(1);
+            (disk.writes_left == 0).then_some(disk.fault)
+        });
+        if fault.is_none() || fault == Some(DiskFault::StoredAndDenied) {
+            act(self);
+        }
+        let Some(fault) = fault else { return Ok(()) };
+        self.writes_failed += 1;
+        if fault != DiskFault::FromHereOn {
+            self.disk = None;
+        }
+        Err(refusal(FailureCode::StoreFailed, FailureClass::Local))
     }
 }
 
@@ -151,8 +198,7 @@ impl Store for FakeStore {
             };
             assert!(state.runs.insert(run.clone(), begun).is_none(), "a run begins once");
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<(), Failure> {
         self.write(|state| {
@@ -162,8 +208,7 @@ impl Store for FakeStore {
                 run.plan = Some(plan.to_owned());
             }
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn run(&self, run: &RunId) -> Result<RunSummary, Failure> {
         let state = self.state();
@@ -186,8 +231,7 @@ impl Store for FakeStore {
         Ok(self.state().runs.get(run).map(|run| run.journal.clone()).unwrap_or_default())
     }
     async fn relate(&self, run: &RunId, relation: &Relation) -> Result<(), Failure> {
-        self.write(|state| state.relations.push((run.clone(), relation.clone()))).await;
-        Ok(())
+        self.write(|state| state.relations.push((run.clone(), relation.clone()))).await
     }
     async fn relation(&self, run: &RunId) -> Result<Option<Relation>, Failure> {
         let state = self.state();
@@ -204,8 +248,7 @@ impl Store for FakeStore {
             decisions.push(decided.clone());
             state.audit.push(note);
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn decisions(&self, run: &RunId) -> Result<Vec<Decided>, Failure> {
         Ok(self.state().decisions.get(run).cloned().unwrap_or_default())
@@ -235,8 +278,7 @@ impl Store for FakeStore {
             journal.retain(|entry| entry.step != *step);
             journal.push(entry);
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn settle(&self, run: &RunId, end: &StepEnd) -> Result<(), Failure> {
         self.write(|state| {
@@ -252,8 +294,7 @@ impl Store for FakeStore {
             }
             state.audit.extend(end.audit.clone());
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn last_report(&self, _connection: &str) -> Result<Option<RunReport>, Failure> {
         Ok(self.state().runs.values().next_back().and_then(|run| run.report.clone()))
@@ -285,8 +326,7 @@ impl Store for FakeStore {
                 state: learnt.state,
             });
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn learn_site(&self, _: &str, site: &SiteSnapshot) -> Result<(), Failure> {
         let picture = picture(site);
@@ -294,16 +334,14 @@ impl Store for FakeStore {
             state.site = Some(picture);
             state.head.as_mut().unwrap().state = SiteState::Settled;
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn advance(&self, _: &str, watermark: &Watermark) -> Result<(), Failure> {
         self.write(|state| {
             state.watermark = Some(watermark.users.clone());
             state.head.as_mut().unwrap().watermark = watermark.clone();
         })
-        .await;
-        Ok(())
+        .await
     }
     async fn journal_about(
         &self,
@@ -328,7 +366,6 @@ impl Store for FakeStore {
             run.phase = Phase::Ended;
             state.audit.push(note);
         })
-        .await;
-        Ok(())
+        .await
     }
 }
