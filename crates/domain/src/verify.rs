@@ -9,7 +9,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use part::{Part, Parts};
 
-use crate::memory::{Anchor, Hand, Memory, MemoryChange, Origin};
+use crate::memory::{Anchor, Hand, Memory, MemoryChange, OnLadder, Origin};
 use crate::model::{
     AccountActivity, AccountId, AccountKind, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot,
     DirectoryUserId, EmailAddress, GroupStanding, Leaving, Nesting, ProfileStanding, RenameBy, SiteGroup,
@@ -101,6 +101,20 @@ pub fn verify_undo(input: &PlanInput<'_>, plan: &Plan, journal: &[JournalEntry])
             Action::UpdateUser { person, .. } => done().any(|intent| {
                 matches!(intent, Intent::UpdateUser { account, .. } if Some(account) == person.site_id.as_ref())
             }),
+            Action::ComeBack { from, person, account } => {
+                let place = person.directory_id.as_ref().and_then(|user| input.memory.on_ladder(user));
+                let passed = |place: &OnLadder| place.passed.get(&from.measure()).map(|passed| passed.hand);
+                if place.filter(|place| place.account == *account).and_then(passed) != Some(Hand::Entrain) {
+                    check.find(Some(step), "gives access back that Entrain did not take");
+                }
+                if place.is_some_and(|place| place.passed.contains_key(&Measure::Remove)) {
+                    check.find(Some(step), "gives access back to somebody who was taken off the site");
+                }
+                done().any(|intent| {
+                    matches!(intent, Intent::TakeRung { user, account: taken, measure, .. }
+                        if taken == account && *measure == from.measure() && Some(user) == person.directory_id.as_ref())
+                })
+            }
             _ => false,
         };
         if !inverse {

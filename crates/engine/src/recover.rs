@@ -9,12 +9,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use entrain_domain::Failure;
-use entrain_domain::memory::{Anchor, AppliedValues, GroupLink, Hand, MemoryChange, Origin, UserLink};
+use entrain_domain::memory::{
+    Anchor, AppliedValues, GroupLink, Hand, MemoryChange, Origin, UserLink, WayBack,
+};
 use entrain_domain::model::{
     Account, AccountActivity, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile,
     ProfileStanding, SiteGroup, SiteGroupId, SiteMembers,
 };
-use entrain_domain::plan::{Action, Lookup, Plan, StepId, Update};
+use entrain_domain::plan::{Action, Lookup, Plan, Reversible, StepId, Update};
 use entrain_domain::policy::Measure;
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{FailureClass, FailureCode};
@@ -150,6 +152,18 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     world.memory.apply(&change);
                     let answer = "found done after an interruption".to_owned();
                     self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                }
+                (Intent::ComeBack { user, account, from: Reversible::Suspend, .. }, _)
+                    if restored_shows(world, account) =>
+                {
+                    let place = world.memory.on_ladder(user);
+                    let changes: Vec<_> =
+                        place.into_iter().flat_map(|place| place.after(WayBack::Restore)).collect();
+                    for change in &changes {
+                        world.memory.apply(change);
+                    }
+                    let answer = "found done after an interruption".to_owned();
+                    self.close(draft, &open, Outcome::Done, answer, changes).await?;
                 }
                 (Intent::TakeRung { .. } | Intent::ComeBack { .. }, _) => {
                     let answer = "not seen after an interruption: done again, it ends in the same state";
@@ -453,6 +467,11 @@ fn rung_shows(world: &World, account: &AccountId, measure: Measure) -> bool {
         Measure::Deactivate => false,
         Measure::Remove => shown.is_none(),
     }
+}
+
+/// Whether the site itself shows that an interrupted restoration was done: a suspended account would be inactive.
+fn restored_shows(world: &World, account: &AccountId) -> bool {
+    world.site.account(account).is_some_and(|shown| shown.activity == AccountActivity::Active)
 }
 
 /// Pauses of 1, 2, 3 … 10, 10 … seconds, together no longer than a patience.

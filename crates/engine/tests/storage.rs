@@ -12,7 +12,8 @@ use entrain_domain::policy::{Delays, Leavers};
 use entrain_domain::run::{RunStatus, Trigger};
 use entrain_domain::{Failure, FailureCode};
 use entrain_engine::RunOptions;
-use support::{DiskFault, Fixture, Told};
+use support::store::DiskFault;
+use support::{Fixture, Told};
 
 /// The second day of a company, with a leaver who is suspended besides.
 async fn second_day(in_flight: usize) -> Fixture {
@@ -43,9 +44,7 @@ fn sent_and_intended(fixture: &Fixture) -> BTreeMap<StepKind, (usize, usize)> {
     }
     drop(state);
     let kinds = StepKind::ALL.into_iter().filter(|kind| *kind != StepKind::AdoptGroup);
-    kinds
-        .map(|kind| (kind, (fixture.site.calls(kind), intended.get(&kind).copied().unwrap_or(0))))
-        .collect()
+    kinds.map(|kind| (kind, (fixture.site.calls(kind), intended.get(&kind).copied().unwrap_or(0)))).collect()
 }
 
 #[track_caller]
@@ -68,7 +67,10 @@ async fn fail_everywhere<F: Future<Output = Fixture>>(fault: DiskFault, begin: i
         match &ended {
             Err(failure) => assert_said(failure, &context),
             Ok(report) => {
-                assert!(matches!(report.status, RunStatus::Failed | RunStatus::Partial), "{context}: {report:?}");
+                assert!(
+                    matches!(report.status, RunStatus::Failed | RunStatus::Partial),
+                    "{context}: {report:?}"
+                );
                 assert_said(report.error.as_ref().expect(&context), &context);
             }
         }

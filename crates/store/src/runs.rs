@@ -65,6 +65,10 @@ const RUNS: &str = "SELECT id, connection, cause, status, phase, started_at, rep
     WHERE ($1 IS NULL OR connection = $1) ORDER BY started_at DESC, id DESC LIMIT $2";
 const RUNS_BEFORE: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
     WHERE ($1 IS NULL OR connection = $1) AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3";
+// By the sequence of the audit log, which a clock that is set back does not change
+const LAST_ENDED: &str = "SELECT r.id, r.connection, r.cause, r.status, r.phase, r.started_at, r.report, r.sum \
+    FROM audit a JOIN runs r ON r.id = a.object \
+    WHERE a.action = 'run_ended' AND r.connection = $1 ORDER BY a.seq DESC LIMIT 1";
 const UNFINISHED: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
     WHERE connection = $1 AND phase <> 'ended' ORDER BY started_at, id LIMIT 1";
 const PUT_PLAN: &str = "INSERT INTO run_plans (run, plan_json, sum) VALUES ($1, $2, $3) \
@@ -368,6 +372,14 @@ impl Store {
             .bind(connection).bind(before.map(RunId::as_str)).bind(i64::from(limit)).fetch_all(db).await)
         .map_err(Error::database("reading runs"))?;
         rows.into_iter().map(RunRow::summary).collect()
+    }
+
+    /// The run of a connection that ended last, by the order in which ends were stored, whatever the clock said.
+    pub async fn last_ended(&self, connection: &str) -> Result<Option<RunSummary>> {
+        let row: Option<RunRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(LAST_ENDED).bind(connection).fetch_optional(db).await)
+        .map_err(Error::database("reading runs"))?;
+        row.map(RunRow::summary).transpose()
     }
 
     /// One run.

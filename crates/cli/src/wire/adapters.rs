@@ -296,8 +296,8 @@ impl Store for StorePort {
         self.0.settle(run, end).await.map_err(|e| e.failure())
     }
     async fn last_report(&self, connection: &str) -> Stored<Option<RunReport>> {
-        let newest = self.0.runs(Some(connection), 1).await.map_err(|e| e.failure())?;
-        Ok(newest.into_iter().next().and_then(|run| run.report))
+        let last = self.0.last_ended(connection).await.map_err(|e| e.failure())?;
+        Ok(last.and_then(|run| run.report))
     }
     async fn mirror_head(&self, connection: &str) -> Stored<Option<MirrorHead>> {
         let head = self.0.mirror_head(connection).await.map_err(|e| e.failure())?;

@@ -12,6 +12,7 @@ mod batch;
 mod crash;
 mod deletion;
 mod first_sync;
+mod full_disk;
 mod outages;
 mod storage;
 mod throttling;

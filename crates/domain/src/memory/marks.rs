@@ -103,6 +103,13 @@ impl Mark {
         last.checked_add(SignedDuration::from_mins(minutes)).ok()
     }
 
+    /// Until when a step is not tried, if it is not tried now. A refusal that lies ahead says that the clock was set back
+    /// since: how long ago it was is not known, and the step is tried.
+    pub fn waits(&self, now: Timestamp) -> Option<Timestamp> {
+        let Self::Refused { last, .. } = self else { return None };
+        self.not_before().filter(|until| *last <= now && now < *until)
+    }
+
     /// Whether somebody keeps undoing it.
     pub fn is_fight(&self, now: Timestamp) -> bool {
         matches!(self, Self::Flipped { times, last } if *times >= FIGHT && within(*last, now, FIGHT_WINDOW))
@@ -136,6 +143,20 @@ mod tests {
         for times in [7, 30, u32::MAX] {
             assert_eq!(refused(times).as_deref(), Some("2026-11-03T08:00:00Z"), "{times}");
         }
+    }
+
+    #[test]
+    fn r_12_a_clock_that_was_set_makes_no_step_wait_for_years_and_no_fight_end() {
+        let ten_years = SignedDuration::from_hours(24 * 3652);
+        let now = at("2026-11-02T08:00:00Z");
+        let refused =
+            |last| Mark::Refused { times: 5, last, reason: String::new(), remedy: String::new() }.waits(now);
+        assert!(refused(now).is_some());
+        assert_eq!(refused(now + ten_years), None, "refused by a clock that was ten years ahead");
+        assert_eq!(refused(now - ten_years), None);
+        let flips = |last| Mark::Flipped { times: 3, last }.is_fight(now);
+        assert!(flips(now + ten_years), "a person decides, however the clock stands");
+        assert!(!flips(now - ten_years));
     }
 
     #[test]

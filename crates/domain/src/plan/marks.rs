@@ -28,7 +28,7 @@ pub(super) fn apply(steps: &mut Vec<Step>, input: &PlanInput<'_>) -> Vec<SetAsid
         // A person who approves wants everything tried.
         if let Some(mark @ Mark::Refused { times, reason, remedy, .. }) =
             input.memory.mark(&id, MarkKind::Refused)
-            && let Some(until) = mark.not_before().filter(|until| input.now < *until)
+            && let Some(until) = mark.waits(input.now)
             && input.approval == super::Approval::None
         {
             keep[at] = false;

@@ -449,7 +449,7 @@ pub enum Undo {
     MailGoesOut,
     /// Only a new invitation brings the person back, and groups and roles that were not Entrain's are lost.
     NeedsInvitation,
-    /// It follows from the directory: a rung is taken back when the person is back, and not by an undo.
+    /// It follows from the directory: whoever is back has access again, and no undo takes it.
     FollowsTheDirectory,
 }
 
@@ -507,7 +507,7 @@ impl Step {
         match self.action {
             Action::CreateUser { .. } => Undo::MailGoesOut,
             Action::TakeRung { measure: Measure::Remove, .. } => Undo::NeedsInvitation,
-            Action::TakeRung { .. } | Action::ComeBack { .. } => Undo::FollowsTheDirectory,
+            Action::ComeBack { .. } => Undo::FollowsTheDirectory,
             _ => Undo::Possible,
         }
     }

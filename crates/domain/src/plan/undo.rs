@@ -1,18 +1,20 @@
 //! Taking back what a run did: an ordinary plan, made from its journal instead of from the directory.
 //!
 //! Only what the run itself did, and what still is as it left it, is taken back. Accounts are never deleted: one that the
-//! run invited is taken out of every group that Entrain put it into. What cannot be taken back (a mail that was sent, a
+//! run invited is taken out of every group that Entrain put it into; one that it suspended or deactivated has its access
+//! again. What cannot be taken back (a mail that was sent, a
 //! group that was made) is named in the notes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::guard;
 use super::planner::PlanInput;
-use super::step::{Action, GroupRef, Keeping, Person, SetAside, Step, Update};
+use super::step::{Action, GroupRef, Keeping, Person, Reversible, SetAside, Step, Update};
 use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Anchor, MemoryChange, Origin};
 use crate::model::{AbsenceProof, AccountId, DirectoryUserId, Profile, RunId, SiteGroupId, SiteMembers};
+use crate::policy::Measure;
 use crate::run::{Intent, JournalEntry, Outcome};
 
 /// The groups whose members have to be known before a run can be undone: those that it changed, and those that hold an
@@ -38,8 +40,15 @@ pub fn groups_to_undo(input: &PlanInput<'_>, journal: &[JournalEntry]) -> Vec<Si
 
 /// The plan that takes back what a run did, the last step first.
 pub fn undo(input: &PlanInput<'_>, of: &RunId, journal: &[JournalEntry]) -> Plan {
-    let mut draft =
-        Draft { input, of, steps: Vec::new(), records: Vec::new(), notes: Vec::new(), taken: HashSet::new() };
+    let mut draft = Draft {
+        input,
+        of,
+        steps: Vec::new(),
+        records: Vec::new(),
+        notes: Vec::new(),
+        back: HashMap::new(),
+        taken: HashSet::new(),
+    };
     let mut entries: Vec<&JournalEntry> = done(journal).collect();
     entries.reverse();
     for entry in entries {
@@ -78,6 +87,8 @@ struct Draft<'a> {
     steps: Vec<Step>,
     records: Vec<MemoryChange>,
     notes: Vec<SetAside>,
+    /// The last step that gives an account its access back.
+    back: HashMap<AccountId, u32>,
     /// Memberships that a step takes back already.
     taken: HashSet<(SiteGroupId, AccountId)>,
 }
@@ -106,17 +117,17 @@ impl Draft<'_> {
             Intent::RenameGroup { group, site_group, before, name } => {
                 self.old_name(entry, group, site_group, before, name);
             }
-            Intent::TakeRung { name, measure: crate::policy::Measure::Remove, .. } => self.note(
+            Intent::TakeRung { name, measure: Measure::Remove, .. } => self.note(
                 format!("user “{name}”"),
                 "was taken off the site; only a new invitation brings the person back",
                 "nothing, if the person has left; else the next sync invites them",
             ),
-            Intent::TakeRung { name, .. } => self.note(
-                format!("user “{name}”"),
-                "a rung of the leaver ladder follows from the directory, and is taken back when the person is back",
-                "enable or restore the person in Entra ID, or switch the rung off under [leavers] and give the access \
-                 back at admin.atlassian.com",
-            ),
+            Intent::TakeRung { user, account, measure: Measure::Suspend, .. } => {
+                self.access_back(entry, user, account, Reversible::Suspend);
+            }
+            Intent::TakeRung { user, account, measure: Measure::Deactivate, .. } => {
+                self.access_back(entry, user, account, Reversible::Deactivate);
+            }
             Intent::ComeBack { name, .. } => self.note(
                 format!("user “{name}”"),
                 "got the access back because the person is back in the directory; that is not taken again",
@@ -133,7 +144,40 @@ impl Draft<'_> {
     fn push(&mut self, entry: &JournalEntry, action: Action) {
         let reason =
             Reason::TakenBack { run: Arc::from(self.of.as_str()), step: Arc::from(entry.step.as_str()) };
-        self.steps.push(Step { action, reason, after: [].into_iter().collect(), hold: None });
+        // Whoever gets access back gets it first, rung by rung.
+        let waits = match &action {
+            Action::AddMember { person, .. } => person.site_id.as_ref(),
+            Action::ComeBack { account, .. } => Some(account),
+            _ => None,
+        };
+        let before = waits.and_then(|account| self.back.get(account)).copied();
+        if let Action::ComeBack { account, .. } = &action {
+            self.back.insert(account.clone(), self.steps.len() as u32);
+        }
+        self.steps.push(Step { action, reason, after: before.into_iter().collect(), hold: None });
+    }
+
+    /// A rung that Entrain took and that is still behind the person. What somebody else did since is theirs.
+    fn access_back(
+        &mut self,
+        entry: &JournalEntry,
+        user: &DirectoryUserId,
+        account: &AccountId,
+        from: Reversible,
+    ) {
+        let place = self.input.memory.on_ladder(user).filter(|place| place.account == *account);
+        let Some(place) = place.filter(|place| place.took(from.measure())) else { return };
+        if place.took(Measure::Remove) || self.input.site.account(account).is_none() {
+            return self.note(
+                format!("user “{}”", place.name),
+                "is not on the site any more, so there is no access to give back",
+                "nothing, if the person has left; else invite them again",
+            );
+        }
+        let person = Arc::new(Person { name: place.name.clone(), ..(*self.person(account)).clone() });
+        if person.directory_id.as_ref() == Some(user) {
+            self.push(entry, Action::ComeBack { from, person, account: account.clone() });
+        }
     }
 
     fn group(&self, id: &SiteGroupId) -> Option<Arc<GroupRef>> {

@@ -22,10 +22,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) mod site;
-mod store;
+pub(crate) mod store;
 
 pub(crate) use site::FakeSite;
-pub(crate) use store::{DiskFault, FakeStore};
+pub(crate) use store::FakeStore;
 
 pub(crate) const CONNECTION: &str = "Azure AD";
 
@@ -66,17 +66,47 @@ impl Kill {
 pub(crate) struct TestClock {
     start: Timestamp,
     since: Instant,
+    set: Arc<Mutex<Set>>,
+}
+
+/// By how much the clock was set, and when it is set next.
+#[derive(Debug, Default)]
+struct Set {
+    by: jiff::SignedDuration,
+    looks_left: u64,
+    then: jiff::SignedDuration,
 }
 
 impl TestClock {
     fn new() -> Self {
-        Self { start: "2026-11-02T08:00:00Z".parse().unwrap(), since: Instant::now() }
+        Self { start: "2026-11-02T08:00:00Z".parse().unwrap(), since: Instant::now(), set: Arc::default() }
+    }
+    /// Somebody sets the clock.
+    pub(crate) fn jump(&self, by: jiff::SignedDuration) {
+        self.set.lock().unwrap().by += by;
+    }
+    /// Somebody sets the clock before the nth look at it from now, counted from one.
+    pub(crate) fn jump_at(&self, nth: u64, by: jiff::SignedDuration) {
+        let mut set = self.set.lock().unwrap();
+        (set.looks_left, set.then) = (nth, by);
+    }
+    /// Whether that look has come.
+    pub(crate) fn has_jumped(&self) -> bool {
+        self.set.lock().unwrap().looks_left == 0
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        self.start + jiff::SignedDuration::try_from(self.since.elapsed()).unwrap()
+        let mut set = self.set.lock().unwrap();
+        if set.looks_left > 0 {
+            set.looks_left -= 1;
+            if set.looks_left == 0 {
+                let then = set.then;
+                set.by += then;
+            }
+        }
+        self.start + jiff::SignedDuration::try_from(self.since.elapsed()).unwrap() + set.by
     }
     async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time).await;
@@ -318,7 +348,7 @@ pub(crate) struct Fixture {
     pub(crate) kill: Kill,
     pub(crate) rules: Rules,
     pub(crate) options: Options,
-    clock: TestClock,
+    pub(crate) clock: TestClock,
     ids: TestIds,
 }
 

@@ -5,6 +5,7 @@
 mod support;
 
 mod claims;
+mod clocks;
 mod connections;
 mod memory;
 mod mirror;

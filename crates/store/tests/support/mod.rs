@@ -67,6 +67,11 @@ impl World {
         Timestamp::from_millisecond(self.now.load(Ordering::Relaxed)).unwrap()
     }
 
+    /// Sets the clock.
+    pub(crate) fn set(&self, now: Timestamp) {
+        self.now.store(now.as_millisecond(), Ordering::Relaxed);
+    }
+
     /// Does something to the database behind the store's back.
     pub(crate) async fn tamper(&self, sql: &'static str) {
         if let Some(url) = &self.url {
