@@ -490,6 +490,94 @@ fn a_group_is_found_by_every_name_and_id_also_after_it_was_renamed() {
     assert!(world.why_group("loose").verdict.contains("none of Entrain's business"));
 }
 
+#[test]
+fn every_site_group_that_a_directory_group_fills_is_shown_and_asked_about_on_its_own() {
+    let mut world = World::new(&["*"]).group("A", &["ana"]).account("ana").account("stranger");
+    world.bind("A", "X");
+    world.bind("A", "Y");
+    let why = world.why_user("u-ana");
+    assert!(text(&why, "group").contains("“X” on the site: not in the group"), "{why:#?}");
+    assert!(text(&why, "group").contains("“Y” on the site: not in the group"), "{why:#?}");
+    world.converge();
+    world.by_hand_out("Y", "ana");
+    world.by_hand_in("Y", "stranger");
+    let why = world.why_user("u-ana");
+    let shown: Vec<_> = places(&why).iter().map(|p| (p.site_name.as_deref(), p.member, p.on_site)).collect();
+    assert_eq!(shown, [(Some("X"), true, Some(true)), (Some("Y"), true, Some(false))]);
+
+    let verdict = |group: &str| world.why_membership("u-ana", group).verdict;
+    assert!(verdict("X").starts_with("Name ana is in “A”, because"), "{}", verdict("X"));
+    assert!(verdict("Y").contains("because somebody else took them out on the site"), "{}", verdict("Y"));
+    let why = world.why_membership("u-ana", "A");
+    assert!(text(&why, "site").contains("“Y” on the site: was taken out"), "{why:#?}");
+
+    assert_eq!(states(&world.why_group("X")), [("Name ana".into(), MemberState::InStep)]);
+    let why = world.why_group("Y");
+    assert_eq!(
+        states(&why),
+        [("Name ana".into(), MemberState::Missing), ("Name stranger".into(), MemberState::Own)]
+    );
+    assert!(text(&why, "site").contains("fills the site group “X” as well: 1 member"), "{why:#?}");
+}
+
+#[test]
+fn default_groups_are_explained_to_people_and_on_their_own() {
+    let mut world = World::new(&["Jira *"])
+        .group("Jira users", &["ana", "ben"])
+        .user("cleo")
+        .account("ana")
+        .account("cleo")
+        .account("stranger")
+        .site_group("everyone", &["stranger"])
+        .site_group("welcome", &[]);
+    world.rules.defaults.everybody.push("everyone".into());
+    world.rules.defaults.newcomers.push("welcome".into());
+    let why = world.why_user("u-ben");
+    assert!(why.verdict.contains("“everyone”") && why.verdict.contains("“welcome”"), "{}", why.verdict);
+    let told = text(&why, "group");
+    assert!(
+        told.contains("“everyone”: everybody who takes part is put into it ([groups] default)"),
+        "{told}"
+    );
+    assert!(told.contains("“welcome”: whoever is invited is put into it once"), "{told}");
+    let why = world.why_membership("u-ana", "welcome");
+    assert!(why.verdict.contains("and the account is there already"), "{}", why.verdict);
+    let why = world.why_membership("u-cleo", "everyone");
+    assert!(
+        why.verdict.contains("is not in “everyone”, because they are in no group in scope"),
+        "{}",
+        why.verdict
+    );
+    assert!(
+        world.why_group("everyone").verdict.contains("2 steps to do or held"),
+        "{:#?}",
+        world.why_group("everyone")
+    );
+
+    world.converge();
+    let why = world.why_group("everyone");
+    assert!(
+        why.verdict.contains("a default group of the document: everybody who takes part"),
+        "{}",
+        why.verdict
+    );
+    assert_eq!(
+        states(&why),
+        [
+            ("Name stranger".into(), MemberState::Own),
+            ("Name ana".into(), MemberState::InStep),
+            ("Name ben".into(), MemberState::InStep),
+        ]
+    );
+    let why = world.why_membership("u-ben", "everyone");
+    assert!(why.verdict.contains("is in “everyone”, because everybody who takes part"), "{}", why.verdict);
+    let why = world.why_membership("u-ben", "welcome");
+    assert!(text(&why, "site").contains("the person's own"), "{why:#?}");
+    assert!(text(&why, "group").contains("that was when Entrain invited them"), "{why:#?}");
+    world.disable("ben");
+    assert!(states(&world.why_group("everyone")).contains(&("Name ben".into(), MemberState::Leaving)));
+}
+
 /// Whatever the state of the world, everybody and everything has an explanation, and its steps are the plan's.
 #[test]
 fn every_planned_step_has_its_explanation() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::step::Step;
-use super::super::targets::{Target, TargetState, group_label};
+use super::super::targets::{Filled, Target, TargetState, group_label};
 use super::view::{Against, View, count, list, path};
 use super::{Explanation, Link, Member, MemberState, Related, Which};
 use crate::memory::Origin;
@@ -16,7 +16,11 @@ use crate::policy::{GroupMode, Import, Memberships};
 pub(super) fn explain(view: &View<'_>, which: &Which) -> Explanation {
     let group = which.directory.as_ref().and_then(|id| view.input.directory.group(id));
     let site_group = view.site_group_of(which);
-    let members = members(view, group, site_group);
+    let target = view.target_of(which);
+    let members = match target.filter(|_| group.is_none()) {
+        Some(default) => default_members(view, default),
+        None => members(view, group, site_group),
+    };
     let steps: Vec<&Step> = view
         .plan
         .steps
@@ -30,6 +34,9 @@ pub(super) fn explain(view: &View<'_>, which: &Which) -> Explanation {
         .collect();
 
     let mut chain = vec![record(view, which, group)];
+    if let Some(default) = target.filter(|_| group.is_none()) {
+        chain.push(Link::new("scope", default_words(default)));
+    }
     if let Some(group) = group {
         chain.extend(nested(view, group));
         chain.push(scope(view, group));
@@ -44,8 +51,13 @@ pub(super) fn explain(view: &View<'_>, which: &Which) -> Explanation {
         );
         let notes = view.plan.notes.iter().filter(|note| note.object == label);
         chain.extend(notes.map(|note| Link::new("note", format!("{}; {}", note.reason, note.remedy))));
-        chain.extend(view.target(&group.id).map(|target| mode(view, target)));
+        let others = view
+            .targets(&group.id)
+            .iter()
+            .filter(|other| target.is_some_and(|target| target.group.anchor != other.group.anchor));
+        chain.extend(others.map(|other| also(view, other)));
     }
+    chain.extend(target.map(|target| mode(view, target)));
     if let Some(text) = tally(&members) {
         chain.push(Link::new("members", text));
     }
@@ -139,6 +151,31 @@ fn nested(view: &View<'_>, group: &DirectoryGroup) -> Option<Link> {
     Some(Link::new("nested", format!("flattened into it: {}{more}", shown.join(", "))))
 }
 
+/// What a default group of the document is.
+pub(super) fn default_words(target: &Target) -> &'static str {
+    match target.filled {
+        Filled::Newcomers => {
+            "a default group of the document: whoever is invited is put into it once, and it is theirs ([groups] \
+             default_new)"
+        }
+        Filled::Everybody | Filled::From(_) => {
+            "a default group of the document: everybody who takes part is put into it ([groups] default)"
+        }
+    }
+}
+
+/// A further site group that a directory group fills.
+fn also(view: &View<'_>, other: &Target) -> Link {
+    let name = other.group.name.trim();
+    let has = other.group.site_id.as_ref().and_then(|id| view.input.site.members(id));
+    let has = match has {
+        Some(SiteMembers::Complete(members)) => count(members.len(), "member", "members"),
+        Some(SiteMembers::Unread(_)) => "its members were not read".into(),
+        None => "not on the site yet".into(),
+    };
+    Link::new("site", format!("fills the site group “{name}” as well: {has}"))
+}
+
 /// Whether and why a group takes part.
 pub(super) fn scope(view: &View<'_>, group: &DirectoryGroup) -> Link {
     let rules = &view.input.rules.scope;
@@ -184,8 +221,11 @@ fn site(
         Origin::Adopted => "it was there and was adopted",
         Origin::Found => "it was there",
     };
-    let target = group.and_then(|group| view.target(&group.id));
+    let target = view.target_of(which);
     let text = match (site_group, link, target.map(|t| &t.state)) {
+        (Some(site), None, Some(TargetState::Managed)) if group.is_none() => {
+            format!("“{}” ({}) is the site group that the document names", site.name, site.id)
+        }
         (Some(site), Some(link), _) if link.group == site.id => {
             format!("linked to the site group “{}” ({}): {}", site.name, site.id, how(link.origin))
         }
@@ -290,6 +330,13 @@ fn verdict(
 ) -> String {
     let name = name(which, group, site_group);
     let Some(group) = group else {
+        if let Some(default) = view.target_of(which) {
+            let todo = match steps.len() {
+                0 => "nothing to do".to_owned(),
+                n => format!("{} to do or held", count(n, "step", "steps")),
+            };
+            return format!("“{name}” is {}; {todo}", default_words(default));
+        }
         return match (&which.directory, site_group) {
             (Some(_), Some(site)) => format!(
                 "“{}” stays as it is on the site, because the directory no longer lists the group it stood for",
@@ -302,7 +349,7 @@ fn verdict(
         };
     };
     let scope = scope(view, group).text;
-    let Some(target) = view.target(&group.id) else {
+    let Some(target) = view.target_of(which) else {
         let why = view.set_aside(&group_label(group)).next().map(|aside| aside.reason.clone());
         if let Some(why) = why {
             return format!("“{name}” is set aside, because {why}");
@@ -427,6 +474,55 @@ fn members(view: &View<'_>, group: Option<&DirectoryGroup>, site_group: Option<&
             (None, _) => (MemberState::Own, "put into the group on the site by somebody else".into()),
         };
         members.push(entry(person, state, text));
+    }
+    members.sort_by(|a, b| (a.state, &a.name, &a.site_id).cmp(&(b.state, &b.name, &b.site_id)));
+    members
+}
+
+/// Everybody in a default group, and everybody who should be.
+fn default_members(view: &View<'_>, target: &Target) -> Vec<Member> {
+    let site_id = target.group.site_id.as_ref();
+    let mut seen: BTreeSet<AccountId> = BTreeSet::new();
+    let mut members = Vec::new();
+    let wanted = match target.filled {
+        Filled::Everybody => view.taking_part(),
+        Filled::Newcomers | Filled::From(_) => Vec::new(),
+    };
+    for id in wanted {
+        let account = view.input.memory.user(&id).map(|link| link.account.clone());
+        let person = view.person(&super::Who { account, user: Some(id) });
+        seen.extend(person.account_id.clone());
+        let (state, text) = match (view.on_membership(&person, site_id), view.set_aside(&person.label).next())
+        {
+            ((Some(true), _), _) => (MemberState::InStep, "takes part".to_owned()),
+            ((Some(false), _), Some(aside)) => {
+                (MemberState::LeftOut, format!("takes part, but {}", aside.reason))
+            }
+            ((Some(false), Some(_)), None) => {
+                (MemberState::Missing, "takes part; was taken out on the site by somebody else".into())
+            }
+            ((Some(false), None), None) => (MemberState::Missing, "takes part".into()),
+            ((None, _), _) => (MemberState::Unknown, "takes part; the site's members are not known".into()),
+        };
+        members.push(entry(person, state, text));
+    }
+    let current = match site_id.and_then(|id| view.input.site.members(id)) {
+        Some(SiteMembers::Complete(list)) => list.clone(),
+        Some(SiteMembers::Unread(_)) | None => Vec::new(),
+    };
+    for account in current.into_iter().filter(|account| !seen.contains(account)) {
+        let user: Option<DirectoryUserId> = view.input.memory.user_of(&account).cloned();
+        let owned = site_id.and_then(|id| view.input.memory.membership(id, &account));
+        let person = view.person(&super::Who { user, account: Some(account) });
+        let (state, text) = match (owned, &target.filled) {
+            (Some(_), _) if person.id.is_some() => (MemberState::Leaving, "takes no part any more"),
+            (Some(_), _) => {
+                (MemberState::Unknown, "granted by Entrain, but nobody is linked to the account any more")
+            }
+            (None, Filled::Newcomers) => (MemberState::Own, "given once, or put there by somebody else"),
+            (None, _) => (MemberState::Own, "put into the group on the site by somebody else"),
+        };
+        members.push(entry(person, state, text.to_owned()));
     }
     members.sort_by(|a, b| (a.state, &a.name, &a.site_id).cmp(&(b.state, &b.name, &b.site_id)));
     members

@@ -2,6 +2,7 @@
 
 use super::super::matching::Match;
 use super::super::step::{Action, Step, StepKind};
+use super::super::targets::Target;
 use super::paths::Ways;
 use super::view::{Against, Entitled, OnSite, Person, View, count, does, list};
 use super::{Explanation, Link, Place, Related, Which, Who};
@@ -15,9 +16,20 @@ pub(super) fn explain(view: &View<'_>, who: &Who) -> Explanation {
     let person = view.person(who);
     let ways = person.id.as_ref().map(|id| Ways::to(view.input.directory, id));
     let planned = view.steps_of(&person);
-    let of = |group| view.place(&person, &planned, group, ways.as_ref()).0;
-    let (mut places, rest): (Vec<Place>, Vec<Place>) =
-        view.scoped.iter().map(|(group, _)| of(group)).partition(telling);
+    let of = |group: &DirectoryGroup, target: Option<&Target>| {
+        view.place(&person, &planned, (group, target), ways.as_ref()).0
+    };
+    let of_all = |group: &DirectoryGroup| match view.targets(&group.id) {
+        [] => vec![of(group, None)],
+        targets => targets.iter().map(|target| of(group, Some(target))).collect(),
+    };
+    let (mut places, mut rest): (Vec<Place>, Vec<Place>) =
+        view.scoped.iter().flat_map(|(group, _)| of_all(group)).partition(telling);
+    for target in view.defaults() {
+        let apart = || no_part(view, &person, ways.as_ref());
+        let (place, _) = view.default_place(&person, &planned, target, apart);
+        if telling(&place) { places.push(place) } else { rest.push(place) }
+    }
     places.extend(elsewhere(view, &person));
 
     let mut chain = vec![record(&person), scope(view, &person, ways.as_ref())];
@@ -43,20 +55,38 @@ pub(super) fn explain_membership(view: &View<'_>, who: &Who, which: &Which) -> E
     let ways = person.id.as_ref().map(|id| Ways::to(view.input.directory, id));
     let group = which.directory.as_ref().and_then(|id| view.input.directory.group(id));
     let planned = view.steps_of(&person);
-    let (place, entitled) = match group {
-        Some(group) => view.place(&person, &planned, group, ways.as_ref()),
-        None => unlisted(view, &person, which),
+    let target = view.target_of(which);
+    let (place, entitled) = match (group, target) {
+        (Some(group), _) => view.place(&person, &planned, (group, target), ways.as_ref()),
+        (None, Some(default)) => {
+            view.default_place(&person, &planned, default, || no_part(view, &person, ways.as_ref()))
+        }
+        (None, None) => unlisted(view, &person, which),
     };
     let mut chain = vec![record(&person)];
     chain.push(match group {
         Some(group) => super::group::scope(view, group),
-        None => Link::new("scope", "the directory has no group that stands for it"),
+        None => match target {
+            Some(default) => Link::new("scope", super::group::default_words(default)),
+            None => Link::new("scope", "the directory has no group that stands for it"),
+        },
     });
     chain.push(Link::new("group", format!("“{}”: {}", place.name, place.why)));
     chain.extend(other_ways(&place));
     chain.extend(link(view, &person));
     chain.push(Link::new("site", place.site.clone()));
-    let on_site = view.on_site(place.directory_id.as_ref(), place.site_id.as_ref(), &person, &planned);
+    if let Some(group) = group {
+        let others = view
+            .targets(&group.id)
+            .iter()
+            .filter(|other| target.is_some_and(|target| target.group.anchor != other.group.anchor));
+        chain.extend(others.map(|other| {
+            let place = view.place(&person, &planned, (group, Some(other)), ways.as_ref()).0;
+            Link::new("site", place.site)
+        }));
+    }
+    let on_site =
+        view.on_site((place.directory_id.as_ref(), target), place.site_id.as_ref(), &person, &planned);
     let invitation = planned.iter().copied().filter(|s| s.action.kind() == StepKind::CreateUser);
     chain.extend(steps(&invitation.chain(on_site.step).collect::<Vec<_>>()));
     let verdict = membership_verdict(view, &person, &on_site, &place, &entitled, group);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::matching::{self, Match, Matches};
 use super::super::planner::PlanInput;
 use super::super::step::{Action, SetAside, Step};
-use super::super::targets::{self, Target};
+use super::super::targets::{self, Filled, Target};
 use super::super::{Guard, Plan};
 use super::paths::Ways;
 use super::{Place, Which, Who};
@@ -23,7 +23,9 @@ pub(super) struct View<'a> {
     pub(super) plan: &'a Plan,
     /// The groups in scope, with the selector that names each.
     pub(super) scoped: Vec<(&'a DirectoryGroup, &'a str)>,
-    targets: HashMap<DirectoryGroupId, Target>,
+    targets: HashMap<DirectoryGroupId, Vec<Target>>,
+    /// Site groups that the document fills from no directory group.
+    defaults: Vec<Target>,
     audience: Audience<'a>,
     matches: Matches,
     asides: HashMap<&'a str, Vec<&'a SetAside>>,
@@ -80,7 +82,10 @@ impl<'a> View<'a> {
             asides.entry(&aside.object).or_default().push(aside);
         }
         let audience = Audience::of(directory, rules);
+        let (targets, defaults): (Vec<Target>, Vec<Target>) =
+            targets.into_iter().partition(|target| matches!(target.filled, Filled::From(_)));
         Self {
+            defaults,
             asides,
             input,
             plan,
@@ -91,8 +96,35 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The site groups that a directory group fills: one, or as many as the document binds it to.
+    pub(super) fn targets(&self, group: &DirectoryGroupId) -> &[Target] {
+        self.targets.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first of them.
     pub(super) fn target(&self, group: &DirectoryGroupId) -> Option<&Target> {
-        self.targets.get(group)
+        self.targets(group).first()
+    }
+
+    /// Default groups of the document.
+    pub(super) fn defaults(&self) -> &[Target] {
+        &self.defaults
+    }
+
+    /// The site group that is asked about: the one that was named, else the first that the directory group fills.
+    pub(super) fn target_of(&self, which: &Which) -> Option<&Target> {
+        let named = |target: &&Target| target.group.site_id.is_some() && target.group.site_id == which.site;
+        match &which.directory {
+            Some(id) => self.targets(id).iter().find(named).or_else(|| self.target(id)),
+            None => self.defaults.iter().find(named),
+        }
+    }
+
+    /// Everybody who takes part, in the order of ids.
+    pub(super) fn taking_part(&self) -> Vec<DirectoryUserId> {
+        let mut people: Vec<_> = self.matches.people.keys().cloned().collect();
+        people.sort_unstable();
+        people
     }
 
     /// What a person who takes part is on the site; `None` for those who take no part.
@@ -141,18 +173,13 @@ impl<'a> View<'a> {
         self.plan.steps.iter().filter(about).collect()
     }
 
-    /// The site group that stands for a directory group, or will be adopted for it.
-    pub(super) fn site_group(&self, group: &DirectoryGroupId) -> Option<SiteGroupId> {
-        match self.target(group) {
-            Some(target) => target.group.site_id.clone(),
-            None => self.input.memory.group(group).map(|link| link.group.clone()),
-        }
-    }
-
     pub(super) fn site_group_of(&self, which: &Which) -> Option<&'a SiteGroup> {
-        let id =
-            which.directory.as_ref().and_then(|id| self.site_group(id)).or_else(|| which.site.clone())?;
-        self.input.site.group(&id)
+        let linked = || which.directory.as_ref().and_then(|id| self.input.memory.group(id));
+        let id = match self.target_of(which) {
+            Some(target) => target.group.site_id.clone(),
+            None => linked().map(|link| link.group.clone()),
+        };
+        self.input.site.group(&id.or_else(|| which.site.clone())?)
     }
 
     /// Whether the directory has the person in a group, direct or nested.
@@ -231,7 +258,7 @@ impl<'a> View<'a> {
     /// The membership on the site, and the step about it.
     pub(super) fn on_site(
         &self,
-        group: Option<&DirectoryGroupId>,
+        (group, target): (Option<&DirectoryGroupId>, Option<&Target>),
         site_group: Option<&SiteGroupId>,
         person: &Person<'_>,
         steps: &[&'a Step],
@@ -239,9 +266,12 @@ impl<'a> View<'a> {
         let (member, owned) = self.on_membership(person, site_group);
         let step = steps.iter().copied().find(|step| {
             matches!(step.action, Action::AddMember { .. } | Action::RemoveMember { .. })
-                && step.action.group().is_some_and(|g| {
-                    group.is_some_and(|id| g.sources().contains(id))
-                        || (g.site_id.is_some() && g.site_id.as_ref() == site_group)
+                && step.action.group().is_some_and(|g| match target {
+                    Some(target) => g.anchor == target.group.anchor,
+                    None => {
+                        group.is_some_and(|id| g.sources().contains(id))
+                            || (g.site_id.is_some() && g.site_id.as_ref() == site_group)
+                    }
                 })
         });
         OnSite { member, owned, step }
@@ -266,12 +296,12 @@ impl<'a> View<'a> {
         (member, owned)
     }
 
-    /// One group, as seen from one person.
+    /// One directory group and one site group that it fills, as seen from one person.
     pub(super) fn place(
         &self,
         person: &Person<'_>,
         steps: &[&'a Step],
-        group: &DirectoryGroup,
+        (group, target): (&DirectoryGroup, Option<&Target>),
         ways: Option<&Ways<'_>>,
     ) -> (Place, Entitled) {
         let closure = self.input.rules.closure(self.input.directory, group);
@@ -284,8 +314,15 @@ impl<'a> View<'a> {
         {
             *why = format!("only through {}, and the group takes direct members only (nesting)", path(&way));
         }
-        let site_id = self.site_group(&group.id);
-        let on_site = self.on_site(Some(&group.id), site_id.as_ref(), person, steps);
+        let site_id = match target {
+            Some(target) => target.group.site_id.clone(),
+            None => self.input.memory.group(&group.id).map(|link| link.group.clone()),
+        };
+        let on_site = self.on_site((Some(&group.id), target), site_id.as_ref(), person, steps);
+        let mut site = self.standing(&on_site, &entitled, target, person);
+        if let Some(target) = target.filter(|_| self.targets(&group.id).len() > 1) {
+            site = format!("“{}” on the site: {site}", target.group.name.trim());
+        }
         let place = Place {
             name: Arc::from(group.display_name.trim()),
             site_name: site_id.as_ref().and_then(|id| self.input.site.group(id)).map(|g| g.name.clone()),
@@ -295,7 +332,67 @@ impl<'a> View<'a> {
             paths,
             on_site: on_site.member,
             why: entitled.why().to_owned(),
-            site: self.standing(&on_site, &entitled, self.target(&group.id), person),
+            site,
+        };
+        (place, entitled)
+    }
+
+    /// A default group, as seen from one person; `apart` says why somebody takes no part.
+    pub(super) fn default_place(
+        &self,
+        person: &Person<'_>,
+        steps: &[&'a Step],
+        target: &Target,
+        apart: impl FnOnce() -> String,
+    ) -> (Place, Entitled) {
+        let matched = person.id.as_ref().and_then(|id| self.matched(id));
+        let entitled = match (matched, &target.filled) {
+            (None, _) => Entitled::No(apart()),
+            (Some(Match::Parked), _) => {
+                Entitled::Unknown("somebody has to decide about the person first".into())
+            }
+            (Some(Match::Invite(_)), Filled::Newcomers) => {
+                Entitled::Yes("whoever is invited is put into it once ([groups] default_new)".into())
+            }
+            (Some(Match::Account(_)), Filled::Newcomers) => {
+                let link = person.id.as_ref().and_then(|id| self.input.memory.user(id));
+                let invited = link.is_some_and(|link| link.origin == Origin::Created);
+                Entitled::No(
+                    if invited {
+                        "whoever is invited is put into it once ([groups] default_new), and that was when Entrain invited \
+                         them"
+                    } else {
+                        "only whoever is invited is put into it, once ([groups] default_new), and the account is there \
+                         already"
+                    }
+                    .into(),
+                )
+            }
+            (Some(_), _) => {
+                Entitled::Yes("everybody who takes part is put into it ([groups] default)".into())
+            }
+        };
+        let site_id = target.group.site_id.clone();
+        let on_site = self.on_site((None, Some(target)), site_id.as_ref(), person, steps);
+        let given = matches!(target.filled, Filled::Newcomers) && on_site.step.is_none();
+        let site = if given && on_site.member == Some(true) {
+            "in the group on the site; it is the person's own, and Entrain leaves it alone".into()
+        } else if given && site_id.is_some() && on_site.member.is_none() {
+            "who is in the group on the site is not read: it is the person's own, and Entrain leaves it alone"
+                .into()
+        } else {
+            self.standing(&on_site, &entitled, Some(target), person)
+        };
+        let place = Place {
+            name: Arc::from(target.group.name.trim()),
+            site_name: site_id.as_ref().and_then(|id| self.input.site.group(id)).map(|g| g.name.clone()),
+            directory_id: None,
+            site_id,
+            member: entitled.holds(),
+            paths: Vec::new(),
+            on_site: on_site.member,
+            why: entitled.why().to_owned(),
+            site,
         };
         (place, entitled)
     }
@@ -383,12 +480,12 @@ fn by_record(state: Option<AccountState>, gone: Option<Gone>, person: &Person<'_
     }
 }
 
-/// The site group that each directory group fills; of several the first.
-fn of_sources(targets: Vec<Target>) -> HashMap<DirectoryGroupId, Target> {
-    let mut of = HashMap::new();
+/// The site groups that each directory group fills.
+fn of_sources(targets: Vec<Target>) -> HashMap<DirectoryGroupId, Vec<Target>> {
+    let mut of: HashMap<DirectoryGroupId, Vec<Target>> = HashMap::new();
     for target in targets {
         for source in target.filled.sources() {
-            of.entry(source.id.clone()).or_insert_with(|| target.clone());
+            of.entry(source.id.clone()).or_default().push(target.clone());
         }
     }
     of
