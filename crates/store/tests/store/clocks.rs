@@ -6,7 +6,7 @@ use entrain_store::{AuditVerdict, Store};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::runs::{report, run_id};
-use crate::support::{World, on_both};
+use crate::support::on_both;
 
 const NAME: &str = "Azure AD";
 
@@ -38,7 +38,7 @@ on_both!(
             ids.push(id.to_string());
         }
         assert!(store.last_ended("another").await.unwrap().is_none());
-        let mut entries = store.audit(100).await.unwrap();
+        let mut entries = store.audit_list(100).await.unwrap();
         entries.sort_by_key(|entry| entry.seq);
         let told: Vec<String> = entries.iter().map(|entry| entry.object.clone()).collect();
         assert_eq!(told, ids);
