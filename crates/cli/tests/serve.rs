@@ -310,6 +310,33 @@ fn w_08_slow_headers_are_cut_off_and_others_are_served_meanwhile() {
 }
 
 #[test]
+fn w_07_bodies_without_end_and_bodies_that_drip_are_cut_off() {
+    let bench = Bench::demo();
+    let served = Served::start(&bench);
+    let caller = Caller::new(&bench, &served, Some("administrator"));
+    let key = caller.key.as_ref().unwrap();
+    let head = format!(
+        "PUT /api/v1/connections/x/mode HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(served.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let sent = (0..4_000).take_while(|_| stream.write_all(chunk.as_bytes()).is_ok()).count();
+    assert!(sent < 1_000, "{sent} chunks of 64 kB were taken");
+    // Whoever floods may not read the answer any more; whoever says beforehand how much it is can
+    let announced = head.replace("Transfer-Encoding: chunked", "Content-Length: 1000000000");
+    let answer = raw(&served, announced.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let at = Instant::now();
+    let answer = raw(&served, format!("{head}1\r\n{{\r\n").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(at.elapsed() < Duration::from_secs(13), "{:?}", at.elapsed());
+    assert_eq!(caller.get("/health/live").0, 200);
+}
+
+#[test]
 fn w_09_requests_that_two_readers_would_read_differently_are_refused() {
     let bench = Bench::demo();
     let served = Served::start(&bench);

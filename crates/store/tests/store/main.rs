@@ -11,3 +11,4 @@ mod memory;
 mod mirror;
 mod opening;
 mod runs;
+mod service;
