@@ -87,7 +87,7 @@ impl Serving {
 }
 
 pub(super) async fn run(cx: &Context<'_>, args: ServeArgs) -> Result<Exit, Failure> {
-    let public = args.public_url.map(checked).transpose()?;
+    let public = args.public_url.as_ref().map(checked).transpose()?;
     let mut told_to_end = std::pin::pin!(wire::told_to_end());
     let serving = Serving::start(wire::open_store(cx).await?, args.listen).await?;
     // The signals are listened to before it says that it is ready
@@ -105,7 +105,7 @@ pub(super) async fn run(cx: &Context<'_>, args: ServeArgs) -> Result<Exit, Failu
 }
 
 /// Plain http only where nobody can listen in.
-fn checked(url: url::Url) -> Result<String, Failure> {
+fn checked(url: &url::Url) -> Result<String, Failure> {
     let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     let good = url.scheme() == "https" || (url.scheme() == "http" && local);
     if good && url.username().is_empty() && url.query().is_none() && url.fragment().is_none() {

@@ -113,13 +113,15 @@ impl Wired {
         let mut options = RunOptions::new(order.trigger);
         (options.by, options.stop, options.freshness) = (order.by.clone(), stop, order.freshness);
         match order.what {
-            What::Sync => engine.run(options, progress).await.map(|report| Approved::Run(Box::new(report))),
+            What::Sync => {
+                Box::pin(engine.run(options, progress)).await.map(|report| Approved::Run(Box::new(report)))
+            }
             What::Approve(run, approval) => {
-                engine.approve(&run, &order.by, approval, options, progress).await
+                Box::pin(engine.approve(&run, &order.by, approval, options, progress)).await
             }
-            What::Undo(run) => {
-                engine.undo(&run, options, progress).await.map(|report| Approved::Run(Box::new(report)))
-            }
+            What::Undo(run) => Box::pin(engine.undo(&run, options, progress))
+                .await
+                .map(|report| Approved::Run(Box::new(report))),
         }
     }
 
@@ -145,7 +147,7 @@ impl Wired {
         let rows = match report {
             "drift" => {
                 let engine = self.connect(connection).await?.engine;
-                json!(engine.preview(Approval::None, Freshness::Full, &Silent).await?.plan.drift)
+                json!(Box::pin(engine.preview(Approval::None, Freshness::Full, &Silent)).await?.plan.drift)
             }
             "ladder" => json!(self.connect(connection).await?.engine.ladder().await?),
             _ => {
@@ -227,14 +229,14 @@ impl Service for Wired {
     fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Value> {
         Box::pin(async move {
             let connected = self.connect(connection).await?;
-            let checks = crate::commands::findings(&connected).await;
+            let checks = Box::pin(crate::commands::findings(&connected)).await;
             Ok(json!({ "connection": connection, "checks": checks }))
         })
     }
     fn plan<'a>(&'a self, connection: &'a str, freshness: Freshness) -> Answer<'a, Value> {
         Box::pin(async move {
             let engine = self.connect(connection).await?.engine;
-            Ok(engine.preview(Approval::None, freshness, &Silent).await?.document)
+            Ok(Box::pin(engine.preview(Approval::None, freshness, &Silent)).await?.document)
         })
     }
     fn explain<'a>(
@@ -245,7 +247,7 @@ impl Service for Wired {
     ) -> Answer<'a, Value> {
         Box::pin(async move {
             let engine = self.connect(connection).await?.engine;
-            Ok(json!(engine.explain(&question, freshness, &Silent).await?.explanation))
+            Ok(json!(Box::pin(engine.explain(&question, freshness, &Silent)).await?.explanation))
         })
     }
     fn report<'a>(&'a self, connection: &'a str, report: &'a str) -> Answer<'a, Value> {

@@ -120,13 +120,13 @@ pub(super) async fn sync(ask: Ask) -> Result {
 async fn start(ask: &Ask, connection: String, what: What, trigger: Trigger) -> Result {
     let order = Order { connection, what, trigger, by: ask.caller.name.clone(), freshness: freshness(ask) };
     let approved = match ask.api.runs.start(order).await? {
-        Started::Began(run, end) if ask.flag("wait") => match end.await {
-            Ok(result) => result?,
-            Err(_) => {
+        Started::Began(run, end) if ask.flag("wait") => {
+            let Ok(result) = end.await else {
                 tracing::error!(run = %run, "the run ended in a way that it should not");
                 return Err(Problem::internal());
-            }
-        },
+            };
+            result?
+        }
         Started::Began(run, _) => {
             let address = format!("/api/v1/runs/{run}");
             return Ok(Reply::Begun(json!({ "run_id": run, "status": "running" }), address));

@@ -147,6 +147,7 @@ fn success(route: &Route, status: u16, what: &str) -> Value {
     response
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is used")]
 fn object(must: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": must, "properties": properties })
 }
