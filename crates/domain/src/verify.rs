@@ -12,8 +12,8 @@ use part::{Part, Parts};
 use crate::memory::{Anchor, Hand, Memory, MemoryChange, OnLadder, Origin};
 use crate::model::{
     AccountActivity, AccountId, AccountKind, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot,
-    DirectoryUserId, EmailAddress, GroupStanding, Leaving, Nesting, ProfileStanding, RenameBy, SiteGroup,
-    SiteGroupId, group_name_key,
+    DirectoryUser, DirectoryUserId, EmailAddress, GroupStanding, Leaving, Nesting, ProfileStanding, RenameBy,
+    SiteGroup, SiteGroupId, group_name_key,
 };
 use crate::plan::{Action, GroupRef, Guard, Lookup, Person, Plan, PlanInput, Step, StepKind, Update};
 use crate::policy::{GroupMode, LeaverAccounts, Measure, UserScope};
@@ -374,7 +374,8 @@ impl<'a> Check<'a> {
             self.find(Some(step), "takes a rung that is behind the person");
         }
         let shown = site.account(account);
-        let mails = [shown.and_then(|a| a.email.clone()), directory.user(user).and_then(|u| u.address())];
+        let mails =
+            [shown.and_then(|a| a.email.clone()), directory.user(user).and_then(DirectoryUser::address)];
         let mut mails = mails.iter().flatten();
         if *account == site.standing().own_account
             || rules.protected.accounts.contains(account)

@@ -328,7 +328,8 @@ async fn there_and_back(seed: u64) {
     let before = picture(&fixture, PEOPLE);
     let run = approved(&fixture).await;
     assert_eq!(run.status, RunStatus::Converged, "seed {seed}: {run:?}");
-    let undone = undo(&fixture, &run, Approval::Held).await.unwrap();
+    let undone = undo(&fixture, &run, Approval::Held).await;
+    let undone = undone.unwrap_or_else(|failure| panic!("seed {seed}: {failure:?}"));
     assert_eq!(undone.status, RunStatus::Converged, "seed {seed}: {undone:?}");
 
     let mut after = picture(&fixture, PEOPLE);

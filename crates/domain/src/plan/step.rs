@@ -81,8 +81,12 @@ impl StepKind {
     /// What it does to people's access.
     pub fn effect(self) -> Effect {
         match self {
-            Self::CreateUser | Self::CreateGroup | Self::AdoptGroup | Self::AddMember => Effect::Gives,
-            Self::RestoreUser | Self::ReactivateUser => Effect::Gives,
+            Self::CreateUser
+            | Self::CreateGroup
+            | Self::AdoptGroup
+            | Self::AddMember
+            | Self::RestoreUser
+            | Self::ReactivateUser => Effect::Gives,
             Self::RemoveMember | Self::SuspendUser | Self::DeactivateUser | Self::RemoveUser => Effect::Takes,
             Self::UpdateUser | Self::RenameGroup => Effect::Changes,
         }

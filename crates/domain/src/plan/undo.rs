@@ -24,7 +24,7 @@ pub fn groups_to_undo(input: &PlanInput<'_>, journal: &[JournalEntry]) -> Vec<Si
     for entry in done(journal) {
         match &entry.intent {
             Intent::AddMember { group, .. } | Intent::RemoveMember { group, .. } => {
-                groups.push(group.clone())
+                groups.push(group.clone());
             }
             Intent::CreateUser { user, .. } => {
                 groups.extend(held_by_invitee(input, user).into_iter().map(|(group, _, _)| group));

@@ -82,14 +82,14 @@ impl FakeStore {
     /// One durable write with a write point before and after.
     async fn write(&self, act: impl FnOnce(&mut StoreState)) -> Result<(), Failure> {
         self.kill.point().await;
-        let result = self.state().to_disk(act);
+        let result = self.state().store(act);
         self.kill.point().await;
         result
     }
 }
 
 impl StoreState {
-    fn to_disk(&mut self, act: impl FnOnce(&mut Self)) -> Result<(), Failure> {
+    fn store(&mut self, act: impl FnOnce(&mut Self)) -> Result<(), Failure> {
         let fault = self.disk.as_mut().and_then(|disk| {
             disk.writes_left = disk.writes_left.saturating_sub(1);
             (disk.writes_left == 0).then_some(disk.fault)
