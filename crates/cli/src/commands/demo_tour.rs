@@ -1,16 +1,16 @@
 //! The chapters of the demo's tour.
 
 use entrain_domain::plan::Approval;
-use entrain_domain::run::Trigger;
+use entrain_domain::run::{RunReport, Trigger};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_emulator::world::World;
 use entrain_emulator::world::tenant::{EntraUser, Member};
 use entrain_emulator::{Description, Emulator};
 use entrain_engine::ports::Clock as _;
-use entrain_engine::{Freshness, RunOptions};
+use entrain_engine::{Approved, Freshness, RunOptions};
 
 use super::demo::{breath, chapter};
-use super::sync::run_to_end;
+use super::sync::{run_to_end, stoppable};
 use super::{Context, check};
 use crate::config::Document;
 use crate::ui::{self, Page, PlanView, Tone};
@@ -90,7 +90,58 @@ impl<'a> Tour<'a> {
         breath(cx).await;
 
         chapter(cx, 7, "entrain sync: and Jira follows");
-        self.sync(connected, Approval::None).await
+        self.sync(connected, Approval::None).await?;
+        breath(cx).await;
+        self.mistake(connected, emulator).await
+    }
+
+    /// A mass removal that is held, somebody who approves it all the same, and the way back.
+    async fn mistake(&self, connected: &Connected, emulator: &Emulator) -> Result<(), Failure> {
+        let cx = self.cx;
+        let unexpected = |what| {
+            let remedy = "please report this; the demo's company is not as the demo expects it";
+            Failure::new(FailureCode::Internal, FailureClass::Local, what, remedy)
+        };
+        chapter(cx, 8, "A mistake: somebody takes nearly everybody out of Engineering");
+        let taken = {
+            let at = wire::SystemClock.now();
+            take_out(&mut emulator.state().world_mut(), at).map_err(unexpected)?
+        };
+        let held = self.sync(connected, Approval::None).await?;
+        self.say(&[
+            "Nothing was done: so many at once are held until a person says that it is meant. The plan waits under",
+            &format!("the run's id: entrain runs show {}", held.run_id),
+        ]);
+        breath(cx).await;
+
+        chapter(cx, 9, "entrain runs approve: somebody says that it is meant");
+        let options = RunOptions::new(Trigger::Approval);
+        let approved = stoppable(cx, options, async |options, progress| {
+            connected.engine.approve(&held.run_id, "demo", Approval::Held, options, progress).await
+        })
+        .await?;
+        let Approved::Run(done) = approved else {
+            return Err(unexpected("the approval waits for a second person".into()));
+        };
+        self.report(&done)?;
+        breath(cx).await;
+
+        chapter(cx, 10, "entrain runs undo: it was a mistake after all");
+        let options = RunOptions { approval: Approval::Held, ..RunOptions::new(Trigger::Undo) };
+        let undone = stoppable(cx, options, async |options, progress| {
+            connected.engine.undo(&done.run_id, options, progress).await
+        })
+        .await?;
+        self.report(&undone)?;
+        let at = wire::SystemClock.now();
+        put_back(&mut emulator.state().world_mut(), &taken, at).map_err(unexpected)?;
+        self.say(&["The directory is put right as well, and both sides are in step again:", ""]);
+        self.sync(connected, Approval::None).await.map(|_| ())
+    }
+
+    fn report(&self, report: &RunReport) -> Result<(), Failure> {
+        self.cx.printer.page(&ui::report(report));
+        report.error.clone().map_or(Ok(()), Err)
     }
 
     fn say(&self, lines: &[&str]) {
@@ -113,16 +164,36 @@ impl<'a> Tour<'a> {
         Ok(())
     }
 
-    async fn sync(&self, connected: &Connected, approval: Approval) -> Result<(), Failure> {
+    async fn sync(&self, connected: &Connected, approval: Approval) -> Result<RunReport, Failure> {
         let mut options = RunOptions::new(Trigger::Manual);
         options.approval = approval;
         let report = run_to_end(self.cx, connected, options).await?;
-        self.cx.printer.page(&ui::report(&report));
-        match report.error {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
+        self.report(&report)?;
+        Ok(report)
     }
+}
+
+fn engineering(world: &World) -> Result<String, String> {
+    let groups = &world.tenant.groups;
+    let found = groups.values().find(|g| g.display_name.as_deref() == Some("Jira Engineering"));
+    found.map(|g| g.id.clone()).ok_or_else(|| "no group is called Jira Engineering".into())
+}
+
+/// Takes all but one of the people out of Engineering; who they are, for the way back.
+fn take_out(world: &mut World, at: jiff::Timestamp) -> Result<Vec<Member>, String> {
+    let group = engineering(world)?;
+    let members = &world.tenant.groups[&group].members;
+    let people: Vec<Member> =
+        members.iter().filter(|member| matches!(member, Member::User(_))).skip(1).cloned().collect();
+    for person in &people {
+        world.tenant.remove_member(&group, person, at)?;
+    }
+    Ok(people)
+}
+
+fn put_back(world: &mut World, people: &[Member], at: jiff::Timestamp) -> Result<(), String> {
+    let group = engineering(world)?;
+    people.iter().try_for_each(|person| world.tenant.add_member(&group, person.clone(), at))
 }
 
 /// A joiner, a mover and a leaver.

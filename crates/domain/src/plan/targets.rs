@@ -3,9 +3,10 @@
 //! A name alone never opens a privileged group, never takes a group that another directory group holds, and never
 //! adopts a group that exists already without somebody's word.
 
+mod frozen;
 mod named;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::step::{GroupRef, Keeping, SetAside};
@@ -143,6 +144,7 @@ pub(super) fn resolve(
     memory: &Memory,
 ) -> Targets {
     let groups = in_scope(directory, rules);
+    let taking_part: HashSet<&DirectoryGroupId> = groups.iter().map(|(group, _)| &group.id).collect();
     let mut targets = Targets::default();
     let named =
         named::resolve(&named::View { directory, site, rules, memory, groups: &groups }, &mut targets);
@@ -222,6 +224,7 @@ pub(super) fn resolve(
             Err(aside) => targets.set_aside.push(aside),
         }
     }
+    frozen::note(&Both { directory, site, rules, memory }, &taking_part, &named, &mut targets);
     targets
 }
 

@@ -142,3 +142,17 @@ fn h_02_groups_whose_names_differ_only_in_the_encoding_of_accents_clash() {
         (vec!["ana".into()], vec!["ben".into()])
     );
 }
+
+#[test]
+fn a_group_that_leaves_the_scope_is_left_as_it_is_and_said_so() {
+    let mut world = World::new(&["Jira a", "Jira b"]).group("Jira a", &["ana"]).group("Jira b", &["ana", "ben"]);
+    world.converge();
+    world.rules.scope.groups.pop();
+    world.groups.get_mut("Jira b").unwrap().users.remove("ben");
+    let plan = world.plan();
+    assert!(plan.is_empty(), "{:?}", plan.steps);
+    let said: Vec<_> = plan.notes.iter().map(|note| (note.object.as_str(), note.reason.as_str())).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].0.contains("Jira b") && said[0].1.contains("no longer in scope"), "{said:?}");
+    assert_eq!(world.members("Jira b"), ["ana", "ben"]);
+}
