@@ -145,7 +145,8 @@ fn h_02_groups_whose_names_differ_only_in_the_encoding_of_accents_clash() {
 
 #[test]
 fn a_group_that_leaves_the_scope_is_left_as_it_is_and_said_so() {
-    let mut world = World::new(&["Jira a", "Jira b"]).group("Jira a", &["ana"]).group("Jira b", &["ana", "ben"]);
+    let mut world =
+        World::new(&["Jira a", "Jira b"]).group("Jira a", &["ana"]).group("Jira b", &["ana", "ben"]);
     world.converge();
     world.rules.scope.groups.pop();
     world.groups.get_mut("Jira b").unwrap().users.remove("ben");

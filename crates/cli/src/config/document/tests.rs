@@ -98,7 +98,13 @@ fn every_mistake_is_named_with_key_line_and_remedy() {
             "groups.exists",
         ),
         (groups, "groups = [\"a\"]\nfilter = 'user.department'", "scope.filter", "gives", "compare"),
-        (groups, "groups = [\"x\"]\n[leavers]\nafter = 1", "leavers.after", "is not a key", "take it out"),
+        (
+            groups,
+            "groups = [\"x\"]\n[leavers]\nafter = 1",
+            "leavers.after",
+            "is not a known key",
+            "suspend_after",
+        ),
         (
             groups,
             "groups = [\"x\"]\n[leavers]\nremove_after = \"soon\"",
