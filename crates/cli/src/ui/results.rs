@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use entrain_domain::Failure;
 use entrain_domain::plan::DriftKind;
-use entrain_domain::run::{Decided, JournalEntry, RunReport, RunStatus};
+use entrain_domain::run::{Decided, JournalEntry, RunReport, RunStatus, Trigger};
 
 use super::page::{Page, Tone, table};
 use super::plan_view::{SeatsView, count};
@@ -27,6 +27,9 @@ pub(super) fn failure(failure: &Failure) -> Page {
 pub(crate) fn report(report: &RunReport) -> Page {
     let mut page = Page::new();
     let (tone, verdict) = match report.status {
+        RunStatus::Converged if report.trigger == Trigger::Undo => {
+            (Tone::Good, "converged: taken back as far as it can be, read back and checked")
+        }
         RunStatus::Converged => {
             (Tone::Good, "converged: the site is as the directory says, read back and checked")
         }
