@@ -6,10 +6,11 @@ mod support;
 use std::time::Duration;
 
 use entrain_domain::model::{AccountState, ProfileStanding};
-use entrain_domain::plan::StepKind;
-use entrain_domain::policy::{Delays, LeaverAccounts, Leavers, Measure};
-use entrain_domain::run::{Outcome, RunStatus};
+use entrain_domain::plan::{Approval, Guard, StepKind};
+use entrain_domain::policy::{Delays, GroupSelector, LeaverAccounts, Leavers, Measure};
+use entrain_domain::run::{Outcome, RunStatus, Trigger};
 use entrain_domain::{FailureClass, FailureCode};
+use entrain_engine::RunOptions;
 use support::site::{Fault, refusal};
 use support::{Fixture, user_id};
 
@@ -131,7 +132,12 @@ async fn an_account_that_was_there_before_is_left_unless_the_rules_take_linked_o
     assert_eq!(fixture.run().await.status, RunStatus::Converged);
     assert!(fixture.site.taken(&two).is_empty());
     fixture.rules.leavers.accounts = LeaverAccounts::Linked;
-    assert_eq!(fixture.run().await.steps[&StepKind::SuspendUser].done, 1);
+    // New rules ask for it, not the directory: a person has to say so.
+    let held = fixture.run().await;
+    assert_eq!((held.status, held.steps[&StepKind::SuspendUser].held), (RunStatus::Held, 1), "{held:?}");
+    assert!(fixture.site.taken(&two).is_empty());
+    let options = RunOptions { approval: Approval::Held, ..RunOptions::new(Trigger::Manual) };
+    assert_eq!(fixture.run_with(options).await.steps[&StepKind::SuspendUser].done, 1);
 }
 
 /// N-04 for each rung and each way back: the answer is lost after the act was done.
@@ -219,4 +225,43 @@ async fn an_account_that_cannot_be_deactivated_is_passed_and_the_next_rung_comes
     assert_eq!(fixture.run().await.requests.site, 0, "it is not asked again");
     days(1).await;
     assert_eq!(fixture.run().await.steps[&StepKind::RemoveUser].done, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rung_that_new_rules_switch_on_for_people_long_gone_waits_for_a_person() {
+    let mut fixture = company(None, None, None).await;
+    let five = fixture.site.account_of(5);
+    fixture.directory.person(5, AccountState::Disabled);
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+    days(10).await;
+    fixture.rules.leavers.disabled.suspend = Some(DAY * 7);
+    for _ in 0..2 {
+        let held = fixture.run().await;
+        assert_eq!(held.status, RunStatus::Held, "{held:?}");
+        assert_eq!((held.held[0].guard, held.steps[&StepKind::SuspendUser].held), (Guard::RuleChange, 1));
+        assert!(fixture.site.taken(&five).is_empty());
+    }
+    let options = RunOptions { approval: Approval::Held, ..RunOptions::new(Trigger::Manual) };
+    assert_eq!(fixture.run_with(options).await.status, RunStatus::Converged);
+    assert!(fixture.site.taken(&five).contains(&Measure::Suspend));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_the_scope_by_new_rules_is_not_suspended_later_without_a_persons_word() {
+    let mut fixture = company(None, None, None).await;
+    let five = fixture.site.account_of(5);
+    fixture.rules.leavers.out_of_scope.suspend = Some(DAY);
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+    fixture.rules.scope.groups = vec![GroupSelector::parse("Jira B").unwrap()];
+    fixture.run().await;
+    days(2).await;
+    let held = fixture.run().await;
+    assert_eq!(held.status, RunStatus::Held, "{held:?}");
+    assert_eq!(held.held[0].guard, Guard::RuleChange);
+    assert!(fixture.site.taken(&five).is_empty());
+    // Back in the scope: nothing waits any more, and nothing is remembered of it.
+    fixture.rules.scope.groups = vec![GroupSelector::parse("Jira *").unwrap()];
+    let back = fixture.run().await;
+    assert_eq!(back.status, RunStatus::Converged, "{back:?}");
+    assert!(!fixture.store.state().memory.any_marks());
 }

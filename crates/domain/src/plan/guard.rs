@@ -159,6 +159,7 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             );
         }
     }
+    hold_what_waits(steps);
     for (guard, one, many) in [
         (Guard::Adoption, "existing group would be adopted", "existing groups would be adopted"),
         (
@@ -186,7 +187,10 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             .iter()
             .filter(|s| s.hold == Some(guard))
             .filter(kinds)
-            .filter_map(|s| s.action.group().map(|g| &*g.name))
+            .filter_map(|s| {
+                let person = s.action.person().map(|p| &*p.name);
+                s.action.group().map(|g| &*g.name).or(person)
+            })
             .collect();
         if !names.is_empty() {
             let what = if names.len() == 1 { one } else { many };
@@ -207,6 +211,16 @@ pub(super) fn apply_limits(steps: &mut [Step], input: &PlanInput<'_>) -> Verdict
     }
     hold_everything(steps, &mut verdict.held);
     verdict
+}
+
+/// What waits for a held step is held with it.
+fn hold_what_waits(steps: &mut [Step]) {
+    for at in 0..steps.len() {
+        if steps[at].hold.is_none() {
+            let hold = steps[at].after.iter().find_map(|before| steps[*before as usize].hold);
+            steps[at].hold = hold;
+        }
+    }
 }
 
 /// A guard that holds everything marks every step.

@@ -78,6 +78,15 @@ impl StepKind {
         }
     }
 
+    /// The kind of a rung's step.
+    pub fn of_rung(measure: Measure) -> Self {
+        match measure {
+            Measure::Suspend => Self::SuspendUser,
+            Measure::Deactivate => Self::DeactivateUser,
+            Measure::Remove => Self::RemoveUser,
+        }
+    }
+
     /// What it does to people's access.
     pub fn effect(self) -> Effect {
         match self {
@@ -370,9 +379,7 @@ impl Action {
             Self::AdoptGroup { .. } => StepKind::AdoptGroup,
             Self::AddMember { .. } => StepKind::AddMember,
             Self::RemoveMember { .. } => StepKind::RemoveMember,
-            Self::TakeRung { measure: Measure::Suspend, .. } => StepKind::SuspendUser,
-            Self::TakeRung { measure: Measure::Deactivate, .. } => StepKind::DeactivateUser,
-            Self::TakeRung { measure: Measure::Remove, .. } => StepKind::RemoveUser,
+            Self::TakeRung { measure, .. } => StepKind::of_rung(*measure),
             Self::ComeBack { from: Reversible::Suspend, .. } => StepKind::RestoreUser,
             Self::ComeBack { from: Reversible::Deactivate, .. } => StepKind::ReactivateUser,
         }
@@ -427,6 +434,10 @@ impl Action {
 pub struct StepId(Arc<str>);
 
 impl StepId {
+    /// The name that a rung for a directory user bears in every plan.
+    pub fn of_rung(measure: Measure, user: &DirectoryUserId) -> Self {
+        Self(Arc::from(format!("{}/{user}", StepKind::of_rung(measure))))
+    }
     /// The step's name as stored.
     pub fn from_stored(text: &str) -> Self {
         Self(Arc::from(text))

@@ -388,3 +388,18 @@ fn the_second_opinion_finds_a_rung_that_should_not_be() {
         assert!(found.iter().any(|f| f.contains(what)), "{what}: {found:?}");
     }
 }
+
+#[test]
+fn rungs_wait_with_the_removals_that_an_emptied_group_holds() {
+    let people = ["ana", "ben", "cara", "dan", "eva", "fay"];
+    let mut world = World::new(&["Jira *"]).group("Jira Team", &people).group("Jira Ops", &["gus"]);
+    let now = delays(Some(0), None, None);
+    world.rules.leavers = Leavers { disabled: now, deleted: now, ..Leavers::default() };
+    world.converge();
+    for name in people {
+        world.disable(name);
+    }
+    let plan = world.plan();
+    assert_eq!(plan.held.iter().map(|held| held.guard).collect::<Vec<_>>(), [Guard::EmptyGroup]);
+    assert_eq!(kinds(&plan), Vec::<String>::new(), "nobody is suspended while the removals wait");
+}

@@ -363,13 +363,24 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 }
 
-/// For steps on somebody's access, what the account has to show afterwards, where the site shows it: that a suspended
-/// account is inactive is known, of deactivated and removed ones it is not promised (atlassian-cloud.md 2 and 8).
-fn access_of(kind: StepKind) -> Option<Option<AccountActivity>> {
+/// Whether a step is about somebody's access altogether.
+fn changes_access(kind: StepKind) -> bool {
+    matches!(
+        kind,
+        StepKind::SuspendUser
+            | StepKind::RestoreUser
+            | StepKind::DeactivateUser
+            | StepKind::ReactivateUser
+            | StepKind::RemoveUser
+    )
+}
+
+/// What the account has to show after such a step, where the site shows it: that a suspended account is inactive is
+/// known, of deactivated and removed ones it is not promised (atlassian-cloud.md 2 and 8).
+fn shown_after(kind: StepKind) -> Option<AccountActivity> {
     match kind {
-        StepKind::SuspendUser => Some(Some(AccountActivity::Inactive)),
-        StepKind::RestoreUser => Some(Some(AccountActivity::Active)),
-        StepKind::DeactivateUser | StepKind::ReactivateUser | StepKind::RemoveUser => Some(None),
+        StepKind::SuspendUser => Some(AccountActivity::Inactive),
+        StepKind::RestoreUser => Some(AccountActivity::Active),
         _ => None,
     }
 }
@@ -441,11 +452,12 @@ fn settle(
             draft.done(kind);
             work.applied.done.insert(step.id());
             work.applied.updated += usize::from(kind == StepKind::UpdateUser);
-            if let Some(access) = access_of(kind) {
+            if changes_access(kind) {
                 work.applied.updated += 1;
                 if let Some(account) = &account {
                     work.applied.access.retain(|(id, _)| *id != account.id);
-                    work.applied.access.extend(access.map(|activity| (account.id.clone(), activity)));
+                    let shown = shown_after(kind).map(|activity| (account.id.clone(), activity));
+                    work.applied.access.extend(shown);
                 }
             } else if let Some(account) = &account {
                 work.applied.accounts.push(account.id.clone());

@@ -80,7 +80,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 return Ok(Some(Found::Nothing(Quiet { watermark, last: last.clone() })));
             }
             // Members that could not be read the last time are due now, and so are rungs whose time has come.
-            (Since::Nothing(_, changes), _) | (Since::Changes(changes), _) => changes,
+            (Since::Nothing(_, changes) | Since::Changes(changes), _) => changes,
         };
         let Some(reading) = store.directory_mirror(&self.connection).await? else { return Ok(None) };
         let read = match directory.catch_up(reading, changes, &self.rules.demand()).await? {

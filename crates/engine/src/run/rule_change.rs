@@ -1,27 +1,52 @@
-//! Removals that a change of the rules asks for, and not the directory: they wait for a person.
+//! Removals and rungs of the leaver ladder that a change of the rules asks for, and not the directory: they wait for a
+//! person.
 //!
 //! The first run under new rules still has the mirrors of the old ones. What the new rules would take away from *that*
 //! picture, nobody in the directory has asked for. It is remembered step by step, so that it still waits when the mirrors
-//! have moved on, and forgotten when it is approved and done, or no longer asked for.
+//! have moved on, and forgotten when it is approved and done, or no longer asked for. Whom new rules put on the ladder,
+//! their rungs wait when they become due.
 
 use std::collections::HashSet;
 
 use entrain_domain::Failure;
 use entrain_domain::memory::{Mark, MarkKind, MemoryChange};
-use entrain_domain::model::{Coverage, Evidence, SiteSnapshot};
+use entrain_domain::model::{Coverage, DirectoryUserId, Evidence, Leaving, SiteSnapshot};
 use entrain_domain::plan::{Action, Approval, Plan, Step, StepId, plan};
+use entrain_domain::policy::Measure;
 
 use super::{Engine, World};
 use crate::ports::{Clock, Directory, DirectoryRead, Ids, Site, Store};
 
-fn removals(plan: &Plan) -> impl Iterator<Item = &Step> {
-    plan.steps.iter().filter(|step| matches!(step.action, Action::RemoveMember { .. }))
+/// Steps that take something away.
+fn taking(plan: &Plan) -> impl Iterator<Item = &Step> {
+    let takes = |action: &Action| matches!(action, Action::RemoveMember { .. } | Action::TakeRung { .. });
+    plan.steps.iter().filter(move |step| takes(&step.action))
 }
 
-/// Whether the directory itself says that the person has left, whatever the rules are.
+/// Whether the directory itself asks for a removal, whatever the rules are: the person has left.
 fn has_left(step: &Step) -> bool {
     matches!(&step.action, Action::RemoveMember { proof, .. }
         if matches!(proof.evidence(), Evidence::Disabled | Evidence::Deleted))
+}
+
+/// Whether it rests on the record of the person alone, which every reading of the directory has.
+fn by_the_record(step: &Step) -> bool {
+    matches!(&step.action, Action::TakeRung { proof, .. } if proof.leaving() != Leaving::OutOfScope)
+}
+
+/// Whom the plan puts on the ladder for being out of scope.
+fn left_out(plan: &Plan) -> HashSet<&DirectoryUserId> {
+    plan.records
+        .iter()
+        .filter_map(|record| match record {
+            MemoryChange::EnterLadder(place) if place.leaving == Leaving::OutOfScope => Some(&place.user),
+            _ => None,
+        })
+        .collect()
+}
+
+fn rungs<'a>(users: impl IntoIterator<Item = &'a DirectoryUserId>) -> impl Iterator<Item = StepId> {
+    users.into_iter().flat_map(|user| Measure::ALL.map(|measure| StepId::of_rung(measure, user)))
 }
 
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
@@ -29,17 +54,28 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// for any more. Gives back the changes, to be stored with what the run learns.
     pub(crate) async fn mark_rule_change(&self, world: &mut World) -> Result<Vec<MemoryChange>, Failure> {
         let mut changes = self.new_marks(world).await?;
-        let asked: HashSet<StepId> = if changes.is_empty() && !world.memory.any_marks() {
-            HashSet::new()
-        } else {
-            removals(&plan(&world.input(&self.rules, Approval::EvenEmpty))).map(Step::id).collect()
-        };
-        let stale = world.memory.marks().filter(|(_, mark)| mark.kind() == MarkKind::RuleChange);
-        let stale = stale.filter(|(step, _)| !asked.contains(step));
-        changes.extend(
-            stale
-                .map(|(step, _)| MemoryChange::UnmarkStep { step: step.clone(), mark: MarkKind::RuleChange }),
-        );
+        if world.memory.any_marks() {
+            let now = plan(&world.input(&self.rules, Approval::EvenEmpty));
+            let on_ladder = world.memory.ladder().map(|place| &place.user);
+            let returned: HashSet<&DirectoryUserId> = now
+                .records
+                .iter()
+                .filter_map(|record| match record {
+                    MemoryChange::LeaveLadder { user } => Some(user),
+                    _ => None,
+                })
+                .collect();
+            let asked: HashSet<StepId> = taking(&now)
+                .map(Step::id)
+                .chain(rungs(on_ladder.filter(|user| !returned.contains(user))))
+                .collect();
+            let stale = world.memory.marks().filter(|(_, mark)| mark.kind() == MarkKind::RuleChange);
+            let stale = stale.filter(|(step, _)| !asked.contains(step));
+            changes.extend(stale.map(|(step, _)| MemoryChange::UnmarkStep {
+                step: step.clone(),
+                mark: MarkKind::RuleChange,
+            }));
+        }
         for change in &changes {
             world.memory.apply(change);
         }
@@ -47,39 +83,42 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     async fn new_marks(&self, world: &World) -> Result<Vec<MemoryChange>, Failure> {
-        let store = &self.ports.store;
-        let Some(head) = store.mirror_head(&self.connection).await? else { return Ok(Vec::new()) };
+        let Some(head) = self.ports.store.mirror_head(&self.connection).await? else { return Ok(Vec::new()) };
         let basis = self.basis(head.basis.full_at);
         let fingerprint = |text: &str| text.rsplit(' ').next().unwrap_or_default().to_owned();
         if fingerprint(&head.basis.rules) == fingerprint(&basis.rules) {
             return Ok(Vec::new());
         }
         let now = plan(&world.input(&self.rules, Approval::EvenEmpty));
-        let candidates: Vec<StepId> = removals(&now).filter(|step| !has_left(step)).map(Step::id).collect();
-        if candidates.is_empty() {
+        let candidates: Vec<&Step> = taking(&now).filter(|step| !has_left(step)).collect();
+        let entering = left_out(&now);
+        if candidates.is_empty() && entering.is_empty() {
             return Ok(Vec::new());
         }
+        let before = self.plan_before(world).await?;
+        let asked_before: Option<HashSet<StepId>> =
+            before.as_ref().map(|before| taking(before).map(Step::id).collect());
+        let entered_before = before.as_ref().map(left_out);
+        // What was read for the old rules does not tell what the new ones would have made of it, but for people's own
+        // records.
+        let read_alike = fingerprint(&head.basis.demand) == fingerprint(&basis.demand);
+        let caused = candidates.into_iter().map(|step| (step, step.id())).filter(|(step, id)| {
+            let told = read_alike || by_the_record(step);
+            !told || asked_before.as_ref().is_none_or(|before| before.contains(id))
+        });
+        let entering = entering.into_iter().filter(|user| {
+            !read_alike || entered_before.as_ref().is_none_or(|before| before.contains(*user))
+        });
         let since = self.ports.clock.now();
-        let caused: Vec<StepId> = if fingerprint(&head.basis.demand) == fingerprint(&basis.demand) {
-            match self.plan_before(world).await? {
-                Some(before) => {
-                    let before: HashSet<StepId> = removals(&before).map(Step::id).collect();
-                    candidates.into_iter().filter(|step| before.contains(step)).collect()
-                }
-                None => candidates,
-            }
-        } else {
-            // What was read for the old rules does not tell what the new ones would have made of it.
-            candidates
-        };
         Ok(caused
-            .into_iter()
+            .map(|(_, id)| id)
+            .chain(rungs(entering))
             .map(|step| MemoryChange::MarkStep { step, mark: Mark::RuleChange { since } })
             .collect())
     }
 
     /// What the rules of now make of both sides as they were last remembered; `None` when they are not.
-    pub(crate) async fn plan_before(&self, world: &World) -> Result<Option<Plan>, Failure> {
+    async fn plan_before(&self, world: &World) -> Result<Option<Plan>, Failure> {
         let store = &self.ports.store;
         let (Some(reading), Some(picture)) =
             (store.directory_mirror(&self.connection).await?, store.site_mirror(&self.connection).await?)
