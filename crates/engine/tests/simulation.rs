@@ -213,6 +213,17 @@ impl World {
         }
     }
 
+    /// The journals, for whoever replays a seed.
+    #[expect(clippy::print_stdout, reason = "this is what a replay is for")]
+    fn show(&self) {
+        for (id, run) in &self.fixture.store.state().runs {
+            println!("{id} {:?} {:?}", run.report.as_ref().map(|r| r.status), run.trigger);
+            for e in &run.journal {
+                println!("   {} {:?} {} {}", e.step, e.outcome, e.attempts, e.answer);
+            }
+        }
+    }
+
     /// Every write has its entry in the audit log. Where a person edits what an interrupted call has just written, nobody
     /// can tell the two apart: a membership may be taken for done or not, and a new group is no longer empty and has to
     /// be adopted.
@@ -252,7 +263,7 @@ impl World {
                 break;
             }
         }
-        last.unwrap()
+        last.expect("six runs were made")
     }
 }
 
@@ -270,12 +281,7 @@ async fn play(seed: u64) {
         tokio::time::advance(Duration::from_hours(hours)).await;
     }
     if std::env::var("ENTRAIN_SEED").is_ok() {
-        for (id, run) in &world.fixture.store.state().runs {
-            println!("{id} {:?} {:?}", run.report.as_ref().map(|r| r.status), run.trigger);
-            for e in &run.journal {
-                println!("   {} {:?} {} {}", e.step, e.outcome, e.attempts, e.answer);
-            }
-        }
+        world.show();
     }
     let report = world.settle().await;
     assert_eq!(report.status, RunStatus::Converged, "seed {seed}: {report:?}");

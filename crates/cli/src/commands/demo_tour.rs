@@ -117,7 +117,7 @@ impl<'a> Tour<'a> {
         chapter(cx, 9, "entrain runs approve: somebody says that it is meant");
         let options = RunOptions::new(Trigger::Approval);
         let approved = stoppable(cx, options, async |options, progress| {
-            connected.engine.approve(&held.run_id, "demo", Approval::Held, options, progress).await
+            Box::pin(connected.engine.approve(&held.run_id, "demo", Approval::Held, options, progress)).await
         })
         .await?;
         let Approved::Run(done) = approved else {
@@ -129,7 +129,7 @@ impl<'a> Tour<'a> {
         chapter(cx, 10, "entrain runs undo: it was a mistake after all");
         let options = RunOptions { approval: Approval::Held, ..RunOptions::new(Trigger::Undo) };
         let undone = stoppable(cx, options, async |options, progress| {
-            connected.engine.undo(&done.run_id, options, progress).await
+            Box::pin(connected.engine.undo(&done.run_id, options, progress)).await
         })
         .await?;
         self.report(&undone)?;

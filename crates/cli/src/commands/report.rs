@@ -88,7 +88,7 @@ pub(crate) enum ReportFormat {
 pub(super) async fn run(cx: &Context<'_>, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
         ReportCommand::Drift(args) => drift::run(cx, &args).await,
-        ReportCommand::Leavers(args) => leavers::run(cx, &args).await,
+        ReportCommand::Leavers(args) => Box::pin(leavers::run(cx, &args)).await,
         ReportCommand::Unlinked(args) => unlinked::run(cx, &args).await,
         ReportCommand::Seats(args) => seats::run(cx, &args).await,
         ReportCommand::Credentials(args) => credentials::run(cx, &args).await,

@@ -136,7 +136,7 @@ async fn approve(cx: &Context<'_>, args: ApproveArgs) -> Result<Exit, Failure> {
     options.wait = waiting(args.wait);
     let by = wire::person(cx);
     let approved = stoppable(cx, options, async |options, progress| {
-        connected.engine.approve(&id, &by, approval, options, progress).await
+        Box::pin(connected.engine.approve(&id, &by, approval, options, progress)).await
     })
     .await?;
     match approved {
@@ -168,9 +168,10 @@ async fn undo(cx: &Context<'_>, args: UndoArgs) -> Result<Exit, Failure> {
     options.approval = if args.yes { Approval::Held } else { Approval::None };
     options.by = wire::person(cx);
     options.wait = waiting(args.wait);
-    let report =
-        stoppable(cx, options, async |options, progress| connected.engine.undo(&id, options, progress).await)
-            .await?;
+    let report = stoppable(cx, options, async |options, progress| {
+        Box::pin(connected.engine.undo(&id, options, progress)).await
+    })
+    .await?;
     tell(cx, &report);
     Ok(Exit::of_run(&report))
 }

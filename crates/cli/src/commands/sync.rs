@@ -74,7 +74,8 @@ pub(super) async fn run_to_end(
     connected: &wire::Connected,
     options: RunOptions,
 ) -> Result<RunReport, Failure> {
-    stoppable(cx, options, async |options, progress| connected.engine.run(options, progress).await).await
+    stoppable(cx, options, async |options, progress| Box::pin(connected.engine.run(options, progress)).await)
+        .await
 }
 
 /// Does some work of a run with progress, stopped by signals at the next step boundary.

@@ -50,7 +50,7 @@ impl Reporting {
 
     /// The site's accounts.
     pub(crate) fn accounts(&self) -> Result<SiteAccounts, Failure> {
-        let jira = self.site.clone().ok_or_else(|| EngineError::RightMissing("a connection to the site"))?;
+        let jira = self.site.clone().ok_or(EngineError::RightMissing("a connection to the site"))?;
         Ok(SiteAccounts { jira, technical: self.document.meaning().admin_email.clone() })
     }
 }

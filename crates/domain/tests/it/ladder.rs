@@ -327,6 +327,9 @@ fn d_02_many_rungs_at_once_are_held() {
     assert!(plan.held[0].reason.contains("12 people would be suspended, of 30"), "{}", render(&plan));
 }
 
+/// What is changed behind a plan's back.
+type Change = fn(&mut World);
+
 #[test]
 fn the_second_opinion_finds_a_rung_that_should_not_be() {
     let judged = |change: fn(&mut World)| {
@@ -352,7 +355,6 @@ fn the_second_opinion_finds_a_rung_that_should_not_be() {
         assert_eq!(verify(&input, &plan(&input)), [], "an honest plan passes");
         verify(&input, &made).into_iter().map(|f| f.what).collect::<BTreeSet<_>>()
     };
-    type Change = fn(&mut World);
     let cases: [(Change, &str); 8] = [
         (
             |w| {

@@ -67,7 +67,7 @@ fn n_13_one_source_that_was_not_read_leaves_the_whole_group_alone() {
     let plan = world.plan();
     let about_x = plan.steps.iter().filter(|s| s.action.group().is_some_and(|g| &*g.name == "X"));
     assert_eq!(about_x.count(), 0, "{}", render(&plan));
-    assert!(plan.set_aside.iter().any(|a| a.object.contains("X") && a.reason.contains("403")), "{plan:?}");
+    assert!(plan.set_aside.iter().any(|a| a.object.contains('X') && a.reason.contains("403")), "{plan:?}");
     assert!(plan.tally().contains_key(&StepKind::RemoveMember), "Y is known, and goes on");
 }
 

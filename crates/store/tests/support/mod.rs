@@ -104,6 +104,7 @@ macro_rules! on_both {
     ($(#[$meta:meta])* $name:ident, |$world:ident| $body:block) => {
         $(#[$meta])*
         mod $name {
+            #[allow(clippy::allow_attributes, unused_imports, reason = "not every test needs what stands around it")]
             use super::*;
 
             async fn test($world: $crate::support::World) $body

@@ -11,8 +11,7 @@ use crate::wire::reports::{self, Sides};
 
 pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Failure> {
     let reporting = reports::open(cx, &args.target, Sides::Both).await?;
-    let jira =
-        reporting.site.as_ref().ok_or_else(|| EngineError::RightMissing("a connection to the site"))?;
+    let jira = reporting.site.as_ref().ok_or(EngineError::RightMissing("a connection to the site"))?;
     let standing = jira.standing().await.map_err(|e| e.failure())?;
     let groups = jira.groups().await.map_err(|e| e.failure())?;
     let rows = seats(&standing.products, &groups);

@@ -91,7 +91,7 @@ mod tests {
         let days = |n: u64| Some(Duration::from_secs(n * 24 * 3600));
         assert_eq!(span("7d"), days(7));
         assert_eq!(span("2w"), days(14));
-        assert_eq!(span("1d 12h"), Some(Duration::from_secs(36 * 3600)));
+        assert_eq!(span("1d 12h"), Some(Duration::from_hours(36)));
         assert_eq!(span("0s"), Some(Duration::ZERO));
         for wrong in ["", "7", "-7d", "soon", "1 month"] {
             assert_eq!(span(wrong), None, "{wrong}");

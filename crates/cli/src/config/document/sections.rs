@@ -509,6 +509,7 @@ pub(crate) struct LeaversSection {
 /// Times of the rungs for one way of leaving.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "these are the keys of the document")]
 pub(crate) struct RungsSection {
     /// As above.
     pub(crate) suspend_after: Option<String>,

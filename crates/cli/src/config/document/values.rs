@@ -471,7 +471,7 @@ impl Reader<'_> {
                 None => self.found(
                     &join("limits.kinds", word),
                     "is not a kind of step",
-                    &format!("known are {}", StepKind::ALL.map(StepKind::as_str).join(", ")),
+                    format!("known are {}", StepKind::ALL.map(StepKind::as_str).join(", ")),
                 ),
             }
         }

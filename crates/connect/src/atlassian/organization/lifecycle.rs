@@ -38,13 +38,27 @@ enum Activity {
     Inactive,
 }
 
+/// What somebody has in the directories of the organization.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Membership {
+    /// Not invited, or removed: in none of them.
+    None,
+    /// In some, and suspended in all of these.
+    Suspended,
+    Active,
+}
+
 /// The person that an act is about, as the organization shows them.
 struct Person {
-    /// Not invited, or removed: in none of the directories.
-    member: bool,
-    suspended: bool,
+    membership: Membership,
     inactive: bool,
     managed: bool,
+}
+
+impl Person {
+    fn is_member(&self) -> bool {
+        self.membership != Membership::None
+    }
 }
 
 impl Organization {
@@ -57,7 +71,7 @@ impl Organization {
     pub async fn suspend(&self, account: &AccountId) -> Result<Changed, Error> {
         let person = self.person(account).await?.ok_or_else(|| not_there(account))?;
         // Whoever is in no directory has no access that could be suspended.
-        if person.suspended || !person.member {
+        if person.membership != Membership::Active {
             return Ok(Changed::Already);
         }
         let target = self.user(account).await?.path("/suspend");
@@ -70,8 +84,9 @@ impl Organization {
     /// # Errors
     /// As [`Organization::suspend`].
     pub async fn restore(&self, account: &AccountId) -> Result<Changed, Error> {
-        let person = self.person(account).await?.filter(|p| p.member).ok_or_else(|| not_there(account))?;
-        if !person.suspended {
+        let person =
+            self.person(account).await?.filter(Person::is_member).ok_or_else(|| not_there(account))?;
+        if person.membership != Membership::Suspended {
             return Ok(Changed::Already);
         }
         let target = self.user(account).await?.path("/restore");
@@ -85,7 +100,7 @@ impl Organization {
     /// # Errors
     /// As [`Organization::suspend`].
     pub async fn remove(&self, account: &AccountId) -> Result<Changed, Error> {
-        if !self.person(account).await?.is_some_and(|person| person.member) {
+        if !self.person(account).await?.is_some_and(|person| person.is_member()) {
             return Ok(Changed::Already);
         }
         let target = self.user(account).await?;
@@ -94,7 +109,7 @@ impl Organization {
         // may as well mean another directory, and only another look tells.
         if answer.status == 404 {
             return match self.person(account).await? {
-                Some(person) if person.member => Err(self.not_done(&answer, "remove the person")),
+                Some(person) if person.is_member() => Err(self.not_done(&answer, "remove the person")),
                 _ if answer.attempts > 1 => Ok(Changed::Now),
                 _ => Ok(Changed::Already),
             };
@@ -162,9 +177,15 @@ impl Organization {
         }
         let is = |field: fn(&User) -> Option<&str>, value| rows.iter().any(|row| field(row) == Some(value));
         Ok((!rows.is_empty()).then(|| Person {
-            member: rows.iter().any(|row| row.membership_status.as_deref() != Some("no_membership")),
-            suspended: is(|row| row.membership_status.as_deref(), "suspended")
-                && !is(|row| row.membership_status.as_deref(), "active"),
+            membership: if rows.iter().all(|row| row.membership_status.as_deref() == Some("no_membership")) {
+                Membership::None
+            } else if is(|row| row.membership_status.as_deref(), "suspended")
+                && !is(|row| row.membership_status.as_deref(), "active")
+            {
+                Membership::Suspended
+            } else {
+                Membership::Active
+            },
             inactive: is(|row| row.account_status.as_deref(), "inactive"),
             managed: is(|row| row.claim_status.as_deref(), "managed"),
         }))
