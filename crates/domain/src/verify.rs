@@ -2,14 +2,16 @@
 //! sets where the planner uses indexes and proofs, and says what it finds. A plan with a finding is not applied.
 
 mod part;
+mod undo;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use jiff::Timestamp;
 use part::{Part, Parts};
+pub use undo::verify_undo;
 
-use crate::memory::{Anchor, Hand, Memory, MemoryChange, OnLadder, Origin};
+use crate::memory::{Anchor, Hand, Memory, MemoryChange, Origin};
 use crate::model::{
     AccountActivity, AccountId, AccountKind, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot,
     DirectoryUser, DirectoryUserId, EmailAddress, GroupStanding, Leaving, Nesting, ProfileStanding, RenameBy,
@@ -17,7 +19,6 @@ use crate::model::{
 };
 use crate::plan::{Action, GroupRef, Guard, Lookup, Person, Plan, PlanInput, Step, StepKind, Update};
 use crate::policy::{GroupMode, LeaverAccounts, Measure, UserScope};
-use crate::run::{Intent, JournalEntry, Outcome};
 
 /// A breach of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,68 +59,6 @@ pub fn verify(input: &PlanInput<'_>, plan: &Plan) -> Vec<Finding> {
     check.shape(plan);
     for step in &plan.steps {
         check.step(step);
-    }
-    check.totals(plan);
-    check.findings
-}
-
-/// Checks a plan that takes back what a run did: every step is the inverse of something in the journal that was done,
-/// and takes away only what the ledger owns.
-pub fn verify_undo(input: &PlanInput<'_>, plan: &Plan, journal: &[JournalEntry]) -> Vec<Finding> {
-    let mut check = Check::new(input, HashSet::new());
-    check.shape(plan);
-    let done = || journal.iter().filter(|entry| entry.outcome == Outcome::Done).map(|entry| &entry.intent);
-    for step in &plan.steps {
-        if let Some(group) = step.action.group().and_then(|g| g.site_id.clone()) {
-            check.touchable(step, &group);
-        }
-        let inverse = match &step.action {
-            Action::RemoveMember { site_group, account, .. } => {
-                if input.memory.membership(site_group, account).is_none() {
-                    check.find(Some(step), "takes away a membership that the ledger does not own");
-                }
-                if *account == input.site.standing().own_account
-                    || input.rules.protected.accounts.contains(account)
-                {
-                    check.find(Some(step), "takes a protected account out of a group");
-                }
-                let owner = input.memory.user_of(account);
-                done().any(|intent| match intent {
-                    Intent::AddMember { group, account: granted } => group == site_group && granted == account,
-                    Intent::CreateUser { user, .. } => Some(user) == owner,
-                    _ => false,
-                })
-            }
-            Action::AddMember { group, person } => done().any(|intent| {
-                matches!(intent, Intent::RemoveMember { group: from, account }
-                    if Some(from) == group.site_id.as_ref() && Some(account) == person.site_id.as_ref())
-            }),
-            Action::RenameGroup { site_id, name, .. } => done().any(|intent| {
-                matches!(intent, Intent::RenameGroup { site_group, before, .. }
-                    if site_group == site_id && **before == **name)
-            }),
-            Action::UpdateUser { person, .. } => done().any(|intent| {
-                matches!(intent, Intent::UpdateUser { account, .. } if Some(account) == person.site_id.as_ref())
-            }),
-            Action::ComeBack { from, person, account } => {
-                let place = person.directory_id.as_ref().and_then(|user| input.memory.on_ladder(user));
-                let passed = |place: &OnLadder| place.passed.get(&from.measure()).map(|passed| passed.hand);
-                if place.filter(|place| place.account == *account).and_then(passed) != Some(Hand::Entrain) {
-                    check.find(Some(step), "gives access back that Entrain did not take");
-                }
-                if place.is_some_and(|place| place.passed.contains_key(&Measure::Remove)) {
-                    check.find(Some(step), "gives access back to somebody who was taken off the site");
-                }
-                done().any(|intent| {
-                    matches!(intent, Intent::TakeRung { user, account: taken, measure, .. }
-                        if taken == account && *measure == from.measure() && Some(user) == person.directory_id.as_ref())
-                })
-            }
-            _ => false,
-        };
-        if !inverse {
-            check.find(Some(step), "takes back nothing that the run did");
-        }
     }
     check.totals(plan);
     check.findings

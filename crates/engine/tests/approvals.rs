@@ -157,3 +157,14 @@ async fn what_one_releases_oneself_is_written_down_with_the_name() {
     assert_eq!((note.actor.as_str(), note.object.as_str()), ("ana", report.run_id.as_str()));
     assert!(note.detail.contains("20 memberships would be removed"), "{}", note.detail);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_nothing_to_do_but_adopt_a_group_converges() {
+    let fixture = Fixture::company();
+    fixture.site.group("Jira C", &[]);
+    let held = fixture.run().await;
+    assert_eq!((held.status, held.steps[&StepKind::AdoptGroup].held), (RunStatus::Held, 1), "{held:?}");
+    let done = report(approve(&fixture, &held, "ana").await.unwrap());
+    assert_eq!(done.status, RunStatus::Converged, "{done:?}");
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+}

@@ -110,7 +110,10 @@ impl Store {
                 check_sqlite(&path).await?;
                 files::close_to_others(&path)?;
                 let (writer, readers) = pool::sqlite_pools(&path).await?;
-                let locks = data_dir.join("locks");
+                // Beside the file: whoever shares the database shares its claims, whatever the data directory is.
+                let mut locks = path.clone().into_os_string();
+                locks.push(".locks");
+                let locks = PathBuf::from(locks);
                 files::make_dir(&locks)?;
                 (writer, readers, Locks::Files(locks), Some(path))
             }

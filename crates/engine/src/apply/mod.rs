@@ -82,8 +82,6 @@ pub(crate) struct Applied {
     pub(crate) groups: BTreeSet<SiteGroupId>,
     /// Accounts that were invited.
     pub(crate) accounts: Vec<AccountId>,
-    /// How many updates of accounts were done; the answer says what was set, so nothing is read back.
-    pub(crate) updated: usize,
     /// Accounts whose access was changed, with the activity that they have to show.
     pub(crate) access: Vec<(AccountId, AccountActivity)>,
     /// Groups that were renamed, with their new names.
@@ -91,8 +89,9 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
+    /// Whether anything was done, or may have been. An adoption writes nothing on the site and is done all the same.
     pub(crate) fn touched(&self) -> bool {
-        !self.groups.is_empty() || !self.accounts.is_empty() || !self.renamed.is_empty() || self.updated > 0
+        !self.done.is_empty() || !self.groups.is_empty()
     }
 }
 
@@ -451,9 +450,7 @@ fn settle(
             work.transient = 0;
             draft.done(kind);
             work.applied.done.insert(step.id());
-            work.applied.updated += usize::from(kind == StepKind::UpdateUser);
             if changes_access(kind) {
-                work.applied.updated += 1;
                 if let Some(account) = &account {
                     work.applied.access.retain(|(id, _)| *id != account.id);
                     let shown = shown_after(kind).map(|activity| (account.id.clone(), activity));

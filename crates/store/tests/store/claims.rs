@@ -66,6 +66,27 @@ on_both!(r_08_a_second_process_is_refused_until_the_first_is_killed, |world| {
     let _claim = store.claim("Azure AD", "the second").await.unwrap();
 });
 
+/// The claim is the database's, whatever data directory a process has beside it.
+#[tokio::test]
+async fn r_08_two_data_directories_over_one_file_share_its_claims() {
+    let world = World::sqlite();
+    let one = world.open().await;
+    let options = entrain_store::OpenOptions {
+        database_url: Some(format!("sqlite:{}", world.file().display())),
+        data_dir: world.dir.path().join("another"),
+        secret_key_file: Some(world.data_dir().join("secret.key")),
+        ..world.options()
+    };
+    let other = Store::open(options).await.unwrap();
+    let claim = one.claim("Azure AD", "the first").await.unwrap();
+    match other.claim("Azure AD", "the second").await {
+        Err(ClaimError::Busy { holder }) => assert_eq!(holder, "the first"),
+        free => panic!("{free:?}"),
+    }
+    claim.release().await.unwrap();
+    other.claim("Azure AD", "the second").await.unwrap().release().await.unwrap();
+}
+
 /// The first process of the test above: holds its claim until it is killed, or its input ends.
 #[tokio::test]
 #[ignore = "started by another test"]
