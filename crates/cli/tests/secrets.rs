@@ -49,11 +49,22 @@ fn s_01_no_secret_is_found_in_any_output_or_file() {
         &["connection", "export", "Azure AD"],
         &["connection", "list", "--json"],
         &["runs", "show", &run, "--json"],
-        &["audit", "export"],
+        &["audit", "export", "--format", "csv", "--out", "audit.csv"],
+        &["explain", "--group", "Jira Engineering", "--json"],
+        &["report", "leavers", "--json"],
+        &["report", "credentials"],
+        &["report", "drift", "--json"],
+        &["runs", "undo", &run, "--yes", "--json"],
         &["--help"],
     ] {
-        seen.push(bench.entrain_with(args, trace));
+        let ran = bench.entrain_with(args, trace);
+        assert!(matches!(ran.output.status.code(), Some(0 | 3 | 4)), "entrain {}: {}", ran.args, ran.err());
+        seen.push(ran);
     }
+    // New rules are held against what is stored, with the secrets of both
+    let wider = bench.file("wider.toml", &document.replace("\"Jira *\"", "\"*\""));
+    seen.push(bench.entrain_with(&["connection", "set", wider.to_str().unwrap(), "--json"], trace).expect(0));
+    std::fs::remove_file(&wider).unwrap();
     // A document that is refused, with the secret where it does not belong
     let bad = document.replace("[scope]\n", &format!("[scope]\nusers = \"{key}\"\n{key} = 1\n"));
     let bad = bench.file("bad.toml", &bad);
