@@ -89,6 +89,7 @@ codes! {
     RunUnknown = "run_unknown", "There is no run of that id.";
     ObjectUnknown = "object_unknown", "There is no such user or group.";
     ConnectionBusy = "connection_busy", "Another run of this connection is under way.";
+    RunTakenOver = "run_taken_over", "Another server over the same database has taken over the run, because this one was frozen or cut off.";
     PlanStale = "plan_stale", "One of the sides has changed since the plan was made.";
     PlanAltered = "plan_altered", "The plan file is not what Entrain wrote.";
     ApprovalRefused = "approval_refused", "The plan cannot be approved, rejected or undone like this: it waits for nobody, was decided on before, or needs another person.";

@@ -90,3 +90,12 @@ mod tests {
         );
     }
 }
+
+/// Whose turn it is to start what is due, where several servers look at the same schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The one that asked.
+    Ours,
+    /// Another was first.
+    Anothers,
+}

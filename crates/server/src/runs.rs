@@ -71,6 +71,11 @@ impl Runs {
         self.active().len()
     }
 
+    /// Those under way.
+    pub(crate) fn under_way(&self) -> Vec<RunId> {
+        self.active().keys().cloned().collect()
+    }
+
     /// Waits until every task has ended; new ones are not expected any more.
     pub async fn ended(&self) {
         self.tasks.close();

@@ -2,12 +2,12 @@
 //! is due is computed afresh from what is stored, every few seconds, so that new documents and a clock that jumps make
 //! no difference.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use entrain_domain::run::Trigger;
-use entrain_domain::service::Mode;
+use entrain_domain::service::{Mode, Turn};
 use entrain_domain::{Failure, FailureCode};
 use entrain_engine::Freshness;
 use entrain_engine::schedule::{Due, Health};
@@ -21,6 +21,8 @@ use crate::service::{Connection, Order, Service, What};
 
 /// Time between looks at the clock.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Time between tries to take up the run of a server that is gone.
+const TRY_EVERY: Duration = Duration::from_mins(1);
 
 /// The schedule of all connections.
 pub struct Scheduler {
@@ -28,6 +30,8 @@ pub struct Scheduler {
     runs: Arc<Runs>,
     /// Connections whose scheduled work has not ended.
     busy: Arc<Mutex<BTreeSet<String>>>,
+    /// When a run of each connection was last taken up.
+    tried: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -39,7 +43,7 @@ impl std::fmt::Debug for Scheduler {
 impl Scheduler {
     /// The schedule of what this service knows.
     pub fn new(service: Arc<dyn Service>, runs: Arc<Runs>) -> Self {
-        Self { service, runs, busy: Arc::default() }
+        Self { service, runs, busy: Arc::default(), tried: Mutex::default() }
     }
 
     /// Starts what is due until it is told to stop.
@@ -47,6 +51,9 @@ impl Scheduler {
         loop {
             if let Err(failure) = self.look().await {
                 tracing::error!(code = %failure.code, "the schedule cannot be read: {failure}");
+            }
+            if let Err(failure) = self.look_after_runs().await {
+                tracing::error!(code = %failure.code, "runs under way cannot be looked after: {failure}");
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -63,14 +70,51 @@ impl Scheduler {
             metrics::quarantined(&connection.name, connection.past.health == Health::Quarantined);
             let due = schedule.due(&connection.name, &connection.past, now) == Due::Now;
             if due && self.take(&connection.name) {
-                self.service
-                    .fired(&connection.name, now)
+                let turn = self
+                    .service
+                    .fired(&connection.name, connection.past.fired_at, now)
                     .await
                     .inspect_err(|_| self.give(&connection.name))?;
+                match turn {
+                    Turn::Ours => self.start(connection, now),
+                    Turn::Anothers => self.give(&connection.name),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up runs whose server was killed or is not heard of, where the service may write by itself; and stops those
+    /// that another server was asked to stop.
+    async fn look_after_runs(&self) -> Result<(), Failure> {
+        for run in self.runs.under_way() {
+            if self.service.asked_to_stop(&run).await? {
+                self.runs.stop(&run);
+            }
+        }
+        let orphans = self.service.orphans().await?;
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let now = self.service.now();
+        for connection in self.service.connections().await? {
+            let left = orphans.contains(&connection.name) && connection.mode == Mode::Apply;
+            if left && self.may_try(&connection.name) && self.take(&connection.name) {
+                tracing::warn!(connection = connection.name, "taking up a run whose server is gone");
                 self.start(connection, now);
             }
         }
         Ok(())
+    }
+
+    /// A run that cannot be taken up is not tried again at each look.
+    fn may_try(&self, connection: &str) -> bool {
+        let (mut tried, now) = (self.tried.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        let may = tried.get(connection).is_none_or(|at| now.duration_since(*at) >= TRY_EVERY);
+        if may {
+            tried.insert(connection.to_owned(), now);
+        }
+        may
     }
 
     fn take(&self, connection: &str) -> bool {

@@ -9,7 +9,7 @@ use entrain_domain::Failure;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::Approval;
 use entrain_domain::run::{RunSummary, Trigger};
-use entrain_domain::service::{Mode, Role};
+use entrain_domain::service::{Mode, Role, Turn};
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Past, Schedule};
 use entrain_engine::{Approved, Freshness, Question};
@@ -200,8 +200,20 @@ pub trait Service: Send + Sync {
         answer: Option<(u16, String)>,
     ) -> Answer<'a, ()>;
 
-    /// Notes that the schedule starts a connection.
-    fn fired<'a>(&'a self, connection: &'a str, at: Timestamp) -> Answer<'a, ()>;
+    /// Notes that the schedule starts a connection, unless another server has since its last start was `before`.
+    fn fired<'a>(
+        &'a self,
+        connection: &'a str,
+        before: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Answer<'a, Turn>;
+    /// Connections with a run that was begun, has no end, and is done by nobody any more: its server was killed, or is
+    /// not heard of.
+    fn orphans(&self) -> Answer<'_, Vec<String>>;
+    /// Asks a run to stop, whichever server does it.
+    fn ask_to_stop<'a>(&'a self, run: &'a RunId, by: &'a str) -> Answer<'a, ()>;
+    /// Whether somebody asked a run to stop.
+    fn asked_to_stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, bool>;
     /// Keeps a preview that the schedule made.
     fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()>;
     /// The newest of these.

@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use entrain_domain::model::RunId;
 use entrain_domain::run::{Phase, RunStatus, RunSummary, Trigger};
-use entrain_domain::service::{Mode, Role};
+use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Health, Past};
@@ -163,8 +163,17 @@ impl Service for Fake {
     fn keep_answer<'a>(&'a self, _: &'a str, _: &'a str, _: Option<(u16, String)>) -> Answer<'a, ()> {
         self.give(())
     }
-    fn fired<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, ()> {
+    fn orphans(&self) -> Answer<'_, Vec<String>> {
+        self.give(Vec::new())
+    }
+    fn ask_to_stop<'a>(&'a self, _: &'a RunId, _: &'a str) -> Answer<'a, ()> {
         self.give(())
+    }
+    fn asked_to_stop<'a>(&'a self, _: &'a RunId) -> Answer<'a, bool> {
+        self.give(false)
+    }
+    fn fired<'a>(&'a self, _: &'a str, _: Option<Timestamp>, _: Timestamp) -> Answer<'a, Turn> {
+        self.give(Turn::Ours)
     }
     fn keep_preview<'a>(&'a self, _: &'a str, _: Timestamp, _: Value) -> Answer<'a, ()> {
         self.give(())

@@ -1,17 +1,18 @@
 //! One run per connection at a time, also between processes (quality.md R-08). The system frees the claim when its
-//! process dies, whatever kills it: on SQLite it is a file lock, on PostgreSQL an advisory lock of a session.
+//! process dies, whatever kills it: on SQLite it is a file lock, on PostgreSQL a lease (`lease.rs`).
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::error::{ClaimError, Error};
 use crate::files;
+use crate::lease::{self, Lease};
 use crate::store::Store;
 
 /// Where claims are made.
@@ -28,7 +29,7 @@ pub struct Claim(Held);
 
 enum Held {
     File(File),
-    Session(Option<PgConnection>),
+    Session(Option<Lease>),
 }
 
 impl std::fmt::Debug for Claim {
@@ -44,8 +45,7 @@ impl Drop for Claim {
             Held::File(file) => {
                 let _ = file.set_len(0);
             }
-            // The server ends the session, and frees its lock, when it sees the connection closed
-            Held::Session(session) => drop(session.take()),
+            Held::Session(lease) => drop(lease.take()),
         }
     }
 }
@@ -55,8 +55,8 @@ impl Claim {
     pub async fn release(mut self) -> Result<(), Error> {
         match &mut self.0 {
             Held::File(_) => Ok(()),
-            Held::Session(session) => match session.take() {
-                Some(session) => session.close().await.map_err(Error::database("freeing the connection")),
+            Held::Session(lease) => match lease.take() {
+                Some(lease) => lease.release().await,
                 None => Ok(()),
             },
         }
@@ -64,9 +64,10 @@ impl Claim {
 }
 
 const LOCK: &str = "SELECT pg_try_advisory_lock($1)";
-const NAME: &str = "INSERT INTO claims (connection, holder, since) VALUES ($1, $2, $3) \
-    ON CONFLICT (connection) DO UPDATE SET holder = excluded.holder, since = excluded.since";
-const HOLDER: &str = "SELECT holder FROM claims WHERE connection = $1";
+const NAME: &str = "INSERT INTO claims (connection, holder, since, fence) VALUES ($1, $2, $3, 1) \
+    ON CONFLICT (connection) DO UPDATE SET holder = excluded.holder, since = excluded.since, \
+    fence = claims.fence + 1, beat = 0 RETURNING fence";
+const HOLDER: &str = "SELECT holder, fence, beat FROM claims WHERE connection = $1";
 
 /// A server needs a moment to see that a session's client is gone, and a holder to write its name.
 const TRIES: u32 = 10;
@@ -112,26 +113,34 @@ impl Store {
         let number = i64::from_le_bytes(first);
         let mut named = None;
         for _ in 0..TRIES {
+            let asked_at = Instant::now();
             let free: bool = sqlx::query_scalar(LOCK)
                 .bind(number)
                 .fetch_one(&mut session)
                 .await
                 .map_err(Error::database(doing))?;
             if free {
-                sqlx::query(NAME)
+                let fence: i64 = sqlx::query_scalar(NAME)
                     .bind(connection)
                     .bind(holder)
                     .bind(self.now().as_millisecond())
-                    .execute(&mut session)
+                    .fetch_one(&mut session)
                     .await
                     .map_err(Error::database(doing))?;
-                return Ok(Claim(Held::Session(Some(session))));
+                let lease = Lease::hold(session, connection, fence, asked_at, &self.inner.fences);
+                return Ok(Claim(Held::Session(Some(lease))));
             }
-            named = sqlx::query_scalar(HOLDER)
+            let held: Option<(String, i64, i64)> = sqlx::query_as(HOLDER)
                 .bind(connection)
                 .fetch_optional(&mut session)
                 .await
                 .map_err(Error::database(doing))?;
+            if let Some((holder, fence, beat)) = held {
+                if self.inner.fences.stands_still(connection, fence, beat, Instant::now()) {
+                    lease::take_from_silent_holder(&mut session, number).await?;
+                }
+                named = Some(holder);
+            }
             tokio::time::sleep(PAUSE).await;
         }
         session.close().await.map_err(Error::database(doing))?;

@@ -122,6 +122,15 @@ pub enum Error {
         /// Who, as told by itself.
         holder: String,
     },
+    /// Another server has started the connection by schedule.
+    #[error("another server has started the connection \"{0}\" by schedule")]
+    FiredByAnother(String),
+    /// Another server has taken over what this process was doing.
+    #[error("another server has taken over the connection \"{connection}\", because this one was not heard of for a while")]
+    Fenced {
+        /// The connection.
+        connection: String,
+    },
     /// The writer has stopped, because the store is being closed.
     #[error("the database is closed")]
     Closed,
@@ -219,6 +228,14 @@ impl Error {
                 "Stop that server first. Several servers share one database only on PostgreSQL.",
             )
             .of(place),
+            Self::FiredByAnother(connection) => {
+                local(FailureCode::ConnectionBusy, "Nothing is to be done: it runs there.").of(connection)
+            }
+            Self::Fenced { connection } => local(
+                FailureCode::RunTakenOver,
+                "Nothing is to be done: the other server finishes the run. If it happens often, look at what freezes or cuts off this one.",
+            )
+            .of(connection),
             Self::RunExists(id) => local(FailureCode::Internal, "Please report this.").of(id),
             Self::NotIntended { step, .. } => local(FailureCode::Internal, "Please report this.").of(step),
         }

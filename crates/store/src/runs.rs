@@ -311,6 +311,7 @@ pub(crate) async fn end(
 impl Store {
     /// Begins a run.
     pub async fn begin(&self, run: &RunId, connection: &str, trigger: Trigger, at: Timestamp) -> Result<()> {
+        self.inner.fences.bind(run, connection);
         self.write(Write::Begin { run: run.clone(), connection: connection.to_owned(), trigger, at }).await
     }
 
@@ -319,7 +320,8 @@ impl Store {
         self.write(Write::Phase { run: run.clone(), phase, plan: plan.map(str::to_owned) }).await
     }
 
-    /// Journals that a step is about to be sent. Fails when the audit log could not take the step's entry.
+    /// Journals that a step is about to be sent. Fails when the audit log could not take the step's entry, and when the
+    /// claim of the run was lost meanwhile.
     pub async fn intend(
         &self,
         run: &RunId,
@@ -329,7 +331,12 @@ impl Store {
         at: Timestamp,
     ) -> Result<()> {
         self.write(Write::Intend { run: run.clone(), step: step.clone(), kind, intent: intent.clone(), at })
-            .await
+            .await?;
+        // The process may have been frozen since the commit
+        match self.inner.fences.of_run(run) {
+            Some(fence) => fence.assure(&self.inner.readers).await,
+            None => Ok(()),
+        }
     }
 
     /// Journals the end of a step that was intended, with what it changes and its audit entry, all or nothing.
@@ -349,6 +356,7 @@ impl Store {
         .map_err(Error::database("reading runs"))?;
         let Some(row) = row else { return Ok(None) };
         let RunSummary { id, trigger, phase, started_at, .. } = row.summary()?;
+        self.inner.fences.bind(&id, connection);
         let journal = self.journal(&id).await?;
         Ok(Some(UnfinishedRun { id, trigger, phase, started_at, journal }))
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use entrain_domain::run::AuditNote;
-use entrain_domain::service::{Mode, Role};
+use entrain_domain::service::{Mode, Role, Turn};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -50,7 +50,7 @@ pub struct KeptRequest {
 /// One operation of this module.
 pub(crate) enum ServiceWrite {
     Mode { connection: String, mode: Mode, author: String, at: Timestamp },
-    Fired { connection: String, at: Timestamp },
+    Fired { connection: String, before: Option<Timestamp>, at: Timestamp },
     Preview { connection: String, at: Timestamp, body: String },
     KeyMade { key: ApiKey, author: String },
     KeyRevoked { id: String, author: String, at: Timestamp },
@@ -62,8 +62,9 @@ pub(crate) enum ServiceWrite {
 const SET_MODE: &str = "INSERT INTO connection_modes (connection, mode, sum) VALUES ($1, $2, $3) \
     ON CONFLICT (connection) DO UPDATE SET mode = excluded.mode, sum = excluded.sum";
 const MODES: &str = "SELECT connection, mode, sum FROM connection_modes ORDER BY connection";
-const SET_FIRED: &str = "INSERT INTO schedule_marks (connection, fired_at, sum) VALUES ($1, $2, $3) \
-    ON CONFLICT (connection) DO UPDATE SET fired_at = excluded.fired_at, sum = excluded.sum";
+const FIRED_FIRST: &str = "INSERT INTO schedule_marks (connection, fired_at, sum) VALUES ($1, $2, $3) \
+    ON CONFLICT (connection) DO NOTHING";
+const FIRED_AGAIN: &str = "UPDATE schedule_marks SET fired_at = $2, sum = $3 WHERE connection = $1 AND fired_at = $4";
 const FIRED: &str = "SELECT connection, fired_at, sum FROM schedule_marks ORDER BY connection";
 const SET_PREVIEW: &str = "INSERT INTO previews (connection, at, body, sum) VALUES ($1, $2, $3, $4) \
     ON CONFLICT (connection) DO UPDATE SET at = excluded.at, body = excluded.body, sum = excluded.sum";
@@ -188,13 +189,7 @@ pub(crate) async fn apply(batch: &mut Batch, write: &ServiceWrite) -> Result<()>
             .map_err(Error::database("storing a connection's mode"))?;
             note(batch, (author, "connection_mode", connection), format!("mode {word}"), *at).await
         }
-        ServiceWrite::Fired { connection, at } => {
-            let at = at.as_millisecond();
-            on!(Tx, &mut batch.tx, tx => sqlx::query(SET_FIRED)
-                .bind(connection).bind(at).bind(instant_sum("schedule_marks", connection, at))
-                .execute(&mut **tx).await.map(|_| ()))
-            .map_err(Error::database("storing a start by schedule"))
-        }
+        ServiceWrite::Fired { connection, before, at } => fired(batch, connection, *before, *at).await,
         ServiceWrite::Preview { connection, at, body } => {
             let (at, body) = (at.as_millisecond(), storable(body));
             on!(Tx, &mut batch.tx, tx => sqlx::query(SET_PREVIEW)
@@ -231,6 +226,27 @@ pub(crate) async fn apply(batch: &mut Batch, write: &ServiceWrite) -> Result<()>
             answered(batch, (api_key, name), answer.as_ref()).await
         }
     }
+}
+
+async fn fired(
+    batch: &mut Batch,
+    connection: &str,
+    before: Option<Timestamp>,
+    at: Timestamp,
+) -> Result<()> {
+    let at = at.as_millisecond();
+    let sum = instant_sum("schedule_marks", connection, at);
+    let rows = on!(Tx, &mut batch.tx, tx => {
+        let query = sqlx::query(if before.is_some() { FIRED_AGAIN } else { FIRED_FIRST })
+            .bind(connection).bind(at).bind(sum);
+        let query = match before {
+            Some(before) => query.bind(before.as_millisecond()),
+            None => query,
+        };
+        query.execute(&mut **tx).await.map(|done| done.rows_affected())
+    })
+    .map_err(Error::database("storing a start by schedule"))?;
+    if rows == 1 { Ok(()) } else { Err(Error::FiredByAnother(connection.to_owned())) }
 }
 
 async fn note(
@@ -326,9 +342,15 @@ impl Store {
             .collect()
     }
 
-    /// Notes that the schedule starts a connection now.
-    pub async fn fired(&self, connection: &str, at: Timestamp) -> Result<()> {
-        self.write(Write::Service(ServiceWrite::Fired { connection: connection.to_owned(), at })).await
+    /// Notes that the schedule starts a connection now, unless another server has noted that since this one looked and
+    /// saw its last start `before`.
+    pub async fn fired(&self, connection: &str, before: Option<Timestamp>, at: Timestamp) -> Result<Turn> {
+        let connection = connection.to_owned();
+        match self.write(Write::Service(ServiceWrite::Fired { connection, before, at })).await {
+            Ok(()) => Ok(Turn::Ours),
+            Err(Error::FiredByAnother(_)) => Ok(Turn::Anothers),
+            Err(error) => Err(error),
+        }
     }
 
     /// The last starts by schedule.

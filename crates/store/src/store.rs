@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::claim::Locks;
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::lease::Fences;
 use crate::pool::{self, Pool, on};
 use crate::writer::{self, Job};
 use crate::{files, key};
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) queue: mpsc::Sender<Job>,
     pub(crate) key: Key,
     pub(crate) locks: Locks,
+    /// The claims of this process, where claims are leases.
+    pub(crate) fences: Arc<Fences>,
     /// The file of a SQLite database.
     pub(crate) file: Option<PathBuf>,
     pub(crate) clock: ClockFn,
@@ -130,8 +133,9 @@ impl Store {
         drop(opening);
 
         let (queue, jobs) = mpsc::channel(1024);
-        tokio::spawn(writer::run(writer.clone(), jobs));
-        Ok(Self { inner: Arc::new(Inner { readers, writer, queue, key, locks, file, clock }) })
+        let fences = Arc::new(Fences::default());
+        tokio::spawn(writer::run(writer.clone(), jobs, fences.clone()));
+        Ok(Self { inner: Arc::new(Inner { readers, writer, queue, key, locks, fences, file, clock }) })
     }
 
     /// Closes the database; whatever was written is in its one file afterwards. Clones can do nothing any more.

@@ -2,6 +2,8 @@
 //! on disk goes into the next one together, so that many callers share one wait for the disk. Each caller's answer
 //! is sent after the commit.
 
+use std::sync::Arc;
+
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{StepId, StepKind};
@@ -14,9 +16,11 @@ use crate::connections::{self, NewVersion};
 use crate::decisions;
 use crate::error::{Error, Result};
 use crate::history::Cause;
+use crate::lease::{Fence, Fences};
 use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
 use crate::pool::{Pool, Tx};
+use crate::replicas::{self, StopAsked};
 use crate::runs;
 use crate::service::{self, ServiceWrite};
 use crate::store::Store;
@@ -33,6 +37,7 @@ pub(crate) enum Write {
     Decide { run: RunId, decided: Decided, note: AuditNote },
     Relate { run: RunId, relation: Relation },
     Service(ServiceWrite),
+    Stop(StopAsked),
 }
 
 /// A queued operation.
@@ -60,7 +65,7 @@ impl Store {
 }
 
 /// Serves the queue until the last handle to the store is gone.
-pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>) {
+pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>, fences: Arc<Fences>) {
     while let Some(first) = queue.recv().await {
         let mut jobs = vec![first];
         while jobs.len() < MOST {
@@ -70,7 +75,7 @@ pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>) {
             }
         }
         let writes: Vec<&Write> = jobs.iter().map(|job| &job.write).collect();
-        match together(&pool, &writes).await {
+        match together(&pool, &fences, &writes).await {
             Ok(()) => {
                 for job in jobs {
                     answer(job, Ok(()));
@@ -79,7 +84,7 @@ pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>) {
             // Nothing was committed: find out whose fault it was, one by one
             Err(Stage::Before(_)) if jobs.len() > 1 => {
                 for job in jobs {
-                    let result = together(&pool, &[&job.write]).await;
+                    let result = together(&pool, &fences, &[&job.write]).await;
                     answer(job, result.map_err(Stage::into_error));
                 }
             }
@@ -113,8 +118,14 @@ impl Stage {
     }
 }
 
-async fn together(pool: &Pool, writes: &[&Write]) -> Result<(), Stage> {
+async fn together(pool: &Pool, fences: &Fences, writes: &[&Write]) -> Result<(), Stage> {
     let mut batch = Batch { tx: pool.begin().await.map_err(Stage::Before)?, chain: None };
+    let mut held: Vec<Arc<Fence>> = writes.iter().filter_map(|write| fence_of(fences, write)).collect();
+    held.sort_by_key(|fence| Arc::as_ptr(fence));
+    held.dedup_by(|one, other| Arc::ptr_eq(one, other));
+    for fence in &held {
+        fence.hold(&mut batch.tx).await.map_err(Stage::Before)?;
+    }
     if writes.iter().any(|write| matches!(write, Write::Intend { .. })) {
         audit::probe(&mut batch).await.map_err(Stage::Before)?;
     }
@@ -123,6 +134,18 @@ async fn together(pool: &Pool, writes: &[&Write]) -> Result<(), Stage> {
     }
     audit::close(&mut batch).await.map_err(Stage::Before)?;
     batch.tx.commit().await.map_err(Stage::Commit)
+}
+
+/// The claim under which something is written. What people do (documents, decisions) needs none.
+fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
+    match write {
+        Write::Begin { connection, .. } | Write::Learn { connection, .. } => fences.of_connection(connection),
+        Write::Phase { run, .. } | Write::Intend { run, .. } | Write::Settle { run, .. } => fences.of_run(run),
+        Write::End { report, .. } => fences.of_run(&report.run_id),
+        Write::Connection(_) | Write::Decide { .. } | Write::Relate { .. } | Write::Service(_) | Write::Stop(_) => {
+            None
+        }
+    }
 }
 
 async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
@@ -148,5 +171,6 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Decide { run, decided, note } => decisions::decide(batch, run, decided, note).await,
         Write::Relate { run, relation } => decisions::relate(batch, run, relation).await,
         Write::Service(write) => service::apply(batch, write).await,
+        Write::Stop(stop) => replicas::apply(batch, stop).await,
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::Args;
 use entrain_domain::{Failure, FailureClass, FailureCode};
-use entrain_engine::ports::Clock as _;
 use entrain_server::service::Service;
 use entrain_server::{Limits, Runs, Scheduler, listen, router};
 use entrain_store::{Claim, Store};
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, Exit};
 use crate::ui::{Page, Tone};
 use crate::wire::service::Wired;
-use crate::wire::{self, SystemClock, host_name};
+use crate::wire;
 
 /// How long runs and requests under way are waited for (quality.md R-11: ten seconds in all).
 const GRACE: Duration = Duration::from_secs(9);
@@ -52,9 +51,7 @@ pub(super) struct Serving {
 impl Serving {
     /// Brings the service up over a store, unless another server has it.
     pub(super) async fn start(store: Store, listen_on: SocketAddr) -> Result<Self, Failure> {
-        let now = SystemClock.now().strftime("%F %T UTC");
-        let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
-        let only = store.claim_server(&holder).await.map_err(|e| e.failure())?;
+        let only = store.claim_server(&wire::holder()).await.map_err(|e| e.failure())?;
         let listener = TcpListener::bind(listen_on).await.map_err(|e| no_listener(listen_on, &e))?;
         let address = listener.local_addr().map_err(|e| no_listener(listen_on, &e))?;
 

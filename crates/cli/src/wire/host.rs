@@ -68,8 +68,14 @@ impl Environment for HostEnvironment {
     }
 }
 
+/// How this process names itself to whoever waits for it.
+pub(crate) fn holder() -> String {
+    let now = entrain_engine::ports::Clock::now(&super::SystemClock).strftime("%F %T UTC");
+    format!("process {} on {}, since {now}", std::process::id(), host_name())
+}
+
 /// The host's name, for people who look for the holder of a claim.
-pub(crate) fn host_name() -> String {
+fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "this host".into() } else { name.trim().to_owned() }
 }

@@ -24,7 +24,7 @@ use crate::config::document::{self, DirectoryCredential, OrganizationMeaning, Se
 
 pub(crate) use adapters::{DirectoryPort, Renames, SitePort, StorePort};
 use host::HostEnvironment;
-pub(crate) use host::{RandomIds, SystemClock, host_name, told_to_end};
+pub(crate) use host::{RandomIds, SystemClock, holder, told_to_end};
 
 /// Address of the instance metadata service on every Azure machine (microsoft-graph.md, tokens).
 const METADATA: &str = "http://169.254.169.254";
@@ -186,8 +186,7 @@ pub(crate) fn build(
         clock: SystemClock,
         ids: RandomIds,
     };
-    let now = entrain_engine::ports::Clock::now(&SystemClock).strftime("%F %T UTC").to_string();
-    let holder = format!("process {} on {}, since {now}", std::process::id(), host_name());
+    let holder = holder();
     let name = document.name().to_owned();
     let tenant = &document.sections().directory.tenant_id;
     let place = format!("{graph_url} {tenant} {} {:?}", meaning.site_url.as_str(), meaning.organization);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::Approval;
 use entrain_domain::run::RunSummary;
-use entrain_domain::service::{Mode, Role};
+use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{Clock as _, Event, Progress};
 use entrain_engine::schedule::{Health, Past};
@@ -368,8 +368,22 @@ impl Service for Wired {
     ) -> Answer<'a, ()> {
         Box::pin(async move { self.store.keep_answer(key, name, answer).await.map_err(|e| e.failure()) })
     }
-    fn fired<'a>(&'a self, connection: &'a str, at: Timestamp) -> Answer<'a, ()> {
-        Box::pin(async move { self.store.fired(connection, at).await.map_err(|e| e.failure()) })
+    fn fired<'a>(
+        &'a self,
+        connection: &'a str,
+        before: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Answer<'a, Turn> {
+        Box::pin(async move { self.store.fired(connection, before, at).await.map_err(|e| e.failure()) })
+    }
+    fn orphans(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(async { self.store.orphans(&super::holder()).await.map_err(|e| e.failure()) })
+    }
+    fn ask_to_stop<'a>(&'a self, run: &'a RunId, by: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.store.ask_to_stop(run, by).await.map_err(|e| e.failure()) })
+    }
+    fn asked_to_stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, bool> {
+        Box::pin(async move { self.store.asked_to_stop(run).await.map_err(|e| e.failure()) })
     }
     fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()> {
         Box::pin(async move {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use entrain_domain::FailureCode;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::Approval;
-use entrain_domain::run::{RunSummary, Trigger};
+use entrain_domain::run::{Phase, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, slug};
 use entrain_engine::schedule::{Due, Health};
 use entrain_engine::{Approved, Freshness, Question};
@@ -224,17 +224,18 @@ pub(super) async fn run_plan(ask: Ask) -> Result {
 pub(super) async fn stop(ask: Ask) -> Result {
     let run = ask.run()?;
     let summary = ask.api.service.summary(&run).await?;
-    match ask.api.runs.stop(&run) {
-        Some(()) => {
-            tracing::info!(run = %run, by = ask.caller.name, "told to stop");
-            Ok(Reply::Json(StatusCode::ACCEPTED, json!({ "run_id": run, "status": "stopping" })))
-        }
-        None => Err(Problem::local(
+    if summary.phase == Phase::Ended {
+        return Err(Problem::local(
             FailureCode::ApprovalRefused,
-            format!("the run is not under way in this process; it is {}", summary.status.as_str()),
+            format!("the run is not under way; it is {}", summary.status.as_str()),
             "look at the run itself",
-        )),
+        ));
     }
+    // Another server may do the run, and looks for this
+    ask.api.service.ask_to_stop(&run, &ask.caller.name).await?;
+    ask.api.runs.stop(&run);
+    tracing::info!(run = %run, by = ask.caller.name, "told to stop");
+    Ok(Reply::Json(StatusCode::ACCEPTED, json!({ "run_id": run, "status": "stopping" })))
 }
 
 /// The connection of the run that the address names.

@@ -10,5 +10,6 @@ mod connections;
 mod memory;
 mod mirror;
 mod opening;
+mod replicas;
 mod runs;
 mod service;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use entrain_domain::service::{Mode, Role};
+use entrain_domain::service::{Mode, Role, Turn};
 use entrain_store::{ConnectionDocument, Error};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
@@ -25,7 +25,7 @@ on_both!(modes_starts_and_previews_are_kept_by_connection, |world| {
     assert!(store.modes().await.unwrap().is_empty() && store.fired_at().await.unwrap().is_empty());
     assert_eq!(store.preview("Azure AD").await.unwrap(), None);
     store.set_mode("Azure AD", Mode::Apply, "ana").await.unwrap();
-    store.fired("Azure AD", world.now()).await.unwrap();
+    assert_eq!(store.fired("Azure AD", None, world.now()).await.unwrap(), Turn::Ours);
     store.keep_preview("Azure AD", world.now(), "{\"n\":1}").await.unwrap();
     store.keep_preview("Azure AD", world.now(), "{\"n\":2}").await.unwrap();
     store.close().await;
