@@ -201,12 +201,8 @@ pub trait Service: Send + Sync {
     ) -> Answer<'a, ()>;
 
     /// Notes that the schedule starts a connection, unless another server has since its last start was `before`.
-    fn fired<'a>(
-        &'a self,
-        connection: &'a str,
-        before: Option<Timestamp>,
-        at: Timestamp,
-    ) -> Answer<'a, Turn>;
+    fn fired<'a>(&'a self, connection: &'a str, before: Option<Timestamp>, at: Timestamp)
+    -> Answer<'a, Turn>;
     /// Connections with a run that was begun, has no end, and is done by nobody any more: its server was killed, or is
     /// not heard of.
     fn orphans(&self) -> Answer<'_, Vec<String>>;

@@ -126,7 +126,9 @@ pub enum Error {
     #[error("another server has started the connection \"{0}\" by schedule")]
     FiredByAnother(String),
     /// Another server has taken over what this process was doing.
-    #[error("another server has taken over the connection \"{connection}\", because this one was not heard of for a while")]
+    #[error(
+        "another server has taken over the connection \"{connection}\", because this one was not heard of for a while"
+    )]
     Fenced {
         /// The connection.
         connection: String,

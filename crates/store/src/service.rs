@@ -64,7 +64,8 @@ const SET_MODE: &str = "INSERT INTO connection_modes (connection, mode, sum) VAL
 const MODES: &str = "SELECT connection, mode, sum FROM connection_modes ORDER BY connection";
 const FIRED_FIRST: &str = "INSERT INTO schedule_marks (connection, fired_at, sum) VALUES ($1, $2, $3) \
     ON CONFLICT (connection) DO NOTHING";
-const FIRED_AGAIN: &str = "UPDATE schedule_marks SET fired_at = $2, sum = $3 WHERE connection = $1 AND fired_at = $4";
+const FIRED_AGAIN: &str =
+    "UPDATE schedule_marks SET fired_at = $2, sum = $3 WHERE connection = $1 AND fired_at = $4";
 const FIRED: &str = "SELECT connection, fired_at, sum FROM schedule_marks ORDER BY connection";
 const SET_PREVIEW: &str = "INSERT INTO previews (connection, at, body, sum) VALUES ($1, $2, $3, $4) \
     ON CONFLICT (connection) DO UPDATE SET at = excluded.at, body = excluded.body, sum = excluded.sum";
@@ -228,12 +229,7 @@ pub(crate) async fn apply(batch: &mut Batch, write: &ServiceWrite) -> Result<()>
     }
 }
 
-async fn fired(
-    batch: &mut Batch,
-    connection: &str,
-    before: Option<Timestamp>,
-    at: Timestamp,
-) -> Result<()> {
+async fn fired(batch: &mut Batch, connection: &str, before: Option<Timestamp>, at: Timestamp) -> Result<()> {
     let at = at.as_millisecond();
     let sum = instant_sum("schedule_marks", connection, at);
     let rows = on!(Tx, &mut batch.tx, tx => {

@@ -140,11 +140,15 @@ async fn together(pool: &Pool, fences: &Fences, writes: &[&Write]) -> Result<(),
 fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
     match write {
         Write::Begin { connection, .. } | Write::Learn { connection, .. } => fences.of_connection(connection),
-        Write::Phase { run, .. } | Write::Intend { run, .. } | Write::Settle { run, .. } => fences.of_run(run),
-        Write::End { report, .. } => fences.of_run(&report.run_id),
-        Write::Connection(_) | Write::Decide { .. } | Write::Relate { .. } | Write::Service(_) | Write::Stop(_) => {
-            None
+        Write::Phase { run, .. } | Write::Intend { run, .. } | Write::Settle { run, .. } => {
+            fences.of_run(run)
         }
+        Write::End { report, .. } => fences.of_run(&report.run_id),
+        Write::Connection(_)
+        | Write::Decide { .. }
+        | Write::Relate { .. }
+        | Write::Service(_)
+        | Write::Stop(_) => None,
     }
 }
 

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Exit};
 use crate::ui::{Page, Tone};
-use crate::wire::service::Wired;
 use crate::wire;
+use crate::wire::service::Wired;
 
 /// How long runs and requests under way are waited for (quality.md R-11: ten seconds in all).
 const GRACE: Duration = Duration::from_secs(9);
