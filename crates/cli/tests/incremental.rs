@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entrain_connect::entra::{CaughtUp, Credential, Entra, EntraOptions, Links, Since};
+use entrain_connect::entra::{CaughtUp, Credential, Entra, EntraOptions, Links, Sessions, Since};
 use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane, SteppedEnvironment};
 use entrain_domain::model::{AccountState, DirectorySnapshot};
 use entrain_domain::policy::{GroupSelector, Rules, Scope};
@@ -350,6 +350,7 @@ fn reader(bench: &Bench) -> Entra {
         tenant_id: company.tenant_id.clone(),
         client_id: company.client_id.clone(),
         credential: Credential::Secret(company.client_secret.clone().into()),
+        sessions: Sessions::default(),
     };
     Entra::new(options, &http).unwrap()
 }

@@ -434,3 +434,28 @@ fn s_04_a_secret_is_rotated_without_a_restart() {
     let (_, after) = operator.post("/api/v1/connections/azure-ad/sync?wait");
     assert_eq!(after["status"], "converged", "{after}");
 }
+
+#[test]
+fn p_2_a_run_of_the_service_that_finds_nothing_changed_costs_two_requests_and_no_token() {
+    let bench = Bench::demo();
+    bench.add("\"Jira *\"");
+    let served = Served::start(&bench);
+    let operator = Caller::new(&bench, &served, Some("operator"));
+    let sync = || operator.post("/api/v1/connections/azure-ad/sync?wait").1;
+    let first = sync();
+    assert_eq!(first["status"], "converged", "{first}");
+    let tokens = || {
+        let log = &bench.emulator.state().log;
+        log.entries(usize::MAX, |entry| entry.path.ends_with("/oauth2/v2.0/token")).len()
+    };
+    assert_eq!(tokens(), 1);
+    for _ in 0..3 {
+        let again = sync();
+        assert_eq!(
+            (&again["status"], &again["requests"]["directory"], &again["requests"]["site"]),
+            (&json!("converged"), &json!(2), &json!(0)),
+            "{again}"
+        );
+    }
+    assert_eq!(tokens(), 1, "the token is held while it is good");
+}

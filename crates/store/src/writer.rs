@@ -20,6 +20,7 @@ use crate::lease::{Fence, Fences};
 use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
 use crate::pool::{Pool, Tx};
+use crate::presence::{self, Beat};
 use crate::replicas::{self, StopAsked};
 use crate::runs;
 use crate::service::{self, ServiceWrite};
@@ -38,6 +39,7 @@ pub(crate) enum Write {
     Relate { run: RunId, relation: Relation },
     Service(ServiceWrite),
     Stop(StopAsked),
+    Beat(Beat),
 }
 
 /// A queued operation.
@@ -148,7 +150,8 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Decide { .. }
         | Write::Relate { .. }
         | Write::Service(_)
-        | Write::Stop(_) => None,
+        | Write::Stop(_)
+        | Write::Beat(_) => None,
     }
 }
 
@@ -176,5 +179,6 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Relate { run, relation } => decisions::relate(batch, run, relation).await,
         Write::Service(write) => service::apply(batch, write).await,
         Write::Stop(stop) => replicas::apply(batch, stop).await,
+        Write::Beat(beat) => presence::apply(batch, beat).await,
     }
 }

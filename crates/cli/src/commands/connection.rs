@@ -171,7 +171,8 @@ async fn what_if(
 ) -> Result<Option<WhatIf>, Failure> {
     // A document of an older version that this one refuses has no rules to compare with.
     let before = Document::parse(&stored.document, document.name())?;
-    let connected = wire::build(cx.environment(), store.clone(), document, &stored.secrets)?;
+    let connected =
+        wire::build(cx.environment(), &wire::Lasting::new(), store.clone(), document, &stored.secrets)?;
     Box::pin(connected.engine.what_if(&before.meaning().rules)).await
 }
 

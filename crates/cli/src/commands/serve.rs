@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use entrain_connect::http::Shared;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_server::service::Service;
 use entrain_server::{Limits, Runs, Scheduler, listen, router};
-use entrain_store::{Claim, Store};
+use entrain_store::{Claim, Load, Presence, Store};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -21,6 +22,11 @@ use crate::wire::service::Wired;
 
 /// How long runs and requests under way are waited for (quality.md R-11: ten seconds in all).
 const GRACE: Duration = Duration::from_secs(9);
+
+/// Time between two words to the other servers.
+const BEAT: Duration = Duration::from_secs(5);
+/// The share, in thousandths, of a server that the others do not hear.
+const UNHEARD: u32 = 50;
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -44,7 +50,7 @@ pub(super) struct Serving {
     pub(super) url: String,
     stop: CancellationToken,
     runs: Arc<Runs>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
     only: Option<Claim>,
 }
 
@@ -56,30 +62,59 @@ impl Serving {
         let address = listener.local_addr().map_err(|e| no_listener(listen_on, &e))?;
 
         let stop = CancellationToken::new();
-        let service: Arc<dyn Service> = Arc::new(Wired::new(store));
+        let wired = Wired::new(store.clone());
+        let shared = wired.shared();
+        let service: Arc<dyn Service> = Arc::new(wired);
         let runs = Runs::new(service.clone(), stop.clone());
         let routes = router(service.clone(), runs.clone());
         let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
         let scheduling = tokio::spawn(Scheduler::new(service, runs.clone()).run(stop.clone()));
-        Ok(Self { url: format!("http://{address}"), stop, runs, tasks: [scheduling, serving], only })
+        let mut tasks = vec![scheduling, serving];
+        if store.is_shared() {
+            tasks.push(tokio::spawn(share_limits(store, shared, runs.clone(), stop.clone())));
+        }
+        Ok(Self { url: format!("http://{address}"), stop, runs, tasks, only })
     }
 
     /// Stops runs at their next step boundary and answers the requests under way; says how many runs were stopped.
     pub(super) async fn end(self) -> usize {
         let cut = self.runs.count();
         self.stop.cancel();
-        let [scheduling, serving] = self.tasks;
         let all = async {
-            // Whoever panicked has said so
-            let _ = scheduling.await;
+            for task in self.tasks {
+                // Whoever panicked has said so
+                let _ = task.await;
+            }
             self.runs.ended().await;
-            let _ = serving.await;
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("not everything came to its end in time; the next start finishes it");
         }
         drop(self.only);
         cut
+    }
+}
+
+/// Keeps to this server's share of the clouds' limits while others work over the same database.
+async fn share_limits(store: Store, shared: Shared, runs: Arc<Runs>, stop: CancellationToken) {
+    let mut presence = match Presence::new() {
+        Ok(presence) => presence,
+        Err(error) => return tracing::error!("this server cannot make itself known to others: {error}"),
+    };
+    loop {
+        let load = if runs.count() > 0 { Load::Busy } else { Load::Idle };
+        match store.beat(&mut presence, load).await {
+            Ok(share) => shared.keep_to(share),
+            Err(error) => {
+                // The others take this server for gone, and its share with it
+                shared.keep_to(UNHEARD);
+                tracing::warn!("this server cannot make itself known to others: {error}");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(BEAT) => {}
+        }
     }
 }
 

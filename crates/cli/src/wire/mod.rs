@@ -10,8 +10,8 @@ pub(crate) mod service;
 use std::sync::Arc;
 
 use entrain_connect::atlassian::{Jira, JiraOptions, Organization, OrganizationOptions};
-use entrain_connect::entra::{Cloud, Credential, Entra, EntraOptions};
-use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane};
+use entrain_connect::entra::{Cloud, Credential, Entra, EntraOptions, Sessions};
+use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane, Shared};
 use entrain_domain::policy::Scope;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::{Engine, Ports};
@@ -121,10 +121,10 @@ pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connect
         };
         let stored = stored(&store, &name).await?.document;
         let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
-        return build(cx.environment(), store, &document, &stored.secrets);
+        return build(cx.environment(), &Lasting::new(), store, &document, &stored.secrets);
     };
     let store = open_store(cx).await?;
-    build(cx.environment(), store, &document, &kept)
+    build(cx.environment(), &Lasting::new(), store, &document, &kept)
 }
 
 async fn only_connection(store: &Store) -> Result<String, Failure> {
@@ -147,17 +147,39 @@ async fn only_connection(store: &Store) -> Result<String, Failure> {
     }
 }
 
+/// What outlives one piece of work of a process: budgets, open connections and tokens, in one time.
+#[derive(Clone)]
+pub(crate) struct Lasting {
+    pub(crate) shared: Shared,
+    sessions: Sessions,
+    environment: Arc<HostEnvironment>,
+}
+
+impl Lasting {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        let environment = Arc::new(HostEnvironment::new());
+        Self { shared: Shared::default(), sessions: Sessions::default(), environment }
+    }
+
+    /// The same without tokens, for whoever has to see what was granted just now.
+    pub(crate) fn signed_out(&self) -> Self {
+        Self { sessions: Sessions::default(), ..self.clone() }
+    }
+}
+
 /// Builds what a document describes, with secrets that the store kept.
 pub(crate) fn build(
     environment: crate::config::Environment<'_>,
+    lasting: &Lasting,
     store: Store,
     document: &Document,
     kept: &Secrets,
 ) -> Result<Connected, Failure> {
     let secrets = document.resolve(environment, kept)?;
     let meaning = document.meaning();
-    let http = http_options(document)?;
-    let (entra, graph_url) = directory_client(document, &secrets, &http)?;
+    let http = http_options(document, lasting)?;
+    let (entra, graph_url) = directory_client(document, &secrets, lasting, &http)?;
     let jira = site_client(document, &secrets, &http)?;
 
     let organization = match &meaning.organization {
@@ -199,9 +221,12 @@ pub(crate) fn build(
 }
 
 /// How every client of a connection is made: one meter, one clock.
-fn http_options(document: &Document) -> Result<impl Fn(BaseUrl, Plane) -> HttpOptions + use<>, Failure> {
+fn http_options(
+    document: &Document,
+    lasting: &Lasting,
+) -> Result<impl Fn(BaseUrl, Plane) -> HttpOptions + use<>, Failure> {
     let meter = Arc::new(Meter::new());
-    let environment = Arc::new(HostEnvironment::new());
+    let Lasting { shared, environment, .. } = lasting.clone();
     let network = document.sections().network.clone();
     let timeout = document.meaning().timeout;
     let ca = match &network.ca_file {
@@ -210,6 +235,7 @@ fn http_options(document: &Document) -> Result<impl Fn(BaseUrl, Plane) -> HttpOp
     };
     Ok(move |base, plane| {
         let mut options = HttpOptions::new(base, plane, meter.clone(), environment.clone());
+        options.shared = shared.clone();
         options.extra_ca_pem.clone_from(&ca);
         options.proxy.clone_from(&network.proxy);
         if let Some(timeout) = timeout {
@@ -223,9 +249,10 @@ fn http_options(document: &Document) -> Result<impl Fn(BaseUrl, Plane) -> HttpOp
 fn directory_client(
     document: &Document,
     secrets: &Secrets,
+    lasting: &Lasting,
     http: &impl Fn(BaseUrl, Plane) -> HttpOptions,
 ) -> Result<(Arc<Entra>, String), Failure> {
-    let options = entra_options(document, secrets)?;
+    let options = EntraOptions { sessions: lasting.sessions.clone(), ..entra_options(document, secrets)? };
     let url = options.graph_url.clone();
     let graph = BaseUrl::parse(&url).map_err(|e| e.failure())?;
     let entra = Entra::new(options, &http(graph, Plane::Directory)).map_err(|e| e.failure())?;

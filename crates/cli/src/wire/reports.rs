@@ -15,7 +15,7 @@ use entrain_engine::reports::{Accounts, People};
 use entrain_store::Store;
 use jiff::Timestamp;
 
-use super::{directory_client, http_options, only_connection, open_store, site_client, stored};
+use super::{Lasting, directory_client, http_options, only_connection, open_store, site_client, stored};
 use crate::commands::{Context, Target, read_document, read_for_directory};
 use crate::config::Document;
 use crate::config::document::{DirectoryCredential, Scoped, Secrets};
@@ -60,8 +60,9 @@ pub(crate) async fn open(cx: &Context<'_>, target: &Target, sides: Sides) -> Res
     let (document, scoped, kept, store) = choose(cx, target, sides).await?;
     let section = if sides == Sides::Directory { "directory." } else { "" };
     let secrets = document.resolve_below(section, cx.environment(), &kept)?;
-    let http = http_options(&document)?;
-    let (entra, _) = directory_client(&document, &secrets, &http)?;
+    let lasting = Lasting::new();
+    let http = http_options(&document, &lasting)?;
+    let (entra, _) = directory_client(&document, &secrets, &lasting, &http)?;
     let site = match sides {
         Sides::Directory => None,
         Sides::Both => Some(site_client(&document, &secrets, &http)?),

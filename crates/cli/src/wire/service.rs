@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use entrain_connect::http::Shared;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::Approval;
 use entrain_domain::run::RunSummary;
@@ -18,13 +19,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Connected, SystemClock, build, stored};
+use super::{Connected, Lasting, SystemClock, build, stored};
 use crate::config::Document;
 use crate::config::document::{Secrets, schema};
 
 /// The service's other side.
 pub(crate) struct Wired {
     store: Store,
+    lasting: Lasting,
 }
 
 /// The environment that secrets of documents refer to.
@@ -41,13 +43,22 @@ impl Progress for Silent {
 
 impl Wired {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, lasting: Lasting::new() }
+    }
+
+    /// What its clients share.
+    pub(crate) fn shared(&self) -> Shared {
+        self.lasting.shared.clone()
     }
 
     async fn connect(&self, name: &str) -> Result<Connected, Failure> {
+        self.connect_with(name, &self.lasting).await
+    }
+
+    async fn connect_with(&self, name: &str, lasting: &Lasting) -> Result<Connected, Failure> {
         let stored = stored(&self.store, name).await?.document;
         let document = Document::parse(&stored.document, &format!("stored document of “{name}”"))?;
-        build(&environment, self.store.clone(), &document, &stored.secrets)
+        build(&environment, lasting, self.store.clone(), &document, &stored.secrets)
     }
 
     async fn all(&self) -> Result<Vec<Connection>, Failure> {
@@ -228,7 +239,7 @@ impl Service for Wired {
     }
     fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Value> {
         Box::pin(async move {
-            let connected = self.connect(connection).await?;
+            let connected = self.connect_with(connection, &self.lasting.signed_out()).await?;
             let checks = Box::pin(crate::commands::findings(&connected)).await;
             Ok(json!({ "connection": connection, "checks": checks }))
         })

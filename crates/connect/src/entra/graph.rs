@@ -48,6 +48,9 @@ impl Graph {
     pub(super) async fn send(&self, call: Call) -> Result<Answer, Error> {
         let token = self.tokens.get().await?;
         let answer = self.http.send(call.clone(), &token.authorization).await?;
+        if answer.status == 403 {
+            self.tokens.doubt(token.generation).await;
+        }
         if answer.status != 401 {
             return Ok(answer);
         }

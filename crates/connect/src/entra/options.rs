@@ -1,6 +1,6 @@
 //! Where a tenant is and as whom it is read.
 
-use super::Credential;
+use super::{Credential, Sessions};
 
 /// A national cloud of Microsoft: tokens of one are useless in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct EntraOptions {
     pub client_id: String,
     /// How the application proves itself.
     pub credential: Credential,
+    /// Where its token is kept, where others of the process sign in as the same application.
+    pub sessions: Sessions,
 }
 
 impl EntraOptions {
@@ -81,6 +83,7 @@ impl EntraOptions {
             tenant_id: tenant_id.to_owned(),
             client_id: client_id.to_owned(),
             credential,
+            sessions: Sessions::default(),
         }
     }
 }

@@ -55,8 +55,9 @@ impl Token {
     }
 }
 
+/// The sign-in of an application: its token, or why it has none.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     generation: u64,
     held: Option<Held>,
     refused: Option<(Duration, Error)>,
@@ -76,7 +77,7 @@ struct Held {
 pub(super) struct Tokens {
     options: Arc<EntraOptions>,
     http: Http,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +113,8 @@ impl Tokens {
         if matches!(options.credential, Credential::ManagedIdentity { .. }) {
             http.proxy = None;
         }
-        Ok(Self { options, http: Http::new(http)?, state: Mutex::new(State::default()) })
+        let state = options.sessions.of(&options);
+        Ok(Self { options, http: Http::new(http)?, state })
     }
 
     fn now(&self) -> Duration {
@@ -153,6 +155,18 @@ impl Tokens {
             }
         }
         self.fetch(&mut state, Replaces::Refused).await.map(Some)
+    }
+
+    /// Graph refused something to the holder of this token. Its permissions are those of the time when it was made: the
+    /// next caller gets another one, unless this one is fresh.
+    pub(super) async fn doubt(&self, refused: u64) {
+        let (mut state, now) = (self.state.lock().await, self.now());
+        if let Some(held) = &mut state.held
+            && held.token.generation == refused
+            && now.saturating_sub(held.fetched) >= EARLY
+        {
+            held.renew_at = now;
+        }
     }
 
     async fn fetch(&self, state: &mut State, why: Replaces) -> Result<Token, Error> {

@@ -2,13 +2,14 @@
 //! endpoint, and nobody else. Rates start from what is documented and are learnt from the headers of the answers.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
 use super::Plane;
+use super::shared::Share;
 
 /// What stands between a caller and its request.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ struct Bucket {
     rate: f64,
     /// Requests per second that are documented or announced.
     ceiling: f64,
+    /// The part of the rate that this process may use, above 0 and at most 1.
+    share: f64,
     refilled: Duration,
     paused_until: Duration,
 }
@@ -37,6 +40,7 @@ struct Bucket {
 #[derive(Debug)]
 pub(super) struct Budgets {
     plane: Plane,
+    share: Arc<Share>,
     state: Mutex<State>,
 }
 
@@ -59,22 +63,29 @@ fn documented(plane: Plane, method: &Method) -> f64 {
 }
 
 impl Bucket {
-    fn new(rate: f64, now: Duration) -> Self {
-        Self { tokens: rate, rate, ceiling: rate, refilled: now, paused_until: Duration::ZERO }
+    fn new(rate: f64, share: f64, now: Duration) -> Self {
+        let tokens = (rate * share).max(1.0);
+        Self { tokens, rate, ceiling: rate, share, refilled: now, paused_until: Duration::ZERO }
     }
 
-    fn refill(&mut self, now: Duration) {
+    /// Requests per second of this process.
+    fn pace(&self) -> f64 {
+        self.rate * self.share
+    }
+
+    fn refill(&mut self, now: Duration, share: f64) {
+        self.share = share;
         if self.rate.is_finite() {
             let passed = now.saturating_sub(self.refilled).as_secs_f64();
-            self.tokens = (self.tokens + passed * self.rate).min(self.rate);
+            self.tokens = (self.tokens + passed * self.pace()).min(self.pace().max(1.0));
         }
         self.refilled = now;
     }
 }
 
 impl Budgets {
-    pub(super) fn new(plane: Plane) -> Self {
-        Self { plane, state: Mutex::new(State::default()) }
+    pub(super) fn new(plane: Plane, share: Arc<Share>) -> Self {
+        Self { plane, share, state: Mutex::new(State::default()) }
     }
 
     fn with<T>(
@@ -86,10 +97,11 @@ impl Budgets {
     ) -> T {
         let mut state = self.state.lock().expect("nothing panics while it holds the lock");
         let State { buckets, quota } = &mut *state;
+        let share = self.share.get();
         let bucket = buckets
             .entry((endpoint, method.clone()))
-            .or_insert_with(|| Bucket::new(documented(self.plane, method), now));
-        bucket.refill(now);
+            .or_insert_with(|| Bucket::new(documented(self.plane, method), share, now));
+        bucket.refill(now, share);
         act(bucket, quota)
     }
 
@@ -118,7 +130,7 @@ impl Budgets {
             if bucket.tokens >= 0.0 {
                 Turn::Go
             } else {
-                Turn::Wait(Duration::from_secs_f64(-bucket.tokens / bucket.rate))
+                Turn::Wait(Duration::from_secs_f64(-bucket.tokens / bucket.pace()))
             }
         })
     }
@@ -196,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_site_endpoint_starts_at_the_documented_burst_and_refills() {
-        let budgets = Budgets::new(Plane::Site);
+        let budgets = Budgets::new(Plane::Site, Share::whole());
         let sent = (0..200)
             .filter(|_| budgets.turn("/group/user", &Method::DELETE, NOW, Reserved::No) == Turn::Go)
             .count();
@@ -211,7 +223,7 @@ mod tests {
     /// N-01: one endpoint's limit does not stop the others
     #[test]
     fn a_pause_holds_one_endpoint_and_method_only() {
-        let budgets = Budgets::new(Plane::Site);
+        let budgets = Budgets::new(Plane::Site, Share::whole());
         budgets.throttled("/user", &Method::POST, NOW, Duration::from_secs(7));
         assert_eq!(
             budgets.turn("/user", &Method::POST, NOW, Reserved::Yes),
@@ -223,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_quota_stops_everything_until_its_reset() {
-        let budgets = Budgets::new(Plane::Site);
+        let budgets = Budgets::new(Plane::Site, Share::whole());
         budgets.stop(NOW + Duration::from_mins(10), "jira-quota-tenant-based".to_owned());
         for endpoint in ["/user", "/group"] {
             assert!(matches!(budgets.turn(endpoint, &Method::GET, NOW, Reserved::No), Turn::Stopped(..)));
@@ -234,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_the_headers_say_is_learnt() {
-        let budgets = Budgets::new(Plane::Site);
+        let budgets = Budgets::new(Plane::Site, Share::whole());
         let mut headers = HeaderMap::new();
         headers.insert("x-ratelimit-limit", "10".parse().unwrap());
         headers.insert("x-ratelimit-remaining", "3".parse().unwrap());
@@ -247,7 +259,7 @@ mod tests {
 
     #[test]
     fn graph_is_slowed_before_it_refuses() {
-        let budgets = Budgets::new(Plane::Directory);
+        let budgets = Budgets::new(Plane::Directory, Share::whole());
         let mut headers = HeaderMap::new();
         headers.insert("x-ms-throttle-limit-percentage", "1.3".parse().unwrap());
         budgets.learn("/users", &Method::GET, NOW, &headers);
@@ -259,8 +271,35 @@ mod tests {
     }
 
     #[test]
+    fn a_server_among_others_keeps_to_its_share_from_the_next_turn_on() {
+        let shared = crate::http::Shared::default();
+        let base = crate::http::BaseUrl::parse("https://acme.atlassian.net").unwrap();
+        let environment = std::sync::Arc::new(crate::http::SteppedEnvironment::starting_at(
+            "2026-11-23T10:00:00Z".parse().unwrap(),
+        ));
+        let meter = std::sync::Arc::new(crate::http::Meter::new());
+        let mut options = crate::http::HttpOptions::new(base, Plane::Site, meter, environment);
+        options.shared = shared.clone();
+        let (one, other) = (shared.budgets(&options), shared.budgets(&options));
+        let sent = |now: Duration| {
+            let each = (0..200).flat_map(|_| [&one, &other]);
+            each.filter(|b| b.turn("/group/user", &Method::DELETE, now, Reserved::Yes) == Turn::Go).count()
+        };
+        assert_eq!(sent(NOW), 400, "what was waited for goes");
+        let fresh = |now: Duration| {
+            let each = (0..50).flat_map(|_| [&one, &other]);
+            each.take_while(|b| b.turn("/user", &Method::DELETE, now, Reserved::No) == Turn::Go).count()
+        };
+        assert_eq!(fresh(NOW), 50, "two clients of an origin have one budget");
+        shared.keep_to(200);
+        assert_eq!(fresh(NOW + Duration::from_mins(1)), 10);
+        shared.keep_to(1000);
+        assert_eq!(fresh(NOW + Duration::from_mins(2)), 50);
+    }
+
+    #[test]
     fn many_throttled_answers_at_once_halve_the_pace_once() {
-        let budgets = Budgets::new(Plane::Site);
+        let budgets = Budgets::new(Plane::Site, Share::whole());
         for _ in 0..30 {
             budgets.throttled("/user", &Method::GET, NOW, Duration::from_secs(1));
         }

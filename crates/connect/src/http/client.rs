@@ -24,7 +24,7 @@ pub struct Http {
 struct Inner {
     options: HttpOptions,
     client: reqwest::Client,
-    budgets: Budgets,
+    budgets: Arc<Budgets>,
     in_flight: Semaphore,
 }
 
@@ -57,8 +57,8 @@ impl Http {
     /// # Errors
     /// `Error::Configuration` when the extra certificates or the proxy address cannot be used.
     pub fn new(options: HttpOptions) -> Result<Self, Error> {
-        let client = build(&options)?;
-        let budgets = Budgets::new(options.plane);
+        let client = options.shared.transport(&options, build)?;
+        let budgets = options.shared.budgets(&options);
         let in_flight = Semaphore::new(options.in_flight.max(1));
         Ok(Self { inner: Arc::new(Inner { options, client, budgets, in_flight }) })
     }

@@ -10,6 +10,7 @@ mod json;
 mod meter;
 mod options;
 mod retry;
+mod shared;
 mod url;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use environment::{Environment, SteppedEnvironment};
 pub use meter::Meter;
 pub use options::{HttpOptions, Patience};
 pub(crate) use retry::parse_retry_after;
+pub use shared::Shared;
 pub use url::{BaseUrl, Target};
 
 /// Which side a request counts for, and whose rules its limits and errors follow.

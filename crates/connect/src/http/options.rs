@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BaseUrl, Environment, Meter, Plane};
+use super::{BaseUrl, Environment, Meter, Plane, Shared};
 
 /// How long a client waits and how often it tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct HttpOptions {
     pub proxy: Option<String>,
     /// Connections opened at once; HTTP/2 carries many requests on one.
     pub in_flight: usize,
+    /// What outlives this client, where others of the process go to the same places.
+    pub shared: Shared,
 }
 
 impl HttpOptions {
@@ -78,6 +80,7 @@ impl HttpOptions {
             extra_ca_pem: None,
             proxy: None,
             in_flight: 64,
+            shared: Shared::default(),
         }
     }
 }

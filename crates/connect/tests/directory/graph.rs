@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use entrain_connect::entra::{Credential, Entra, EntraOptions};
+use entrain_connect::entra::{Credential, Entra, EntraOptions, Sessions};
 use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane, SteppedEnvironment};
 use entrain_domain::policy::{Demand, GroupSelector, Scope};
 use serde_json::{Value, json};
@@ -84,6 +84,7 @@ pub(crate) async fn tenant_with(
         tenant_id: "tenant".to_owned(),
         client_id: "client".to_owned(),
         credential,
+        sessions: Sessions::default(),
     };
     let base = BaseUrl::parse(&server.uri()).unwrap();
     let http = HttpOptions::new(base, Plane::Directory, Arc::new(Meter::new()), environment.clone());

@@ -50,6 +50,22 @@ async fn a_token_is_renewed_before_it_expires() {
     }
 }
 
+#[tokio::test]
+async fn a_token_made_before_a_permission_was_granted_is_not_kept_for_its_whole_life() {
+    let tenant = tenant(5, 0, 0).await;
+    tenant.entra.read(&demand(&["*"]), &[]).await.unwrap();
+    tenant.meddle(|target, _, found| match target {
+        t if t.contains("/token") => found,
+        _ => (403, json!({"error": {"code": "Authorization_RequestDenied", "message": "x"}})),
+    });
+    // A fresh token is not asked for again, however much is refused
+    for (minutes, tokens) in [(1, 1), (1, 1), (10, 1), (0, 2), (1, 2)] {
+        tenant.environment.advance(Duration::from_mins(minutes));
+        tenant.entra.read(&demand(&["*"]), &[]).await.unwrap_err();
+        assert_eq!(tenant.change(|world| world.tokens), tokens, "{minutes}");
+    }
+}
+
 fn certificate() -> Credential {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256);
     // The provider may not make RSA keys; then the test has nothing to sign with, and says so.
