@@ -86,8 +86,10 @@ async fn log(
             return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than the emulator takes")
                 .into_response();
         };
-        // Sign-in bodies are nothing but credentials.
-        if surface != Surface::Authority {
+        // Sign-in bodies are nothing but credentials, and a subscription holds its secret.
+        let secret = surface == Surface::Authority
+            || (surface == Surface::Graph && entry.path.starts_with("/v1.0/subscriptions"));
+        if !secret {
             entry.body = Some(start_of(&bytes, state.log.body_cap()));
         }
         sent = bytes.clone();

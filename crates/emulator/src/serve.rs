@@ -240,7 +240,8 @@ pub async fn start(options: Options) -> Result<Emulator, Error> {
     ];
     let (stop, told) = watch::channel(false);
     let serve = |(listener, router)| serve_on(listener, router, told.clone());
-    let tasks = listeners.into_iter().zip(routers).map(serve).collect();
+    let mut tasks: Vec<JoinHandle<()>> = listeners.into_iter().zip(routers).map(serve).collect();
+    tasks.push(tokio::spawn(graph::subscriptions::deliver::run(state.clone(), told.clone())));
     Ok(Emulator { state, description, stop, tasks })
 }
 

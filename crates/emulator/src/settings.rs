@@ -63,6 +63,10 @@ pub struct GraphSettings {
     pub delta_token_life_s: u64,
     /// Life of an access token in seconds.
     pub access_token_life_s: u64,
+    /// Whether `GroupMember.Read.All` suffices to subscribe to `/groups`. The documents name `Group.Read.All`.
+    pub group_member_may_subscribe: bool,
+    /// Change notifications.
+    pub notifications: NotificationSettings,
 }
 
 impl Default for GraphSettings {
@@ -80,6 +84,45 @@ impl Default for GraphSettings {
             resource_units_per_10_s: 8_000,
             delta_token_life_s: 7 * 24 * 3600,
             access_token_life_s: 3599,
+            group_member_may_subscribe: false,
+            notifications: NotificationSettings::default(),
+        }
+    }
+}
+
+/// Settings of change notifications.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotificationSettings {
+    /// Longest life of a subscription to users or groups, in minutes.
+    pub longest_life_min: u64,
+    /// Whether http addresses of this machine are taken beside https ones. The cloud takes https only.
+    pub loopback_http: bool,
+    /// Notifications in one request at most.
+    pub batch: usize,
+    /// How long each letter waits before it is sent.
+    pub delay_ms: u64,
+    /// So many times more each letter is sent.
+    pub duplicates: usize,
+    /// Changes are not told at all.
+    pub drop: bool,
+    /// Wait before a letter that was not taken is sent again; doubled each time, for four hours.
+    pub retry_ms: u64,
+    /// Time for an answer to a validation; 10 s when absent.
+    pub validation_ms: Option<u64>,
+}
+
+impl Default for NotificationSettings {
+    fn default() -> Self {
+        Self {
+            longest_life_min: 41_760,
+            loopback_http: true,
+            batch: 100,
+            delay_ms: 0,
+            duplicates: 0,
+            drop: false,
+            retry_ms: 10_000,
+            validation_ms: None,
         }
     }
 }
@@ -164,6 +207,7 @@ impl Settings {
             ("graph.member_slice_size", self.graph.member_slice_size),
             ("graph.list_page_size", self.graph.list_page_size.unwrap_or(1)),
             ("atlassian.list_page_size", self.atlassian.list_page_size.unwrap_or(1)),
+            ("graph.notifications.batch", self.graph.notifications.batch),
             ("log_entries", self.log_entries),
         ];
         for (key, value) in positive {

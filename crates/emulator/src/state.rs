@@ -127,6 +127,8 @@ pub struct State {
     pub faults: Faults,
     /// The throttling quotas.
     pub limits: Limits,
+    /// Who is told what changes in the tenant.
+    pub subscriptions: crate::graph::Subscriptions,
 }
 
 impl State {
@@ -140,6 +142,7 @@ impl State {
             tape: Tape::default(),
             faults: Faults::new(seed),
             limits: Limits::default(),
+            subscriptions: crate::graph::Subscriptions::default(),
             settings: RwLock::new(Arc::new(settings)),
             urls: OnceLock::new(),
         }

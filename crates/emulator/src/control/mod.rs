@@ -4,6 +4,7 @@
 //! Nothing here needs a credential: it listens on the loopback unless told otherwise, and guards nothing that is real.
 
 mod changes;
+mod notifications;
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ fn bad(message: impl Into<String>) -> Refusal {
 }
 
 /// What the control interface offers, as `GET /` shows it.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 21] = [
     ("GET /health", "whether it runs, and what time it is in the emulated world"),
     ("GET /settings", "all settings"),
     ("PUT /settings", "changes the settings that are given"),
@@ -55,6 +56,14 @@ const ROUTES: [(&str, &str); 16] = [
     ("POST /clock", "{\"advance_seconds\": n}"),
     ("GET /site/state", "accounts and groups of the site with members by e-mail or name"),
     ("POST /limits/reset", "fills all throttling quotas"),
+    ("GET /notifications", "subscriptions to change notifications, and what was delivered"),
+    ("DELETE /notifications", "forgets what was delivered"),
+    (
+        "POST /notifications/lifecycle",
+        "{\"event\": \"missed\", \"resource\": \"/users\"}: makes it happen and tells it",
+    ),
+    ("POST /notifications/made-up", "{\"count\": n, \"client_state\": \"wrong\"}: tells what did not happen"),
+    ("POST /notifications/again", "sends again what was sent; {\"reversed\": true} the newest first"),
     ("GET /", "this"),
 ];
 
@@ -73,6 +82,10 @@ pub fn router(state: Shared) -> Router {
         .route("/world/changes", post(changes::post_changes))
         .route("/clock", post(clock))
         .route("/site/state", get(site_state))
+        .route("/notifications", get(notifications::show).delete(notifications::forget))
+        .route("/notifications/lifecycle", post(notifications::post_lifecycle))
+        .route("/notifications/made-up", post(notifications::post_made_up))
+        .route("/notifications/again", post(notifications::post_again))
         .route("/limits/reset", post(reset_limits))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)

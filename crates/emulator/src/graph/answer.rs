@@ -50,6 +50,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Body,
+    /// The subscription whose addresses are yet to be validated.
+    pub(super) pending: Option<String>,
 }
 
 /// What an answer carries.
@@ -61,10 +63,10 @@ pub(super) enum Body {
 
 impl Answer {
     pub(super) fn ok(value: Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body: Body::Json(value) }
+        Self { status: 200, headers: Vec::new(), body: Body::Json(value), pending: None }
     }
 
     pub(super) fn text(text: String) -> Self {
-        Self { status: 200, headers: Vec::new(), body: Body::Text(text) }
+        Self { status: 200, headers: Vec::new(), body: Body::Text(text), pending: None }
     }
 }

@@ -112,6 +112,7 @@ fn run(state: &State, caller: &Caller, item: &Item) -> (u16, Value) {
     });
     let client_request_id = item.headers.get("client-request-id").cloned();
     let answer = super::settle(state, caller, call, client_request_id);
+    let answer = super::subscriptions::refuse_in_batch(state, answer);
     (answer.status, response(&item.id, answer))
 }
 

@@ -112,6 +112,6 @@ impl Failure {
         let error: Value =
             json!({ "error": { "code": self.code, "message": self.message, "innerError": inner } });
         let headers = self.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Answer { status: self.status, headers, body: Body::Json(error) }
+        Answer { status: self.status, headers, body: Body::Json(error), pending: None }
     }
 }

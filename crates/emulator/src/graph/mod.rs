@@ -11,10 +11,13 @@ mod list;
 mod object;
 mod options;
 mod route;
+pub(crate) mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod token;
 mod veil;
+
+pub use subscriptions::Subscriptions;
 
 use std::collections::HashMap;
 
@@ -58,6 +61,10 @@ async fn handle(
         .collect();
     let client_request_id = headers.get("client-request-id").cloned();
     let answer = match answer(&state, &method, &uri, headers, &body) {
+        Ok(answer) => subscriptions::settle(&state, answer).await,
+        Err(failure) => Err(failure),
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(failure) => {
             let id = state.uuid();

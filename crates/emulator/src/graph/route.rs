@@ -70,6 +70,9 @@ impl<'a> Context<'a> {
     /// Answers a request.
     pub(super) fn serve(&self, call: &Call) -> Outcome<Answer> {
         let path: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        if let ["subscriptions", rest @ ..] = path.as_slice() {
+            return self.subscriptions(call, rest);
+        }
         let function = matches!(path.last(), Some(&("getMemberGroups" | "checkMemberGroups" | "getByIds")));
         let wanted = if function { "POST" } else { "GET" };
         if call.method != wanted {

@@ -4,5 +4,6 @@
 
 mod control;
 mod generator;
+mod notifications;
 mod serving;
 mod world_file;
