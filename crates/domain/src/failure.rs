@@ -110,6 +110,7 @@ codes! {
     TooManyRequests = "too_many_requests", "Too many requests with a wrong API key came from this address.";
     AddressUnknown = "address_unknown", "The service has nothing under this address, or not by this method.";
     KeyMismatch = "key_mismatch", "A stored secret cannot be opened with this secret key.";
+    AlertUndelivered = "alert_undelivered", "A channel of alerts did not take a letter.";
     Stopped = "stopped", "The run was stopped at a step boundary.";
     Internal = "internal", "Something that should not happen did. Please report it.";
 }

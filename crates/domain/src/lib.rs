@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`alerts`] | what people must be told, and the letters that tell it |
 //! | [`model`] | ids, users, groups and the snapshots of both sides, complete or not by type |
 //! | [`policy`] | the rules of a connection: scope, naming, matching, limits, protection |
 //! | [`memory`] | what Entrain remembers between runs: links and ledger |
@@ -16,6 +17,7 @@
 //! | [`verify`] | a second opinion on every plan, sharing no code with the planner |
 //! | [`failure`] | what went wrong, to which object, and what to do now |
 
+pub mod alerts;
 pub mod failure;
 pub mod memory;
 pub mod model;

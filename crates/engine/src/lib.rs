@@ -14,12 +14,14 @@
 //! | [`undo`] | taking back what a run did |
 //! | [`what_if`] | what new rules would do, before they are stored |
 //! | [`attributes`] | what the attribute rules make of one person |
+//! | [`alerts`] | what people are told, when, and how often |
 //! | [`check`] | both sides tried out, for `entrain check` |
 //! | [`error`] | what the engine itself refuses |
 
 #[cfg(test)]
 extern crate self as entrain_engine;
 
+pub mod alerts;
 mod apply;
 pub mod attributes;
 pub mod check;

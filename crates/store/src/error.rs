@@ -125,6 +125,9 @@ pub enum Error {
     /// Another server has started the connection by schedule.
     #[error("another server has started the connection \"{0}\" by schedule")]
     FiredByAnother(String),
+    /// Another server has changed the alerts of the connection.
+    #[error("another server has changed the alerts of the connection \"{0}\"")]
+    ChangedByAnother(String),
     /// Another server has taken over what this process was doing.
     #[error(
         "another server has taken over the connection \"{connection}\", because this one was not heard of for a while"
@@ -232,6 +235,9 @@ impl Error {
             .of(place),
             Self::FiredByAnother(connection) => {
                 local(FailureCode::ConnectionBusy, "Nothing is to be done: it runs there.").of(connection)
+            }
+            Self::ChangedByAnother(connection) => {
+                local(FailureCode::StoreFailed, "Nothing is to be done: it is tried again.").of(connection)
             }
             Self::Fenced { connection } => local(
                 FailureCode::RunTakenOver,

@@ -13,12 +13,14 @@
 //! | `history` | who was in which group, from when until when |
 //! | `runs`, `decisions` | runs and journals; what people said of held plans |
 //! | `audit` | the chain of audit entries |
+//! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
 //! | `sum` | checksums of rows |
 //!
 //! Everything that a method has written is on disk when it returns.
 
+mod alerts;
 mod audit;
 mod claim;
 mod connections;

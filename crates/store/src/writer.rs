@@ -11,6 +11,7 @@ use entrain_domain::run::{AuditNote, Decided, Intent, Phase, Relation, RunReport
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::alerts::{self, NewBook};
 use crate::audit;
 use crate::connections::{self, NewVersion};
 use crate::decisions;
@@ -40,6 +41,7 @@ pub(crate) enum Write {
     Service(ServiceWrite),
     Stop(StopAsked),
     Beat(Beat),
+    Alerts(NewBook),
 }
 
 /// A queued operation.
@@ -151,7 +153,8 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Relate { .. }
         | Write::Service(_)
         | Write::Stop(_)
-        | Write::Beat(_) => None,
+        | Write::Beat(_)
+        | Write::Alerts(_) => None,
     }
 }
 
@@ -180,5 +183,6 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Service(write) => service::apply(batch, write).await,
         Write::Stop(stop) => replicas::apply(batch, stop).await,
         Write::Beat(beat) => presence::apply(batch, beat).await,
+        Write::Alerts(book) => alerts::apply(batch, book).await,
     }
 }
