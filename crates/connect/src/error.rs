@@ -168,7 +168,7 @@ impl Error {
         let pick = |directory, site, organization| match plane {
             Some(Plane::Directory) => directory,
             Some(Plane::Organization) => organization,
-            Some(Plane::Site) | None => site,
+            Some(Plane::Site | Plane::Alerts) | None => site,
         };
         let (code, class, remedy) = match self {
             Self::Configuration { remedy, .. } => {
@@ -252,6 +252,7 @@ impl Error {
             ),
             Self::Reported(_) => unreachable!("returned above"),
         };
+        let code = if plane == Some(Plane::Alerts) { FailureCode::AlertUndelivered } else { code };
         let failure = Failure::new(code, class, self.to_string(), remedy);
         match self.context().map(|c| c.object.as_str()).filter(|o| !o.is_empty()) {
             Some(object) => failure.of(object),

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`http`] | the one client: same-origin rule, limits, retry, budgets, metering, redaction |
 //! | [`entra`] | tokens, and the reading of the directory by the fewest requests |
+//! | [`alerts`] | letters to people: e-mail, webhooks, Slack, Teams |
 //! | [`atlassian`] | the site: Jira, organization, user management |
 //!
 //! Nothing here knows the engine: the binary puts a thin adapter between a client and the engine's port.
 
+pub mod alerts;
 pub mod atlassian;
 pub mod entra;
 mod error;

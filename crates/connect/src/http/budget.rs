@@ -59,6 +59,8 @@ fn documented(plane: Plane, method: &Method) -> f64 {
         Plane::Site => 100.0,
         // No figures published; practice is a pause of 300 ms between calls (atlassian-cloud.md 6.2).
         Plane::Organization => 4.0,
+        // Slack takes one a second; letters are counted by the hour before they come here.
+        Plane::Alerts => 1.0,
     }
 }
 

@@ -26,11 +26,15 @@ impl Meter {
 
     pub(super) fn sent(&self, plane: Plane, method: &str, endpoint: &'static str) {
         let count = match plane {
-            Plane::Directory => &self.directory,
-            Plane::Site => &self.site,
-            Plane::Organization => &self.organization,
+            Plane::Directory => Some(&self.directory),
+            Plane::Site => Some(&self.site),
+            Plane::Organization => Some(&self.organization),
+            // No run makes them
+            Plane::Alerts => None,
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let mut kinds = self.kinds.lock().expect("nothing panics while it holds the lock");
         *kinds.entry((endpoint, method.to_owned())).or_default() += 1;
     }

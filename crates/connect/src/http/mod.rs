@@ -37,6 +37,8 @@ pub enum Plane {
     Site,
     /// Organization and user management.
     Organization,
+    /// Channels of alerts.
+    Alerts,
 }
 
 impl Plane {
@@ -46,6 +48,7 @@ impl Plane {
             Self::Directory => "Microsoft",
             Self::Site => "Jira",
             Self::Organization => "the Atlassian organization",
+            Self::Alerts => "the channel",
         }
     }
 }
