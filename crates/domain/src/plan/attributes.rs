@@ -135,7 +135,7 @@ impl Draft<'_> {
             return;
         }
         let mut left = Left::default();
-        for (id, matched) in &matches.people {
+        for (id, matched) in matches.people.iter() {
             let Some(user) = directory.user(id) else { continue };
             let account = match matched {
                 Match::Account(account) if touchable(site, rules, user, account) => Some(account),

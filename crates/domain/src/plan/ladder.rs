@@ -342,7 +342,7 @@ impl Draft<'_> {
     /// The way back of everybody who is in scope again: before anything is given to them.
     pub(super) fn come_back(&mut self, matches: &Matches) {
         let input = self.input;
-        for (user, matched) in &matches.people {
+        for (user, matched) in matches.people.iter() {
             let Some(place) = input.memory.on_ladder(user) else { continue };
             if *matched == Match::Parked {
                 continue;

@@ -1,14 +1,14 @@
 //! Who is who: a directory user's account, found by link, else by address, else by a careful look-up. Several
 //! candidates are never guessed, and an account that belongs to one person is never handed to another.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::step::SetAside;
 use crate::memory::{Memory, MemoryChange, Origin, UserLink};
 use crate::model::{
     Account, AccountActivity, AccountId, AccountKind, DirectorySnapshot, DirectoryUser, DirectoryUserId,
-    EmailAddress, SiteSnapshot, Unread, folded_name,
+    EmailAddress, SiteSnapshot, Unread, UserIx, folded_name,
 };
 use crate::policy::{Audience, Rules};
 
@@ -58,11 +58,49 @@ impl Match {
     }
 }
 
+/// People with their matches: in the order of ids, and found by their index without a comparison, for each of their
+/// memberships asks.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    sorted: Vec<(DirectoryUserId, Match)>,
+    /// Position by user index.
+    at: Vec<Option<u32>>,
+}
+
+impl People {
+    fn with_room(people: usize, slots: usize) -> Self {
+        Self { sorted: Vec::with_capacity(people), at: vec![None; slots] }
+    }
+
+    /// The next person, in the order of ids.
+    fn push(&mut self, ix: Option<UserIx>, id: DirectoryUserId, matched: Match) {
+        if let Some(slot) = ix.and_then(|ix| self.at.get_mut(ix.position())) {
+            *slot = Some(self.sorted.len() as u32);
+        }
+        self.sorted.push((id, matched));
+    }
+
+    /// What somebody is on the site; `None` for those who take no part.
+    pub(super) fn get(&self, ix: UserIx) -> Option<&Match> {
+        let at = (*self.at.get(ix.position())?)?;
+        Some(&self.sorted[at as usize].1)
+    }
+
+    /// All of them, in the order of ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&DirectoryUserId, &Match)> {
+        self.sorted.iter().map(|(id, matched)| (id, matched))
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len()
+    }
+}
+
 /// Everybody in scope, matched.
 #[derive(Debug, Default)]
 pub(super) struct Matches {
-    /// In the order of ids.
-    pub(super) people: BTreeMap<DirectoryUserId, Match>,
+    pub(super) people: People,
     pub(super) records: Vec<MemoryChange>,
     pub(super) set_aside: Vec<SetAside>,
 }
@@ -132,7 +170,9 @@ pub(super) fn match_people(
     lookups: &Lookups,
 ) -> Matches {
     let people = audience.people();
-    let mut out = Matches::default();
+    let directory = audience.directory();
+    let room = People::with_room(people.len(), directory.user_slots());
+    let mut out = Matches { people: room, ..Matches::default() };
     // Addresses and accounts that two people would share go to the linked one, else to neither.
     let mut by_address: HashMap<String, Vec<&DirectoryUserId>> = HashMap::new();
     // Whoever may take part counts: the account may be theirs.
@@ -175,11 +215,11 @@ pub(super) fn match_people(
                 if let Match::Account(account) = &matched {
                     remember(user, account, linked, &mut out.records);
                 }
-                out.people.insert(user.id.clone(), matched);
+                out.people.push(directory.user_ix(&user.id), user.id.clone(), matched);
             }
             Err(aside) => {
                 out.set_aside.push(aside);
-                out.people.insert(user.id.clone(), Match::Parked);
+                out.people.push(directory.user_ix(&user.id), user.id.clone(), Match::Parked);
             }
         }
     }

@@ -97,7 +97,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     }
     // A group for newcomers is made when there are some.
     if rules.memberships == Memberships::Leave
-        || !matches.people.values().any(|m| matches!(m, Match::Invite(_)))
+        || !matches.people.iter().any(|(_, m)| matches!(m, Match::Invite(_)))
     {
         given.clear();
     }
@@ -360,7 +360,7 @@ impl Draft<'_> {
         for target in given {
             let group_step = self.steps.group_step.get(&target.group.anchor).copied();
             let hold = group_step.and_then(|at| self.steps.list[at as usize].hold);
-            for (id, matched) in &matches.people {
+            for (id, matched) in matches.people.iter() {
                 let (Match::Invite(_), Some(user)) = (matched, self.input.directory.user(id)) else {
                     continue;
                 };
@@ -373,7 +373,7 @@ impl Draft<'_> {
     }
 
     fn invitations(&mut self, matches: &Matches, paths: &HashMap<DirectoryUserId, Arc<[Arc<str>]>>) {
-        for (id, matched) in &matches.people {
+        for (id, matched) in matches.people.iter() {
             let (Match::Invite(address), Some(user)) = (matched, self.input.directory.user(id)) else {
                 continue;
             };
@@ -421,7 +421,7 @@ impl Draft<'_> {
             let mut cache = PathCache::default();
             for (ix, through) in entitled.members() {
                 let Some(user) = directory.user_at(ix) else { continue };
-                let account = match matches.people.get(&user.id) {
+                let account = match matches.people.get(ix) {
                     Some(Match::Account(account)) => Some(account.clone()),
                     Some(Match::Invite(_)) => None,
                     Some(Match::Parked) | None => continue,
@@ -542,12 +542,11 @@ impl Draft<'_> {
         let everybody = entitled.members();
         let unmatched: Vec<&DirectoryUser> = everybody
             .iter()
-            .filter(|(ix, _)| !self.audience.is_out(*ix))
-            .filter_map(|(ix, _)| directory.user_at(*ix))
-            .filter(|user| {
-                user.account != AccountState::Disabled
-                    && !matches!(matches.people.get(&user.id), Some(Match::Account(_)))
-            })
+            .map(|(ix, _)| *ix)
+            .filter(|ix| !self.audience.is_out(*ix))
+            .filter(|ix| !matches!(matches.people.get(*ix), Some(Match::Account(_))))
+            .filter_map(|ix| directory.user_at(ix))
+            .filter(|user| user.account != AccountState::Disabled)
             .collect();
         let addresses: HashSet<String> =
             unmatched.iter().filter_map(|user| user.address()).map(|address| address.key()).collect();

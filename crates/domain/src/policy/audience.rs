@@ -287,6 +287,11 @@ impl<'a> Audience<'a> {
         self.at(|place| *place == Place::In)
     }
 
+    /// The directory that it is of.
+    pub(crate) fn directory(&self) -> &'a DirectorySnapshot {
+        self.directory
+    }
+
     /// Those of whom it cannot be said.
     pub fn unsure(&self) -> Vec<&'a DirectoryUser> {
         self.at(|place| matches!(place, Place::Unsure(_)))

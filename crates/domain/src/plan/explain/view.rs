@@ -122,14 +122,12 @@ impl<'a> View<'a> {
 
     /// Everybody who takes part, in the order of ids.
     pub(super) fn taking_part(&self) -> Vec<DirectoryUserId> {
-        let mut people: Vec<_> = self.matches.people.keys().cloned().collect();
-        people.sort_unstable();
-        people
+        self.matches.people.iter().map(|(id, _)| id.clone()).collect()
     }
 
     /// What a person who takes part is on the site; `None` for those who take no part.
     pub(super) fn matched(&self, user: &DirectoryUserId) -> Option<&Match> {
-        self.matches.people.get(user)
+        self.matches.people.get(self.input.directory.user_ix(user)?)
     }
 
     pub(super) fn person(&self, who: &Who) -> Person<'a> {
