@@ -107,6 +107,7 @@ codes! {
     RequestTooLarge = "request_too_large", "The body of the API request is larger than a megabyte.";
     RequestSlow = "request_slow", "The API request did not arrive in time.";
     RequestRepeated = "request_repeated", "A request with this idempotency key is under way, was cut off, or was another one.";
+    SignInRefused = "sign_in_refused", "A sign-in did not succeed: what the sign-in service sent back is expired, of another sign-in, or not signed as it has to be.";
     TooManyRequests = "too_many_requests", "Too many requests with a wrong API key came from this address.";
     AddressUnknown = "address_unknown", "The service has nothing under this address, or not by this method.";
     KeyMismatch = "key_mismatch", "A stored secret cannot be opened with this secret key.";

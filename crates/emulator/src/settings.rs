@@ -13,6 +13,8 @@ use crate::state::Surface;
 pub struct Settings {
     /// Microsoft Graph.
     pub graph: GraphSettings,
+    /// Sign-in of people.
+    pub sign_in: SignInSettings,
     /// Jira and the organization API.
     pub atlassian: AtlassianSettings,
     /// Time each answer takes.
@@ -27,11 +29,30 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             graph: GraphSettings::default(),
+            sign_in: SignInSettings::default(),
             atlassian: AtlassianSettings::default(),
             latency: LatencySettings::default(),
             log_entries: 10_000,
             log_body_bytes: 4096,
         }
+    }
+}
+
+/// Settings of the sign-in of people, and of the calls that Entra makes meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInSettings {
+    /// Life of an authorization code in seconds.
+    pub code_life_s: u64,
+    /// Life of an id token in seconds.
+    pub id_token_life_s: u64,
+    /// What is wrong with the id tokens that are given out; nothing when absent.
+    pub attack: Option<crate::entra::Attack>,
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self { code_life_s: 600, id_token_life_s: 3600, attack: None }
     }
 }
 

@@ -127,6 +127,8 @@ pub struct State {
     pub faults: Faults,
     /// The throttling quotas.
     pub limits: Limits,
+    /// Authorization codes that wait to be redeemed.
+    pub(crate) codes: crate::entra::Codes,
     /// Who is told what changes in the tenant.
     pub subscriptions: crate::graph::Subscriptions,
 }
@@ -142,6 +144,7 @@ impl State {
             tape: Tape::default(),
             faults: Faults::new(seed),
             limits: Limits::default(),
+            codes: crate::entra::Codes::default(),
             subscriptions: crate::graph::Subscriptions::default(),
             settings: RwLock::new(Arc::new(settings)),
             urls: OnceLock::new(),

@@ -7,6 +7,7 @@ mod credential;
 mod graph;
 mod members;
 mod narrow;
+pub mod oidc;
 mod options;
 mod paging;
 mod people;

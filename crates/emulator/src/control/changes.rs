@@ -1,7 +1,7 @@
 //! Changes of the world through the control interface: what administrators and other programs do on either side while a
 //! sync is running, or between two.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::body::Bytes;
@@ -116,6 +116,20 @@ pub enum WorldChange {
         client_id: String,
         /// From whom.
         member: Member,
+    },
+    /// Directory: how people sign in to an application.
+    SetSignIn {
+        /// The client id; the first application when absent.
+        #[serde(default)]
+        client_id: Option<String>,
+        /// Redirect addresses; all of them.
+        redirect_uris: Vec<String>,
+        /// Whether id tokens name groups.
+        #[serde(default)]
+        group_claims: bool,
+        /// App roles: role = ids of users or groups, or user principal names.
+        #[serde(default)]
+        app_roles: BTreeMap<String, Vec<String>>,
     },
     /// Directory: its secrets expire now.
     ExpireClientSecret {
@@ -310,6 +324,11 @@ fn apply(world: &mut World, change: WorldChange, fresh: String, at: Timestamp) -
             if app.assigned.len() == before {
                 return Err(format!("the application is not assigned to {}", member.id()));
             }
+            Ok(app.client_id.clone())
+        }
+        WorldChange::SetSignIn { client_id, redirect_uris, group_claims, app_roles } => {
+            let app = application(world, client_id)?;
+            (app.redirect_uris, app.group_claims, app.app_roles) = (redirect_uris, group_claims, app_roles);
             Ok(app.client_id.clone())
         }
         WorldChange::ExpireClientSecret { client_id } => {

@@ -40,7 +40,7 @@ fn bad(message: impl Into<String>) -> Refusal {
 }
 
 /// What the control interface offers, as `GET /` shows it.
-const ROUTES: [(&str, &str); 21] = [
+const ROUTES: [(&str, &str); 22] = [
     ("GET /health", "whether it runs, and what time it is in the emulated world"),
     ("GET /settings", "all settings"),
     ("PUT /settings", "changes the settings that are given"),
@@ -64,6 +64,10 @@ const ROUTES: [(&str, &str); 21] = [
     ),
     ("POST /notifications/made-up", "{\"count\": n, \"client_state\": \"wrong\"}: tells what did not happen"),
     ("POST /notifications/again", "sends again what was sent; {\"reversed\": true} the newest first"),
+    (
+        "POST /sign-in/token-issuance",
+        "{\"url\": \"…\", \"user\": \"ana@acme.example\"}: calls a custom authentication extension, as sign-in does",
+    ),
     ("GET /", "this"),
 ];
 
@@ -87,6 +91,7 @@ pub fn router(state: Shared) -> Router {
         .route("/notifications/made-up", post(notifications::post_made_up))
         .route("/notifications/again", post(notifications::post_again))
         .route("/limits/reset", post(reset_limits))
+        .route("/sign-in/token-issuance", post(token_issuance))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .with_state(state)
@@ -259,6 +264,11 @@ async fn clock(Extract(state): Extract<Shared>, bytes: Bytes) -> Result<Json<Val
     }
     state.clock.advance((advance_seconds * 1000.0).round() as i64).map_err(bad)?;
     Ok(Json(json!({"now": state.now()})))
+}
+
+async fn token_issuance(Extract(state): Extract<Shared>, bytes: Bytes) -> Result<Json<Value>, Refusal> {
+    let call: crate::entra::IssuanceCall = body(&bytes)?;
+    crate::entra::call_extension(&state, call).await.map(Json).map_err(bad)
 }
 
 async fn reset_limits(Extract(state): Extract<Shared>) -> StatusCode {

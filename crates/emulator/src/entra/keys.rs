@@ -16,11 +16,19 @@ pub(super) struct Signing {
     pub(super) private: EncodingKey,
     pub(super) public: DecodingKey,
     certificate: Vec<u8>,
+    /// The public half as PEM: what a key confusion signs with.
+    pub(super) public_pem: String,
     pub(super) kid: String,
 }
 
 /// The key pair of this process.
 pub(super) fn signing() -> &'static Signing {
+    static KEY: OnceLock<Signing> = OnceLock::new();
+    KEY.get_or_init(Signing::generate)
+}
+
+/// A key pair that is published nowhere.
+pub(super) fn foreign() -> &'static Signing {
     static KEY: OnceLock<Signing> = OnceLock::new();
     KEY.get_or_init(Signing::generate)
 }
@@ -38,6 +46,7 @@ impl Signing {
             private: EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())
                 .expect("a fresh RSA key is readable as PEM"),
             public: DecodingKey::from_rsa_der(pair.public_key_raw()),
+            public_pem: pair.public_key_pem(),
             kid: URL_SAFE_NO_PAD.encode(Sha1::digest(&certificate)),
             certificate,
         }

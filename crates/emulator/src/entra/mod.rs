@@ -1,11 +1,19 @@
-//! Entra sign-in as a daemon sees it: the token endpoint for client credentials, discovery, keys, and the address where
-//! a virtual machine asks for its managed identity. Errors carry the AADSTS codes and the exact body of the cloud.
+//! Entra sign-in: the token endpoint for daemons and for people who signed in, the sign-in page itself, discovery, keys,
+//! the calls that Entra makes to a custom authentication extension, and the address where a virtual machine asks for its
+//! managed identity. Errors carry the AADSTS codes and the exact body of the cloud.
 
 mod access;
 mod assertion;
+mod attack;
+mod authorize;
+mod code;
 mod failure;
+mod id_token;
 mod imds;
+mod issuance;
 mod keys;
+#[cfg(test)]
+mod people_tests;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -22,6 +30,9 @@ use crate::state::Shared;
 use crate::world::tenant::Tenant;
 
 pub(crate) use access::{Refused, check};
+pub use attack::Attack;
+pub(crate) use code::Codes;
+pub(crate) use issuance::{IssuanceCall, call as call_extension};
 
 /// Graph's own application id, which names it in tokens and challenges.
 pub(crate) const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
@@ -32,8 +43,11 @@ pub(crate) const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
 pub fn router(state: Shared) -> Router {
     Router::new()
         .route("/{tenant}/oauth2/v2.0/token", post(token::endpoint))
+        .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::page).post(authorize::choose))
+        .route("/{tenant}/oauth2/v2.0/logout", get(authorize::logout))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(discovery))
         .route("/{tenant}/discovery/v2.0/keys", get(published_keys))
+        .route("/{tenant}/discovery/keys", get(published_keys))
         .route("/common/discovery/instance", get(instance))
         .route("/metadata/identity/oauth2/token", get(imds::endpoint))
         .with_state(state)

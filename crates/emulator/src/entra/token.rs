@@ -1,4 +1,4 @@
-//! The token endpoint for client credentials.
+//! The token endpoint: client credentials, and codes of people who signed in.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,14 @@ pub(super) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match grant(&state, &tenant, &headers, &body) {
+    let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
+    if form.get("grant_type").is_some_and(|grant| grant == "authorization_code") {
+        return match redeem(&state, &tenant, &headers, &form) {
+            Ok(answer) => (common_headers(&state.uuid()), axum::Json(answer)).into_response(),
+            Err(failure) => failure.answer(&state, &headers),
+        };
+    }
+    match grant(&state, &tenant, &headers, &form) {
         Ok((token, life)) => (
             common_headers(&state.uuid()),
             axum::Json(json!({
@@ -37,8 +44,61 @@ pub(super) async fn endpoint(
     }
 }
 
-fn grant(state: &Emulator, name: &str, headers: &HeaderMap, body: &[u8]) -> Result<(String, u64), Failure> {
-    let form: HashMap<String, String> = url::form_urlencoded::parse(body).into_owned().collect();
+/// An authorization code for tokens about the person who signed in.
+fn redeem(
+    state: &Emulator,
+    name: &str,
+    headers: &HeaderMap,
+    form: &HashMap<String, String>,
+) -> Result<serde_json::Value, Failure> {
+    let world = state.world();
+    let tenant = &world.tenant;
+    if !is_tenant(tenant, name) {
+        return Err(Failure::unknown_tenant(name));
+    }
+    let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let (app, _) = client(state, tenant, headers, form)?;
+    let code = field("code").ok_or_else(|| Failure::missing("code"))?;
+    let redirect = field("redirect_uri").ok_or_else(|| Failure::missing("redirect_uri"))?;
+    let granted = state.codes.redeem(code, state.now())?;
+    let same_client = granted.client_id == app.client_id;
+    if !same_client {
+        let text = "The provided authorization code is not for this application.";
+        return Err(Failure::bad("invalid_grant", 70_000, text));
+    }
+    if granted.redirect_uri != redirect {
+        return Err(Failure::bad(
+            "invalid_grant",
+            500_112,
+            format!(
+                "The reply address '{redirect}' does not match the reply address '{}' provided when requesting \
+                 Authorization code.",
+                granted.redirect_uri
+            ),
+        ));
+    }
+    granted.prove(field("code_verifier"))?;
+    let user = tenant.users.get(&granted.user).filter(|user| user.account_enabled != Some(false));
+    let user = user.ok_or_else(|| Failure::bad("invalid_grant", 50_057, "The user account is disabled."))?;
+    let mut answer = json!({
+        "token_type": "Bearer",
+        "scope": granted.scope,
+        "expires_in": state.settings().graph.access_token_life_s,
+        "ext_expires_in": state.settings().graph.access_token_life_s,
+        "access_token": super::id_token::access(state, tenant, app, user, &granted.scope),
+    });
+    if granted.scope.split(' ').any(|scope| scope == "openid") {
+        answer["id_token"] = super::id_token::issue(state, tenant, app, user, &granted).into();
+    }
+    Ok(answer)
+}
+
+fn grant(
+    state: &Emulator,
+    name: &str,
+    headers: &HeaderMap,
+    form: &HashMap<String, String>,
+) -> Result<(String, u64), Failure> {
     let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let world = state.world();
     let tenant = &world.tenant;
@@ -64,13 +124,26 @@ fn grant(state: &Emulator, name: &str, headers: &HeaderMap, body: &[u8]) -> Resu
             ));
         }
     }
+    let scope = field("scope").ok_or_else(|| Failure::missing("scope"))?;
+    let (app, credential) = client(state, tenant, headers, form)?;
+    check_scope(state, tenant, scope)?;
+    Ok(access::issue(state, tenant, app, credential))
+}
+
+/// The application that asks, and the digest of what it proved itself with.
+fn client<'a>(
+    state: &Emulator,
+    tenant: &'a Tenant,
+    headers: &HeaderMap,
+    form: &HashMap<String, String>,
+) -> Result<(&'a Application, Option<String>), Failure> {
+    let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let basic = basic(headers);
     let client_id = field("client_id")
         .map(str::to_owned)
         .or_else(|| basic.as_ref().map(|(id, _)| id.clone()))
         .ok_or_else(|| Failure::missing("client_id"))?;
     let secret = field("client_secret").map(str::to_owned).or(basic.map(|(_, secret)| secret));
-    let scope = field("scope").ok_or_else(|| Failure::missing("scope"))?;
     let app = tenant.applications.get(&client_id.to_lowercase()).ok_or_else(|| {
         Failure::bad(
             "unauthorized_client",
@@ -90,7 +163,6 @@ fn grant(state: &Emulator, name: &str, headers: &HeaderMap, body: &[u8]) -> Resu
             format!("Application '{client_id}'({}) is disabled.", app.display_name),
         ));
     }
-    check_scope(state, tenant, scope)?;
     let credential = match (field("client_assertion"), secret) {
         (Some(assertion), _) => {
             let kind =
@@ -112,7 +184,7 @@ fn grant(state: &Emulator, name: &str, headers: &HeaderMap, body: &[u8]) -> Resu
             ));
         }
     };
-    Ok(access::issue(state, tenant, app, credential))
+    Ok((app, credential))
 }
 
 fn check_secret(state: &Emulator, app: &Application, secret: &str) -> Result<String, Failure> {

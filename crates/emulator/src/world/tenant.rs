@@ -161,6 +161,12 @@ pub struct Application {
     /// Principals to which the application is assigned, with the default role. In a world file, users by user principal
     /// name and groups by name as well.
     pub assigned: Vec<Member>,
+    /// Redirect addresses registered for sign-in.
+    pub redirect_uris: Vec<String>,
+    /// Whether id tokens name the groups of a person.
+    pub group_claims: bool,
+    /// App roles and who has them: role = ids of users or groups, or user principal names.
+    pub app_roles: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Application {
@@ -175,6 +181,9 @@ impl Default for Application {
             roles: BTreeSet::new(),
             enabled: true,
             assigned: Vec::new(),
+            redirect_uris: Vec::new(),
+            group_claims: false,
+            app_roles: BTreeMap::new(),
         }
     }
 }
