@@ -167,7 +167,7 @@ fn a_sync_that_is_told_to_stop_ends_with_four_and_the_next_one_finishes() {
 #[test]
 fn the_demo_tells_its_story_without_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    let told = entrain_in(folder.path(), &["demo"], &[]).expect(0).out();
+    let told = entrain_in(folder.path(), &["demo", "--once"], &[]).expect(0).out();
     for part in [
         "Joining",
         "Moving",

@@ -13,10 +13,12 @@
 //! | [`plan`] | desired state, diff, ordered steps with their reasons, guards |
 //! | [`reports`] | what the read-only reports say: leavers, unlinked, seats, credentials |
 //! | [`run`] | phases, journal entries and the report of a run |
+//! | [`accounts`] | people who sign in to the console, and their sessions |
 //! | [`service`] | roles, and whether the service may write by itself |
 //! | [`verify`] | a second opinion on every plan, sharing no code with the planner |
 //! | [`failure`] | what went wrong, to which object, and what to do now |
 
+pub mod accounts;
 pub mod alerts;
 pub mod failure;
 pub mod memory;

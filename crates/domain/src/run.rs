@@ -456,3 +456,26 @@ pub struct RunReport {
     /// Wall time in milliseconds.
     pub duration_ms: u64,
 }
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFigures {
+    /// The run.
+    pub run: RunId,
+    /// When it began.
+    pub at: Timestamp,
+    /// Steps planned: what had changed in the directory.
+    pub planned: u64,
+    /// Steps done: what arrived on the site.
+    pub done: u64,
+    /// Steps held for a person.
+    pub held: u64,
+    /// Requests to all sides.
+    pub requests: u64,
+    /// People who only gained something.
+    pub joined: u64,
+    /// People who gained and lost something.
+    pub moved: u64,
+    /// People who only lost something.
+    pub left: u64,
+}

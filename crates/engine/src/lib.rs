@@ -29,6 +29,7 @@ pub mod decide;
 pub mod error;
 pub mod explain;
 mod ladder;
+pub mod plan_view;
 pub mod ports;
 mod readback;
 mod recover;

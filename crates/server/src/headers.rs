@@ -10,6 +10,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -19,7 +20,8 @@ use crate::problem::Problem;
 /// Longest address, in bytes.
 const LONGEST: usize = 8 * 1024;
 
-pub(crate) fn guarded(routes: Router) -> Router {
+/// The routes, guarded; what no route takes is answered by `lost`.
+pub(crate) fn guarded(routes: Router, lost: MethodRouter) -> Router {
     let fixed: [(HeaderName, &'static str); 4] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -27,12 +29,13 @@ pub(crate) fn guarded(routes: Router) -> Router {
         (CACHE_CONTROL, "no-store"),
     ];
     let routes = routes
-        .fallback(|| async { Problem::not_here() })
+        .fallback_service(lost)
         .route_layer(from_fn(metrics::counted))
         .layer(from_fn(well_formed))
         .layer(CatchPanicLayer::custom(panicked));
+    // Pages and what they load say more exactly what they need
     fixed.into_iter().fold(routes, |routes, (name, value)| {
-        routes.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)))
+        routes.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)))
     })
 }
 

@@ -5,6 +5,9 @@
 //! |---|---|
 //! | [`service`] | what the service needs from behind it |
 //! | `api` | the API `/api/v1`: one table of routes, from which router, checks and OpenAPI document are made |
+//! | `console` | the pages for people: one table of pages, likewise |
+//! | [`accounts`] | people who sign in |
+//! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `access` | API keys and roles |
 //! | `runs` | runs under way: started, watched, stopped |
 //! | `scheduler` | starts what is due |
@@ -13,7 +16,11 @@
 //! | `headers`, `problem` | what every answer carries, and how failures are told |
 
 mod access;
+pub mod accounts;
 mod api;
+mod assets;
+mod body;
+mod console;
 mod headers;
 mod health;
 mod listen;
@@ -28,6 +35,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 
+pub use console::Settings;
 pub use listen::{Limits, listen};
 pub use runs::Runs;
 pub use scheduler::Scheduler;
@@ -35,13 +43,16 @@ use service::Service;
 
 /// The router of the service. Every answer carries the security headers, a panic in a handler answers 500 and leaves
 /// the rest up, and what is not there is 404.
-pub fn router(service: Arc<dyn Service>, runs: Arc<Runs>) -> Router {
+pub fn router(service: Arc<dyn Service>, runs: Arc<Runs>, settings: Settings) -> Router {
     metrics::begin();
+    let console = console::Console::new(service.clone(), runs.clone(), settings);
     let routes = Router::new()
         .merge(health::routes(service.clone()))
         .route("/metrics", get(metrics::page))
+        .merge(assets::routes())
+        .merge(console::router(&console))
         .merge(api::router(service, runs));
-    headers::guarded(routes)
+    headers::guarded(routes, console::lost(console))
 }
 
 #[cfg(test)]

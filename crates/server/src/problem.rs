@@ -30,6 +30,10 @@ impl Problem {
         self
     }
 
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
     pub(crate) fn after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
@@ -106,6 +110,8 @@ fn status(code: FailureCode) -> StatusCode {
         | Code::RunUnknown
         | Code::ObjectUnknown
         | Code::ApiKeyUnknown
+        | Code::AccountUnknown
+        | Code::LinkSpent
         | Code::AddressUnknown => StatusCode::NOT_FOUND,
         Code::ConnectionExists
         | Code::ConnectionBusy
@@ -113,6 +119,8 @@ fn status(code: FailureCode) -> StatusCode {
         | Code::PlanAltered
         | Code::ApprovalRefused
         | Code::ApiKeyExists
+        | Code::AccountExists
+        | Code::LastAdministrator
         | Code::RequestRepeated
         | Code::Stopped => StatusCode::CONFLICT,
         Code::DocumentInvalid | Code::SecretUnavailable | Code::UsageInvalid => {
@@ -121,8 +129,8 @@ fn status(code: FailureCode) -> StatusCode {
         Code::RequestInvalid => StatusCode::BAD_REQUEST,
         Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RequestSlow => StatusCode::REQUEST_TIMEOUT,
-        Code::ApiKeyRefused => StatusCode::UNAUTHORIZED,
-        Code::RoleMissing => StatusCode::FORBIDDEN,
+        Code::ApiKeyRefused | Code::SignInNeeded => StatusCode::UNAUTHORIZED,
+        Code::RoleMissing | Code::RequestForeign => StatusCode::FORBIDDEN,
         Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Code::StoreUnreadable | Code::StoreNewer | Code::StoreFailed => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal | Code::PlanUnsound | Code::KeyMismatch | Code::ServerRunning | Code::ListenFailed => {

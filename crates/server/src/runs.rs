@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use entrain_domain::model::RunId;
+use entrain_domain::plan::StepKind;
+use entrain_domain::run::Phase;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::Approved;
-use entrain_engine::ports::{Event, Progress};
+use entrain_engine::ports::{Event, Progress, StepResult};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -38,8 +40,51 @@ impl std::fmt::Debug for Runs {
 struct Active {
     connection: String,
     stop: CancellationToken,
+    progress: Progressed,
     past: Vec<Value>,
     events: broadcast::Sender<Value>,
+}
+
+/// How far a run has got.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progressed {
+    pub(crate) phase: Option<Phase>,
+    /// Users and groups of the directory, once read.
+    pub(crate) directory: Option<(usize, usize)>,
+    /// Accounts and groups of the site, once read.
+    pub(crate) site: Option<(usize, usize)>,
+    /// Steps to do, and held, once planned.
+    pub(crate) planned: Option<(usize, usize)>,
+    pub(crate) done: usize,
+    pub(crate) failed: usize,
+    /// Steps that ended, by kind.
+    pub(crate) kinds: BTreeMap<StepKind, usize>,
+    /// What it waits for, until it goes on.
+    pub(crate) waiting: Option<String>,
+    pub(crate) stopping: bool,
+}
+
+impl Progressed {
+    fn take(&mut self, event: &Event) {
+        if !matches!(event, Event::Waiting { .. }) {
+            self.waiting = None;
+        }
+        match event {
+            Event::Began { .. } => {}
+            Event::Phase(phase) => self.phase = Some(*phase),
+            Event::DirectoryRead { users, groups } => self.directory = Some((*users, *groups)),
+            Event::SiteRead { accounts, groups } => self.site = Some((*accounts, *groups)),
+            Event::Planned { steps, held } => self.planned = Some((*steps, *held)),
+            Event::Step { kind, done, .. } => {
+                *self.kinds.entry(*kind).or_default() += 1;
+                match done {
+                    StepResult::Done => self.done += 1,
+                    StepResult::Failed => self.failed += 1,
+                }
+            }
+            Event::Waiting { what } => self.waiting = Some(what.to_string()),
+        }
+    }
 }
 
 /// How an order came out, or how to learn it.
@@ -94,7 +139,15 @@ impl Runs {
 
     /// Stops a run; says whether it is under way here.
     pub(crate) fn stop(&self, run: &RunId) -> Option<()> {
-        self.active().get(run).map(|run| run.stop.cancel())
+        self.active().get_mut(run).map(|run| {
+            run.progress.stopping = true;
+            run.stop.cancel();
+        })
+    }
+
+    /// How far a run that is under way here has got.
+    pub(crate) fn progress(&self, run: &RunId) -> Option<Progressed> {
+        self.active().get(run).map(|run| run.progress.clone())
     }
 
     /// Listens to a run that is under way here.
@@ -189,6 +242,7 @@ impl Teller {
         let active = Active {
             connection: self.connection.clone(),
             stop: self.stop.clone(),
+            progress: Progressed::default(),
             past: Vec::new(),
             events: broadcast::channel(KEPT).0,
         };
@@ -232,6 +286,11 @@ impl Drop for Gone {
 
 impl Progress for Teller {
     fn report(&self, event: Event) {
+        if let Some(run) = self.run()
+            && let Some(active) = self.runs.active().get_mut(&run)
+        {
+            active.progress.take(&event);
+        }
         match event {
             Event::Began { run } => {
                 self.begin(run.clone());
@@ -249,8 +308,8 @@ impl Progress for Teller {
             }
             Event::Step { id, kind, done } => {
                 let outcome = match done {
-                    entrain_engine::ports::StepResult::Done => "done",
-                    entrain_engine::ports::StepResult::Failed => "failed",
+                    StepResult::Done => "done",
+                    StepResult::Failed => "failed",
                 };
                 self.tell(json!({ "event": "step", "step": id, "kind": kind, "outcome": outcome }));
             }

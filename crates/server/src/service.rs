@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 use entrain_domain::Failure;
 use entrain_domain::model::RunId;
-use entrain_domain::plan::Approval;
-use entrain_domain::run::{RunSummary, Trigger};
+use entrain_domain::plan::{Approval, LadderRow};
+use entrain_domain::reports::CredentialRow;
+use entrain_domain::run::{AuditNote, Decided, JournalEntry, Relation, RunFigures, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
+use entrain_engine::check::Check;
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Past, Schedule};
 use entrain_engine::{Approved, Freshness, Question};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+use crate::accounts::Accounts;
 
 /// What a call of the trait gives back.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -35,6 +39,38 @@ pub struct Connection {
     pub schedule: Option<Schedule>,
     /// Its starts so far.
     pub past: Past,
+    /// Its run that ended last.
+    pub last: Option<RunSummary>,
+    /// That run, where what guards held in it waits for a person.
+    pub waits: Option<RunId>,
+}
+
+/// A run with everything that is told of it.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// The run.
+    pub run: RunSummary,
+    /// Its journal, in the order of intents.
+    pub journal: Vec<JournalEntry>,
+    /// What people said of its plan.
+    pub decisions: Vec<Decided>,
+    /// What it is to an earlier run.
+    pub relation: Option<Relation>,
+    /// What later runs are to it.
+    pub later: Vec<(RunId, Relation)>,
+}
+
+/// What the overview of a connection is drawn from. No cloud is asked for it.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// People and groups that are linked.
+    pub linked: (u64, u64),
+    /// What runs came to, the oldest first; those that found nothing changed only of the last day.
+    pub figures: Vec<RunFigures>,
+    /// Credentials, the most urgent first.
+    pub credentials: Vec<CredentialRow>,
+    /// Everybody on the leaver ladder, whoever is due first in front.
+    pub ladder: Vec<LadderRow>,
 }
 
 /// A run, as asked for.
@@ -108,7 +144,7 @@ pub enum Searched {
 }
 
 /// Everything that the service is served by. Failures are told to people as they are.
-pub trait Service: Send + Sync {
+pub trait Service: Accounts {
     /// Now.
     fn now(&self) -> Timestamp;
     /// Whether the work can be done at all: the database answers.
@@ -128,7 +164,7 @@ pub trait Service: Send + Sync {
     fn schema(&self) -> Value;
 
     /// Tries both sides out.
-    fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Value>;
+    fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Vec<Check>>;
     /// Plans and writes nothing.
     fn plan<'a>(&'a self, connection: &'a str, freshness: Freshness) -> Answer<'a, Value>;
     /// Says why something is as it is.
@@ -152,6 +188,8 @@ pub trait Service: Send + Sync {
     /// Does a run, from its beginning to its end.
     fn run(&self, order: Order, stop: CancellationToken, progress: Arc<dyn Progress>)
     -> Answer<'_, Approved>;
+    /// Notes in the audit log what somebody said of an object.
+    fn note(&self, note: AuditNote) -> Answer<'_, ()>;
     /// Rejects what guards held in a run.
     fn reject<'a>(&'a self, connection: &'a str, run: &'a RunId, by: &'a str) -> Answer<'a, ()>;
     /// The newest runs before this one.
@@ -163,7 +201,11 @@ pub trait Service: Send + Sync {
     ) -> Answer<'a, Vec<RunSummary>>;
     /// One run.
     fn summary<'a>(&'a self, run: &'a RunId) -> Answer<'a, RunSummary>;
-    /// One run with its journal and what people said of it.
+    /// One run with everything that is told of it.
+    fn story<'a>(&'a self, run: &'a RunId) -> Answer<'a, Story>;
+    /// What the overview of a connection is drawn from; figures since then.
+    fn standing<'a>(&'a self, connection: &'a str, since: Timestamp) -> Answer<'a, Standing>;
+    /// One run with its journal and what people said of it, for programs.
     fn detail<'a>(&'a self, run: &'a RunId) -> Answer<'a, Value>;
     /// The plan of a run, if it got that far.
     fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>>;

@@ -1,14 +1,18 @@
 //! Every route, by enumeration of the table: roles, panics, headers; and the page about figures.
 
+mod pages;
+mod people;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use entrain_domain::model::RunId;
-use entrain_domain::run::{Phase, RunStatus, RunSummary, Trigger};
+use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::check::Check;
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Question};
@@ -19,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::api::routes::{ROUTES, Route, Takes};
-use crate::service::{Answer, Connection, Kept, Key, Order, Revoked, Searched, Service};
-use crate::{Runs, metrics, router};
+use crate::service::{Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story};
+use crate::{Runs, Settings, metrics, router};
+use people::People;
 
 /// How the fake behaves once somebody is let in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,11 +35,24 @@ enum Behaves {
     NotReady,
 }
 
-struct Fake(Behaves);
+pub(crate) struct Fake {
+    behaves: Behaves,
+    people: People,
+    /// Names and words that the clouds gave.
+    hostile: &'static str,
+}
 
 impl Fake {
+    fn new(behaves: Behaves) -> Self {
+        Self { behaves, people: People::new(now()), hostile: "Azure AD" }
+    }
+    /// A write.
+    fn change<'a, T: Send + 'a>(&self, value: T) -> Answer<'a, T> {
+        self.people.written();
+        self.give(value)
+    }
     fn give<'a, T: Send + 'a>(&self, value: T) -> Answer<'a, T> {
-        assert!(self.0 != Behaves::Panics, "a bug");
+        assert!(self.behaves != Behaves::Panics, "a bug");
         Box::pin(async move { Ok(value) })
     }
 }
@@ -43,10 +61,10 @@ fn now() -> Timestamp {
     "2026-05-01T10:00:00Z".parse().unwrap()
 }
 
-fn summary() -> RunSummary {
+fn summary(name: &str) -> RunSummary {
     RunSummary {
         id: RunId::parse("r1").unwrap(),
-        connection: "Azure AD".into(),
+        connection: name.into(),
         trigger: Trigger::Manual,
         status: RunStatus::Held,
         phase: Phase::Ended,
@@ -67,10 +85,10 @@ fn key(id: &str) -> Option<Key> {
 
 impl Service for Fake {
     fn now(&self) -> Timestamp {
-        now()
+        self.people.now()
     }
     fn ready(&self) -> Answer<'_, ()> {
-        if self.0 == Behaves::NotReady {
+        if self.behaves == Behaves::NotReady {
             let what = "the disk of db-7.internal is full";
             let failure = Failure::new(FailureCode::StoreFailed, FailureClass::Local, what, "make room");
             return Box::pin(async move { Err(failure) });
@@ -79,32 +97,34 @@ impl Service for Fake {
     }
     fn connections(&self) -> Answer<'_, Vec<Connection>> {
         self.give(vec![Connection {
-            name: "Azure AD".into(),
+            name: self.hostile.into(),
             site: "https://acme.atlassian.net".into(),
             mode: Mode::Preview,
             version: 1,
             schedule: None,
             past: Past { known_since: now(), fired_at: None, health: Health::Well },
+            last: Some(summary(self.hostile)),
+            waits: Some(RunId::parse("r1").unwrap()),
         }])
     }
     fn document<'a>(&'a self, _: &'a str) -> Answer<'a, String> {
         self.give("name = \"Azure AD\"".into())
     }
     fn put<'a>(&'a self, _: &'a str, _: String, _: &'a str) -> Answer<'a, i64> {
-        self.give(2)
+        self.change(2)
     }
     fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, ()> {
-        self.give(())
+        self.change(())
     }
     fn set_mode<'a>(&'a self, _: &'a str, _: Mode, _: &'a str) -> Answer<'a, ()> {
-        self.give(())
+        self.change(())
     }
     fn schema(&self) -> Value {
-        assert!(self.0 != Behaves::Panics, "a bug");
+        assert!(self.behaves != Behaves::Panics, "a bug");
         json!({})
     }
-    fn check<'a>(&'a self, _: &'a str) -> Answer<'a, Value> {
-        self.give(json!({}))
+    fn check<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<Check>> {
+        self.give(Vec::new())
     }
     fn plan<'a>(&'a self, _: &'a str, _: Freshness) -> Answer<'a, Value> {
         self.give(json!({}))
@@ -119,16 +139,31 @@ impl Service for Fake {
         self.give(json!({}))
     }
     fn run(&self, _: Order, _: CancellationToken, _: Arc<dyn Progress>) -> Answer<'_, Approved> {
-        self.give(Approved::Waiting { by: vec!["one".into()], needed: 2 })
+        self.change(Approved::Waiting { by: vec!["one".into()], needed: 2 })
+    }
+    fn note(&self, _: AuditNote) -> Answer<'_, ()> {
+        self.change(())
     }
     fn reject<'a>(&'a self, _: &'a str, _: &'a RunId, _: &'a str) -> Answer<'a, ()> {
-        self.give(())
+        self.change(())
     }
     fn runs<'a>(&'a self, _: Option<&'a str>, _: Option<&'a RunId>, _: u32) -> Answer<'a, Vec<RunSummary>> {
-        self.give(vec![summary()])
+        self.give(vec![summary(self.hostile)])
     }
     fn summary<'a>(&'a self, _: &'a RunId) -> Answer<'a, RunSummary> {
-        self.give(summary())
+        self.give(summary(self.hostile))
+    }
+    fn story<'a>(&'a self, _: &'a RunId) -> Answer<'a, Story> {
+        self.give(Story {
+            run: summary(self.hostile),
+            journal: Vec::new(),
+            decisions: Vec::new(),
+            relation: None,
+            later: Vec::new(),
+        })
+    }
+    fn standing<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, Standing> {
+        self.give(Standing::default())
     }
     fn detail<'a>(&'a self, _: &'a RunId) -> Answer<'a, Value> {
         self.give(json!({}))
@@ -152,10 +187,10 @@ impl Service for Fake {
         self.give(Vec::new())
     }
     fn make_key<'a>(&'a self, _: &'a str, _: Role, _: Timestamp, _: &'a str) -> Answer<'a, Value> {
-        self.give(json!({}))
+        self.change(json!({}))
     }
     fn revoke_key<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, ()> {
-        self.give(())
+        self.change(())
     }
     fn keep_request<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> Answer<'a, Option<Kept>> {
         self.give(None)
@@ -167,25 +202,30 @@ impl Service for Fake {
         self.give(Vec::new())
     }
     fn ask_to_stop<'a>(&'a self, _: &'a RunId, _: &'a str) -> Answer<'a, ()> {
-        self.give(())
+        self.change(())
     }
     fn asked_to_stop<'a>(&'a self, _: &'a RunId) -> Answer<'a, bool> {
         self.give(false)
     }
     fn fired<'a>(&'a self, _: &'a str, _: Option<Timestamp>, _: Timestamp) -> Answer<'a, Turn> {
-        self.give(Turn::Ours)
+        self.change(Turn::Ours)
     }
     fn keep_preview<'a>(&'a self, _: &'a str, _: Timestamp, _: Value) -> Answer<'a, ()> {
-        self.give(())
+        self.change(())
     }
     fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Value>> {
         self.give(Some(json!({})))
     }
 }
 
+fn over(service: Arc<Fake>) -> Router {
+    let service: Arc<dyn Service> = service;
+    let settings = Settings::new(url::Url::parse("http://localhost").unwrap());
+    router(service.clone(), Runs::new(service, CancellationToken::new()), settings)
+}
+
 fn routes(behaves: Behaves) -> Router {
-    let service: Arc<dyn Service> = Arc::new(Fake(behaves));
-    router(service.clone(), Runs::new(service, CancellationToken::new()))
+    over(Arc::new(Fake::new(behaves)))
 }
 
 /// A request that the route takes.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::pool::on;
 use crate::store::Store;
 use crate::sum::storable;
-use crate::writer::Batch;
+use crate::writer::{Batch, Write};
 
 /// An entry, with the names of the contract (`audit list`).
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -180,6 +180,12 @@ fn link(before: &str, seq: i64, at: i64, [actor, action, object, detail]: [&Stri
 }
 
 impl Store {
+    /// Notes what somebody said or did, where nothing else in the database shows it.
+    pub async fn note(&self, note: AuditNote) -> Result<()> {
+        let at = self.now();
+        self.write(Write::Note { note, at }).await
+    }
+
     /// The newest entries, at most so many, oldest first.
     pub async fn audit_list(&self, limit: u32) -> Result<Vec<AuditEntry>> {
         self.audit_select(&AuditFilter::default(), limit).await

@@ -111,6 +111,18 @@ pub enum Error {
     /// No such API key.
     #[error("there is no API key {0}")]
     ApiKeyUnknown(String),
+    /// The name of an account is taken, perhaps by one that is disabled.
+    #[error("there is an account named \"{0}\" already")]
+    AccountExists(String),
+    /// No such account, or none that may sign in.
+    #[error("there is no account {0}")]
+    AccountUnknown(String),
+    /// Nobody would be left who can hand out roles.
+    #[error("\"{0}\" is the last administrator who can sign in")]
+    LastAdministrator(String),
+    /// The link was used, has ended, or never was one.
+    #[error("the link was used before, has ended, or never was one")]
+    LinkSpent,
     /// A request of this name is kept already.
     #[error("a request named \"{0}\" was sent before")]
     RequestKnown(String),
@@ -225,6 +237,21 @@ impl Error {
             Self::ApiKeyUnknown(id) => {
                 local(FailureCode::ApiKeyUnknown, "`entrain admin api-key list` shows those that there are.").of(id)
             }
+            Self::AccountExists(name) => local(
+                FailureCode::AccountExists,
+                "Choose another name, or enable the account and give it a new password.",
+            )
+            .of(name),
+            Self::AccountUnknown(id) => {
+                local(FailureCode::AccountUnknown, "`entrain admin account list` shows those that there are.").of(id)
+            }
+            Self::LastAdministrator(name) => {
+                local(FailureCode::LastAdministrator, "Make somebody else an administrator first.").of(name)
+            }
+            Self::LinkSpent => local(
+                FailureCode::LinkSpent,
+                "Take the newest link: the service prints one when it starts and there is no account yet.",
+            ),
             Self::RequestKnown(name) => {
                 local(FailureCode::RequestRepeated, "Wait for the answer of the first request.").of(name)
             }

@@ -11,8 +11,10 @@
 //! | `ladder` | people on the leaver ladder |
 //! | `memory`, `marks`, `mirror` | links and ledger; what is remembered of steps; both sides as they were last read |
 //! | `history` | who was in which group, from when until when |
+//! | `figures` | what each run came to, in numbers |
 //! | `runs`, `decisions` | runs and journals; what people said of held plans |
 //! | `audit` | the chain of audit entries |
+//! | `accounts` | people who sign in: accounts, sessions, links that work once |
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
@@ -20,12 +22,14 @@
 //!
 //! Everything that a method has written is on disk when it returns.
 
+mod accounts;
 mod alerts;
 mod audit;
 mod claim;
 mod connections;
 mod decisions;
 mod error;
+mod figures;
 mod files;
 mod history;
 mod key;

@@ -21,6 +21,8 @@ const ROWS: usize = 500;
 
 const USERS: &str = "SELECT directory_id, account, address, origin, sum FROM user_links WHERE connection = $1 ORDER BY directory_id";
 const GROUPS: &str = "SELECT directory_id, site_group, name, origin, sum FROM group_links WHERE connection = $1 ORDER BY directory_id";
+const COUNT_USERS: &str = "SELECT count(*) FROM user_links WHERE connection = $1";
+const COUNT_GROUPS: &str = "SELECT count(*) FROM group_links WHERE connection = $1";
 const LEDGER: &str = "SELECT site_group, account, origin, sum FROM ledger WHERE connection = $1 \
     ORDER BY site_group, account";
 const APPLIED: &str = "SELECT account, part, property, body, sum FROM applied_attributes WHERE connection = $1 \
@@ -289,6 +291,18 @@ type AppliedRow = (String, String, String, String, i64);
 type LedgerRow = (String, String, String, i64);
 
 impl Store {
+    /// How many people and groups of a connection are linked.
+    pub async fn linked(&self, connection: &str) -> Result<(u64, u64)> {
+        let mut counts = [0_u64; 2];
+        for (count, sql) in counts.iter_mut().zip([COUNT_USERS, COUNT_GROUPS]) {
+            let rows: i64 = on!(Pool, &self.inner.readers, db =>
+                sqlx::query_scalar(sql).bind(connection).fetch_one(db).await)
+            .map_err(Error::database("counting links"))?;
+            *count = u64::try_from(rows).unwrap_or_default();
+        }
+        Ok((counts[0], counts[1]))
+    }
+
     /// Links and ledger of a connection. Equal ids share one allocation.
     pub async fn memory(&self, connection: &str) -> Result<Memory> {
         let doing = "reading links and ledger";

@@ -14,7 +14,7 @@ use crate::pool::on;
 use crate::store::Store;
 use crate::sum::{Sum, storable};
 use crate::writer::{Batch, Write};
-use crate::{audit, memory};
+use crate::{audit, figures, memory};
 
 /// A run that was begun and has no end yet.
 #[derive(Debug, Clone)]
@@ -305,6 +305,7 @@ pub(crate) async fn end(
         row.report = Some(json);
     })
     .await?;
+    figures::count(batch, report).await?;
     audit::append(batch, note, at).await
 }
 

@@ -11,6 +11,7 @@ use entrain_domain::run::{AuditNote, Decided, Intent, Phase, Relation, RunReport
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::accounts::{self, AccountWrite};
 use crate::alerts::{self, NewBook};
 use crate::audit;
 use crate::connections::{self, NewVersion};
@@ -39,6 +40,8 @@ pub(crate) enum Write {
     Decide { run: RunId, decided: Decided, note: AuditNote },
     Relate { run: RunId, relation: Relation },
     Service(ServiceWrite),
+    Account(AccountWrite),
+    Note { note: AuditNote, at: Timestamp },
     Stop(StopAsked),
     Beat(Beat),
     Alerts(NewBook),
@@ -154,6 +157,8 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Service(_)
         | Write::Stop(_)
         | Write::Beat(_)
+        | Write::Account(_)
+        | Write::Note { .. }
         | Write::Alerts(_) => None,
     }
 }
@@ -181,6 +186,8 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Decide { run, decided, note } => decisions::decide(batch, run, decided, note).await,
         Write::Relate { run, relation } => decisions::relate(batch, run, relation).await,
         Write::Service(write) => service::apply(batch, write).await,
+        Write::Note { note, at } => audit::append(batch, note, *at).await,
+        Write::Account(write) => accounts::apply(batch, write).await,
         Write::Stop(stop) => replicas::apply(batch, stop).await,
         Write::Beat(beat) => presence::apply(batch, beat).await,
         Write::Alerts(book) => alerts::apply(batch, book).await,

@@ -1,4 +1,4 @@
-//! `entrain admin`: keys of the API.
+//! `entrain admin`: keys of the API, accounts of the console.
 
 use clap::Subcommand;
 use entrain_domain::service::Role;
@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use super::account::AccountCommand;
 use super::{Context, Exit};
 use crate::ui::{Page, Tone, table};
 use crate::wire::{self, SystemClock};
@@ -19,6 +20,11 @@ pub(crate) enum AdminCommand {
     ApiKey {
         #[command(subcommand)]
         command: ApiKeyCommand,
+    },
+    /// Accounts of the console
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
     },
 }
 
@@ -44,7 +50,7 @@ pub(crate) enum ApiKeyCommand {
     },
 }
 
-fn role(word: &str) -> Result<Role, String> {
+pub(super) fn role(word: &str) -> Result<Role, String> {
     Role::from_word(word).ok_or_else(|| "it is viewer, operator, approver or administrator".to_owned())
 }
 
@@ -62,7 +68,10 @@ pub(crate) fn shown(key: &ApiKey) -> serde_json::Value {
 }
 
 pub(super) async fn run(cx: &Context<'_>, command: AdminCommand) -> Result<Exit, Failure> {
-    let AdminCommand::ApiKey { command } = command;
+    let command = match command {
+        AdminCommand::Account { command } => return super::account::run(cx, command).await,
+        AdminCommand::ApiKey { command } => command,
+    };
     let store = wire::open_store(cx).await?;
     match command {
         ApiKeyCommand::Create { name, role, days } => {

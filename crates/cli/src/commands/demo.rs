@@ -5,16 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use entrain_domain::accounts::AccountChange;
 use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureCode};
 use entrain_emulator::{Description, Emulator, Options, WorldSource};
 use entrain_engine::ports::Clock as _;
 
+use entrain_server::accounts::{digest, hash_password, random_secret};
+use entrain_store::Store;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::demo_tour::Tour;
-use super::serve::Serving;
+use super::serve::{Reach, Serving};
 use super::{Context, Exit, connection, emulate, file_failure};
 use crate::config::Document;
 use crate::ui::{Page, Tone};
@@ -25,9 +28,9 @@ const NAME: &str = "Azure AD";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Keep the company and the service over it running after the tour, until Ctrl-C, to try commands on them
+    /// End after the tour, instead of serving the console until Ctrl-C
     #[arg(long)]
-    keep_running: bool,
+    once: bool,
 }
 
 pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failure> {
@@ -52,13 +55,14 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     let target = super::Target { name: Some(NAME.into()), connection_file: None };
     let connected = Box::pin(wire::connect(&cx, &target)).await?;
     Box::pin(tour.run(&connected, &emulator)).await?;
-    if args.keep_running {
+    if args.once {
+        next(&cx, &folder, &emulator, None);
+    } else {
+        Box::pin(tour.leave_something(&connected, &emulator)).await?;
         let service = Box::pin(service(&cx)).await?;
         next(&cx, &folder, &emulator, Some(&service));
         wire::told_to_end().await;
         service.serving.end().await;
-    } else {
-        next(&cx, &folder, &emulator, None);
     }
     emulator.stop().await;
     Ok(Exit::Done)
@@ -95,10 +99,39 @@ groups = ["Jira *", "Project Barometer"]
     )
 }
 
-/// The service over the demo's connection, with a key for it.
+/// The service over the demo's connection, with a key and an administrator for it.
 struct Service {
     serving: Serving,
     key: SecretString,
+    /// A link that signs in once.
+    link: SecretString,
+    password: SecretString,
+}
+
+/// Name of the demo's administrator.
+const ADMINISTRATOR: &str = "Demo Administrator";
+
+/// The demo's administrator, with a password made at random, and a link that signs in without it.
+async fn administrator(store: &Store) -> Result<(SecretString, String), Failure> {
+    let (password, secret) = (random_secret()?[..20].to_owned(), random_secret()?);
+    let hash = hash_password(password.clone()).await?;
+    let by = "entrain demo";
+    // A folder that was given may have seen a demo before
+    let account = match store.account_named(ADMINISTRATOR).await.map_err(|e| e.failure())? {
+        Some(known) => {
+            let change = AccountChange::Password(hash);
+            store.change_account(&known.id, change, by).await.map_err(|e| e.failure())?;
+            known
+        }
+        None => {
+            let made = store.make_account(ADMINISTRATOR, Role::Administrator, hash, None, by).await;
+            made.map_err(|e| e.failure())?
+        }
+    };
+    let ends =
+        SystemClock.now().saturating_add(SignedDuration::from_hours(24)).unwrap_or(jiff::Timestamp::MAX);
+    store.make_link(&digest(&secret), Some(&account.id), ends).await.map_err(|e| e.failure())?;
+    Ok((SecretString::from(password), secret))
 }
 
 /// Brings the service up at its usual address, or at a free one.
@@ -110,22 +143,34 @@ async fn service(cx: &Context<'_>) -> Result<Service, Failure> {
     let name = format!("entrain demo {}", SystemClock.now());
     let made = store.make_api_key(&name, Role::Administrator, expires, "entrain demo").await;
     let (_, key) = made.map_err(|e| e.failure())?;
+    let (password, secret) = administrator(&store).await?;
     let usual = SocketAddr::from(([127, 0, 0, 1], 8321));
-    let serving = match Serving::start(store.clone(), usual).await {
+    let reach = Reach { public: None, idle: Duration::from_mins(30) };
+    let serving = match Serving::start(store.clone(), usual, &reach).await {
         Err(failure) if failure.code == FailureCode::ListenFailed => {
-            Serving::start(store, SocketAddr::from(([127, 0, 0, 1], 0))).await?
+            Serving::start(store, SocketAddr::from(([127, 0, 0, 1], 0)), &reach).await?
         }
         serving => serving?,
     };
-    Ok(Service { serving, key })
+    let link = SecretString::from(format!("{}/enter/{secret}", serving.url));
+    Ok(Service { serving, key, link, password })
 }
 
 fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<&Service>) {
     let mut page = Page::new();
     page.line("").toned(Tone::Strong, "What to try next");
-    if let Some(Service { serving, key }) = service {
+    if let Some(Service { serving, key, link, password }) = service {
         let (folder, url) = (folder.display(), &serving.url);
-        page.line("  The company keeps running, and the service over it:");
+        page.line("  The company keeps running, and the service over it. Open the console; a plan waits there for you:");
+        page.parts(&[
+            (Tone::Normal, "    console  "),
+            (Tone::Strong, link.expose_secret()),
+            (Tone::Normal, "   (works once)"),
+        ]);
+        page.line(format!(
+            "             later {url}, as “{ADMINISTRATOR}” with the password {}",
+            password.expose_secret()
+        ));
         page.line(format!("    API      {url}/api/v1   (described by {url}/api/v1/openapi.json)"));
         page.line(format!("    health   {url}/health/ready     figures  {url}/metrics"));
         page.line("    It previews by its schedule; entrain connection mode lets it apply. A key of the API, for a day:");
@@ -143,7 +188,7 @@ fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<&S
         ));
         page.line("  Ctrl-C ends it.");
     } else {
-        page.line("    entrain demo --keep-running            the same, and the company stays up for your own commands");
+        page.line("    entrain demo                           the same, and the console stays up for you");
         page.line(
             "    entrain emulate --people 1000 --groups 50   a larger company, for a connection of your own",
         );

@@ -139,6 +139,24 @@ impl<'a> Tour<'a> {
         self.sync(connected, Approval::None).await.map(|_| ())
     }
 
+    /// The same mistake once more, left for whoever opens the console.
+    pub(super) async fn leave_something(
+        &self,
+        connected: &Connected,
+        emulator: &Emulator,
+    ) -> Result<(), Failure> {
+        let cx = self.cx;
+        chapter(cx, 11, "The same mistake once more, for you to look at in the console");
+        {
+            let at = wire::SystemClock.now();
+            take_out(&mut emulator.state().world_mut(), at).map_err(|what| {
+                let remedy = "please report this; the demo's company is not as the demo expects it";
+                Failure::new(FailureCode::Internal, FailureClass::Local, what, remedy)
+            })?;
+        }
+        self.sync(connected, Approval::None).await.map(|_| ())
+    }
+
     fn report(&self, report: &RunReport) -> Result<(), Failure> {
         self.cx.printer.page(&ui::report(report));
         report.error.clone().map_or(Ok(()), Err)

@@ -1,5 +1,6 @@
 //! The command line: what is accepted, and which module does it.
 
+mod account;
 mod admin;
 mod apply;
 mod attributes;

@@ -7,9 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use entrain_connect::http::Shared;
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_server::accounts::{digest, random_secret};
 use entrain_server::service::Service;
-use entrain_server::{Limits, Runs, Scheduler, listen, router};
+use entrain_server::{Limits, Runs, Scheduler, Settings, listen, router};
 use entrain_store::{Claim, Load, Presence, Store};
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -42,12 +45,35 @@ pub(crate) struct ServeArgs {
     /// Address under which people and programs reach it [default: from --listen]
     #[arg(long, value_name = "URL", env = "ENTRAIN_PUBLIC_URL", hide_env_values = true)]
     public_url: Option<url::Url>,
+    /// Minutes after which somebody who does nothing is signed out of the console
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        env = "ENTRAIN_SESSION_IDLE",
+        hide_env_values = true,
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(1..=720)
+    )]
+    session_idle: u32,
 }
+
+/// How people reach the service, and how long they stay signed in.
+pub(super) struct Reach {
+    /// The address in front of it, where it is not the one that it listens on.
+    pub(super) public: Option<String>,
+    /// How long somebody stays signed in without doing anything.
+    pub(super) idle: Duration,
+}
+
+/// How long the link for the first administrator is good.
+const FIRST_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// The service, up.
 pub(super) struct Serving {
-    /// Where it listens.
+    /// Where people reach it.
     pub(super) url: String,
+    /// The link that makes the first administrator, where there is no account.
+    pub(super) first: Option<SecretString>,
     stop: CancellationToken,
     runs: Arc<Runs>,
     tasks: Vec<JoinHandle<()>>,
@@ -56,7 +82,7 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Brings the service up over a store, unless another server has it.
-    pub(super) async fn start(store: Store, listen_on: SocketAddr) -> Result<Self, Failure> {
+    pub(super) async fn start(store: Store, listen_on: SocketAddr, reach: &Reach) -> Result<Self, Failure> {
         let only = store.claim_server(&wire::holder()).await.map_err(|e| e.failure())?;
         let listener = TcpListener::bind(listen_on).await.map_err(|e| no_listener(listen_on, &e))?;
         let address = listener.local_addr().map_err(|e| no_listener(listen_on, &e))?;
@@ -66,14 +92,18 @@ impl Serving {
         let shared = wired.shared();
         let service: Arc<dyn Service> = Arc::new(wired);
         let runs = Runs::new(service.clone(), stop.clone());
-        let routes = router(service.clone(), runs.clone());
+        let url = reach.public.clone().unwrap_or_else(|| format!("http://{address}"));
+        let mut settings = Settings::new(url.parse().map_err(|_| no_address(&url))?);
+        settings.idle = reach.idle;
+        let first = first_link(service.as_ref(), &url).await?;
+        let routes = router(service.clone(), runs.clone(), settings);
         let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
         let scheduling = tokio::spawn(Scheduler::new(service, runs.clone()).run(stop.clone()));
         let mut tasks = vec![scheduling, serving];
         if store.is_shared() {
             tasks.push(tokio::spawn(share_limits(store, shared, runs.clone(), stop.clone())));
         }
-        Ok(Self { url: format!("http://{address}"), stop, runs, tasks, only })
+        Ok(Self { url, first, stop, runs, tasks, only })
     }
 
     /// Stops runs at their next step boundary and answers the requests under way; says how many runs were stopped.
@@ -121,13 +151,14 @@ async fn share_limits(store: Store, shared: Shared, runs: Arc<Runs>, stop: Cance
 pub(super) async fn run(cx: &Context<'_>, args: ServeArgs) -> Result<Exit, Failure> {
     let public = args.public_url.as_ref().map(checked).transpose()?;
     let mut told_to_end = std::pin::pin!(wire::told_to_end());
-    let serving = Serving::start(wire::open_store(cx).await?, args.listen).await?;
+    let reach = Reach { public, idle: Duration::from_secs(60 * u64::from(args.session_idle)) };
+    let serving = Serving::start(wire::open_store(cx).await?, args.listen, &reach).await?;
     // The signals are listened to before it says that it is ready
     tokio::select! {
         biased;
         () = &mut told_to_end => {}
         () = std::future::ready(()) => {
-            ready(cx, public.as_ref().unwrap_or(&serving.url));
+            ready(cx, &serving);
             told_to_end.await;
         }
     }
@@ -161,9 +192,38 @@ fn no_listener(address: SocketAddr, error: &std::io::Error) -> Failure {
     .of(address.to_string())
 }
 
-fn ready(cx: &Context<'_>, url: &str) {
+fn no_address(url: &str) -> Failure {
+    Failure::new(
+        FailureCode::UsageInvalid,
+        FailureClass::Local,
+        format!("“{url}” is not an address"),
+        "give --public-url as https://entrain.acme.example",
+    )
+}
+
+/// A link that makes the first administrator, where there is no account. It works once; only its digest is stored.
+async fn first_link(service: &dyn Service, url: &str) -> Result<Option<SecretString>, Failure> {
+    if !service.accounts().await?.is_empty() {
+        return Ok(None);
+    }
+    let secret = random_secret()?;
+    let ends = service.now().saturating_add(FIRST_FOR).unwrap_or(jiff::Timestamp::MAX);
+    service.make_link(&digest(&secret), None, ends).await?;
+    Ok(Some(SecretString::from(format!("{url}/first/{secret}"))))
+}
+
+fn ready(cx: &Context<'_>, serving: &Serving) {
+    let url = &serving.url;
+    // The log is where whoever started it looks, also when nobody sits at the terminal
+    if let Some(link) = &serving.first {
+        tracing::warn!(
+            "nobody has an account yet; whoever opens this link within a day makes the first administrator: {}",
+            link.expose_secret()
+        );
+    }
     let addresses = json!({
         "url": url,
+        "console_url": url,
         "api_url": format!("{url}/api/v1"),
         "health_url": format!("{url}/health/ready"),
         "metrics_url": format!("{url}/metrics"),
@@ -174,6 +234,7 @@ fn ready(cx: &Context<'_>, url: &str) {
     }
     let mut page = Page::new();
     page.toned(Tone::Strong, "Entrain is serving.");
+    page.line(format!("  console  {url}"));
     page.line(format!("  API      {url}/api/v1   (described by {url}/api/v1/openapi.json)"));
     page.line(format!("  health   {url}/health/live and {url}/health/ready"));
     page.line(format!("  metrics  {url}/metrics"));

@@ -3,7 +3,7 @@
 use entrain_domain::plan::explain::{Explanation, Member, MemberState, Place, Related};
 
 use super::page::{Page, Tone};
-use super::plan_view::count;
+use entrain_engine::plan_view::count;
 
 /// Most links of one kind and most members shown; the rest is counted.
 const SHOWN: usize = 40;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::page::{Page, Tone};
-use super::plan_view::{DriftView, Life, PlanView, SeatsView, StepView, count, groups};
+use entrain_engine::plan_view::{DriftView, Life, PlanView, SeatsView, StepView, count, groups};
 
 /// Most entries shown of each kind; the rest is counted.
 pub(crate) const SHOWN: usize = 40;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::letter::seat_line;
 use super::page::clean;
-use super::plan_view::{PlanView, StepView};
+use entrain_engine::plan_view::{PlanView, StepView};
 
 /// Text as a table's cell: nothing in it is markup.
 fn cell(text: &str) -> String {

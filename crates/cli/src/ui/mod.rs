@@ -10,7 +10,6 @@ mod letter;
 mod logs;
 mod markdown;
 mod page;
-mod plan_view;
 mod progress;
 mod results;
 
@@ -21,13 +20,14 @@ use entrain_domain::Failure;
 use page::Style;
 use serde::Serialize;
 
+pub(crate) use entrain_engine::plan_view::{PlanView, count};
+
 pub(crate) use csv::{csv, csv_rows};
 pub(crate) use explanation::explanation;
 pub(crate) use letter::{SHOWN, letter};
 pub(crate) use logs::start_logging;
 pub(crate) use markdown::markdown;
 pub(crate) use page::{Page, Tone, table};
-pub(crate) use plan_view::{PlanView, count};
 pub(crate) use progress::{ProgressBars, Shown};
 pub(crate) use results::{audit_list, connection_list, report, run_detail, runs_list};
 

@@ -7,7 +7,7 @@ use entrain_domain::plan::DriftKind;
 use entrain_domain::run::{Decided, JournalEntry, RunReport, RunStatus, Trigger};
 
 use super::page::{Page, Tone, table};
-use super::plan_view::{SeatsView, count};
+use entrain_engine::plan_view::{SeatsView, count};
 
 /// A failure: what happened, to which object, what to do.
 pub(super) fn failure(failure: &Failure) -> Page {

@@ -1,6 +1,7 @@
 //! Where everything meets: adapters between the engine's ports and the crates that know nothing of it, built from
 //! settings and documents. The clock, chance and the host's name are read here and nowhere else.
 
+mod accounts;
 mod adapters;
 mod export;
 mod host;

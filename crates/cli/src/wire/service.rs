@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use entrain_connect::http::Shared;
 use entrain_domain::model::RunId;
-use entrain_domain::plan::Approval;
-use entrain_domain::run::RunSummary;
+use entrain_domain::plan::{Approval, ladder_rows};
+use entrain_domain::reports::credentials;
+use entrain_domain::run::{AuditNote, Decision, RunStatus, RunSummary};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::check::Check;
 use entrain_engine::ports::{Clock as _, Event, Progress};
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Question, RunOptions};
-use entrain_server::service::{Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, What};
+use entrain_server::service::{
+    Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, What,
+};
 use entrain_store::{AuditVerdict, Store};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +29,7 @@ use crate::config::document::{Secrets, schema};
 
 /// The service's other side.
 pub(crate) struct Wired {
-    store: Store,
+    pub(super) store: Store,
     lasting: Lasting,
 }
 
@@ -70,8 +74,10 @@ impl Wired {
             let text = entry.document.as_deref().unwrap_or_default();
             // A document of an older version that this one refuses is shown all the same, and not run
             let document = Document::parse(text, &entry.name).ok();
-            let last = self.store.runs(Some(&entry.name), 1).await.map_err(|e| e.failure())?.pop();
-            let sick = last.and_then(|run| run.report).is_some_and(|report| report.quarantine.is_some());
+            let last = self.store.last_ended(&entry.name).await.map_err(|e| e.failure())?;
+            let report = last.as_ref().and_then(|run| run.report.as_ref());
+            let sick = report.is_some_and(|report| report.quarantine.is_some());
+            let waits = self.waits(last.as_ref()).await?;
             let site = document.as_ref().map_or("?", |d| d.meaning().site_url.as_str()).to_owned();
             all.push(Connection {
                 site,
@@ -83,6 +89,8 @@ impl Wired {
                     fired_at: fired.get(&entry.name).copied(),
                     health: if sick { Health::Quarantined } else { Health::Well },
                 },
+                last,
+                waits,
                 name: entry.name,
             });
         }
@@ -111,6 +119,47 @@ impl Wired {
         }
         .map_err(|e| e.failure())?;
         Ok(stored(&self.store, document.name()).await?.version)
+    }
+
+    /// The run, where what guards held in it still waits for a person.
+    async fn waits(&self, run: Option<&RunSummary>) -> Result<Option<RunId>, Failure> {
+        let Some(run) = run.filter(|run| run.status == RunStatus::Held) else { return Ok(None) };
+        let decisions = self.store.decisions(&run.id).await.map_err(|e| e.failure())?;
+        let rejected = decisions.iter().any(|decided| decided.decision == Decision::Rejected);
+        Ok((!rejected).then(|| run.id.clone()))
+    }
+
+    async fn tell_story(&self, id: &RunId) -> Result<Story, Failure> {
+        let store = &self.store;
+        Ok(Story {
+            run: store.run(id).await.map_err(|e| e.failure())?,
+            journal: store.journal(id).await.map_err(|e| e.failure())?,
+            decisions: store.decisions(id).await.map_err(|e| e.failure())?,
+            relation: store.relation(id).await.map_err(|e| e.failure())?,
+            later: store.later_runs(id).await.map_err(|e| e.failure())?,
+        })
+    }
+
+    async fn how_it_stands(&self, connection: &str, since: Timestamp) -> Result<Standing, Failure> {
+        let now = SystemClock.now();
+        let day = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(since);
+        let text = stored(&self.store, connection).await?.document.document;
+        // A document that this version refuses has no rules to tell rungs by
+        let document = Document::parse(&text, connection).ok();
+        let places = self.store.ladder(connection).await.map_err(|e| e.failure())?;
+        let (mut ladder, mut rows) = (Vec::new(), Vec::new());
+        if let Some(document) = document {
+            ladder = ladder_rows(&places, &document.meaning().rules);
+            // A certificate that cannot be read is told by the check
+            rows = super::reports::credentials(&document)
+                .map_or_else(|_| Vec::new(), |all| credentials(&all, now));
+        }
+        Ok(Standing {
+            linked: self.store.linked(connection).await.map_err(|e| e.failure())?,
+            figures: self.store.run_figures(connection, since, day).await.map_err(|e| e.failure())?,
+            credentials: rows,
+            ladder,
+        })
     }
 
     async fn do_run(
@@ -237,11 +286,10 @@ impl Service for Wired {
     fn schema(&self) -> Value {
         schema().clone()
     }
-    fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Value> {
+    fn check<'a>(&'a self, connection: &'a str) -> Answer<'a, Vec<Check>> {
         Box::pin(async move {
             let connected = self.connect_with(connection, &self.lasting.signed_out()).await?;
-            let checks = Box::pin(crate::commands::findings(&connected)).await;
-            Ok(json!({ "connection": connection, "checks": checks }))
+            Ok(Box::pin(crate::commands::findings(&connected)).await)
         })
     }
     fn plan<'a>(&'a self, connection: &'a str, freshness: Freshness) -> Answer<'a, Value> {
@@ -281,6 +329,9 @@ impl Service for Wired {
     ) -> Answer<'_, Approved> {
         Box::pin(async move { self.do_run(order, stop, progress.as_ref()).await })
     }
+    fn note(&self, note: AuditNote) -> Answer<'_, ()> {
+        Box::pin(async move { self.store.note(note).await.map_err(|e| e.failure()) })
+    }
     fn reject<'a>(&'a self, connection: &'a str, run: &'a RunId, by: &'a str) -> Answer<'a, ()> {
         Box::pin(async move { self.connect(connection).await?.engine.reject(run, by).await })
     }
@@ -296,6 +347,12 @@ impl Service for Wired {
     }
     fn summary<'a>(&'a self, run: &'a RunId) -> Answer<'a, RunSummary> {
         Box::pin(async move { self.store.run(run).await.map_err(|e| e.failure()) })
+    }
+    fn story<'a>(&'a self, run: &'a RunId) -> Answer<'a, Story> {
+        Box::pin(self.tell_story(run))
+    }
+    fn standing<'a>(&'a self, connection: &'a str, since: Timestamp) -> Answer<'a, Standing> {
+        Box::pin(self.how_it_stands(connection, since))
     }
     fn detail<'a>(&'a self, run: &'a RunId) -> Answer<'a, Value> {
         Box::pin(self.run_detail(run))

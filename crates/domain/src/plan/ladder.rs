@@ -412,8 +412,16 @@ pub struct LadderRow {
 
 /// Everybody on the ladder, whoever is due first in front, then those who have been on it longest.
 pub fn ladder_report(memory: &crate::memory::Memory, rules: &crate::policy::Rules) -> Vec<LadderRow> {
-    let mut rows: Vec<LadderRow> = memory
-        .ladder()
+    ladder_rows(memory.ladder(), rules)
+}
+
+/// [`ladder_report`] of those places.
+pub fn ladder_rows<'a>(
+    places: impl IntoIterator<Item = &'a OnLadder>,
+    rules: &crate::policy::Rules,
+) -> Vec<LadderRow> {
+    let mut rows: Vec<LadderRow> = places
+        .into_iter()
         .map(|place| {
             let next = place.ahead(&rules.leavers).into_iter().next();
             let note = if next.is_some() || place.reached() == Some(Measure::Remove) {

@@ -26,7 +26,7 @@ pub use attributes::profiles_to_ask;
 pub use digest::Digest;
 pub use drift::{ByHand, Drift, DriftKind, Treatment};
 pub use guard::{Approval, Before, Guard, Held, History};
-pub use ladder::{DueRung, LadderRow, ladder_report, rungs_due};
+pub use ladder::{DueRung, LadderRow, ladder_report, ladder_rows, rungs_due};
 pub use marks::is_flip;
 pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
 pub use planner::{PlanInput, group_targets, plan};

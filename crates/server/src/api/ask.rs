@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -22,14 +20,10 @@ use sha2::{Digest as _, Sha256};
 use super::Api;
 use super::routes::{Field, Need, Repeat, Route, Takes};
 use crate::access::Caller;
+use crate::body::read;
 use crate::listen::Peer;
 use crate::problem::Problem;
 use crate::service::Connection;
-
-/// Largest body, in bytes.
-const LARGEST: usize = 1_000_000;
-/// Time for a body to arrive.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// A value of a field, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,33 +253,6 @@ fn take(
         return Err(Problem::request(format!("“{}” is given twice", field.name), "give it once"));
     }
     Ok(())
-}
-
-/// The body, within its limits of size and time (quality.md W-07, W-08).
-async fn read(parts: &Parts, body: Body) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        let what = format!("the body is larger than {LARGEST} bytes");
-        Problem::local(FailureCode::RequestTooLarge, what, "send less")
-    };
-    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > LARGEST as u64) {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, LARGEST)).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(error)) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            if source.is_some_and(|text| text.contains("length limit")) {
-                return Err(too_large());
-            }
-            Err(Problem::request("the body broke off", "send it again"))
-        }
-        Err(_) => Err(Problem::local(
-            FailureCode::RequestSlow,
-            "the body did not arrive in time",
-            "send it within ten seconds",
-        )),
-    }
 }
 
 fn body_fields(

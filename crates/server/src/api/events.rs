@@ -3,15 +3,17 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use entrain_domain::model::RunId;
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ask::{Ask, Reply};
 use crate::problem::Problem;
-use crate::runs::Heard;
+use crate::runs::{Heard, Runs};
+use crate::service::Service;
 
 /// Longest time without a word, so that nothing on the way takes the stream for dead.
 const PING_EVERY: Duration = Duration::from_secs(15);
@@ -23,8 +25,13 @@ struct Listening {
 
 pub(super) async fn events(ask: Ask) -> Result<Reply, Problem> {
     let run = ask.run()?;
-    let summary = ask.api.service.summary(&run).await?;
-    let listening = if let Some(Heard { past, events }) = ask.api.runs.listen(&run) {
+    told(ask.api.service.as_ref(), &ask.api.runs, &run).await.map(Reply::Raw)
+}
+
+/// What a run tells from its beginning on.
+pub(crate) async fn told(service: &dyn Service, runs: &Runs, run: &RunId) -> Result<Response, Problem> {
+    let summary = service.summary(run).await?;
+    let listening = if let Some(Heard { past, events }) = runs.listen(run) {
         Listening { past: past.into_iter(), events: Some(events) }
     } else {
         let status = summary.status;
@@ -38,7 +45,7 @@ pub(super) async fn events(ask: Ask) -> Result<Reply, Problem> {
         Some((Ok::<_, Infallible>(event), listening))
     });
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(PING_EVERY));
-    Ok(Reply::Raw(events.into_response()))
+    Ok(events.into_response())
 }
 
 impl Listening {

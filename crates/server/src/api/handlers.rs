@@ -91,7 +91,8 @@ pub(super) async fn set_mode(ask: Ask) -> Result {
 
 pub(super) async fn check(ask: Ask) -> Result {
     let connection = ask.connection().await?;
-    Ok(Reply::json(ask.api.service.check(&connection.name).await?))
+    let checks = ask.api.service.check(&connection.name).await?;
+    Ok(Reply::json(json!({ "connection": connection.name, "checks": checks })))
 }
 
 pub(super) async fn plan(ask: Ask) -> Result {

@@ -3,7 +3,7 @@
 //! can know of a route that the others do not.
 
 mod ask;
-mod events;
+pub(crate) mod events;
 mod handlers;
 pub(crate) mod openapi;
 pub(crate) mod routes;

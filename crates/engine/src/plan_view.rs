@@ -6,74 +6,77 @@ use serde::Deserialize;
 
 /// A plan, as `entrain plan --json` prints it.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct PlanView {
+pub struct PlanView {
     /// Connection.
-    pub(crate) connection: String,
+    pub connection: String,
     /// `changes`, `nothing`, `held`.
-    pub(crate) status: String,
+    pub status: String,
     /// Steps, in order.
-    pub(crate) steps: Vec<StepView>,
+    pub steps: Vec<StepView>,
     /// Guards that hold.
-    pub(crate) held: Vec<HeldView>,
+    pub held: Vec<HeldView>,
     /// What is not done.
-    pub(crate) set_aside: Vec<SetAsideView>,
+    pub set_aside: Vec<SetAsideView>,
     /// What people did by hand on the site.
     #[serde(default)]
-    pub(crate) drift: Vec<DriftView>,
+    pub drift: Vec<DriftView>,
     /// Seats by product.
     #[serde(default)]
-    pub(crate) seats: BTreeMap<String, SeatsView>,
+    pub seats: BTreeMap<String, SeatsView>,
     /// Requests that reading took.
     #[serde(default)]
-    pub(crate) requests: RequestsView,
+    pub requests: RequestsView,
 }
 
 /// A step.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct StepView {
+pub struct StepView {
+    /// Its name in the plan and in the journal.
+    #[serde(default)]
+    pub id: String,
     /// Kind, in the words of the contract.
-    pub(crate) kind: String,
+    pub kind: String,
     /// Person, where it is about one.
     #[serde(default)]
-    pub(crate) user: Option<ObjectView>,
+    pub user: Option<ObjectView>,
     /// Group, where it is about one.
     #[serde(default)]
-    pub(crate) group: Option<ObjectView>,
+    pub group: Option<ObjectView>,
     /// The new name of a group that is renamed.
     #[serde(default)]
-    pub(crate) new_name: Option<String>,
+    pub new_name: Option<String>,
     /// What is written to an account.
     #[serde(default)]
-    pub(crate) update: Option<UpdateView>,
+    pub update: Option<UpdateView>,
     /// Why.
-    pub(crate) reason: String,
+    pub reason: String,
     /// Whether an ordinary step takes it back.
     #[serde(default)]
-    pub(crate) undoable: bool,
+    pub undoable: bool,
     /// The guard that holds it.
     #[serde(default)]
-    pub(crate) held_by: Option<String>,
+    pub held_by: Option<String>,
 }
 
 /// What is written to an account, with what was written before.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct UpdateView {
+pub struct UpdateView {
     /// `profile`, or `property`.
-    pub(crate) part: String,
+    pub part: String,
     /// Fields of the profile that change.
     #[serde(default)]
-    pub(crate) set: BTreeMap<String, serde_json::Value>,
+    pub set: BTreeMap<String, serde_json::Value>,
     /// Fields of the property.
     #[serde(default)]
-    pub(crate) values: BTreeMap<String, serde_json::Value>,
+    pub values: BTreeMap<String, serde_json::Value>,
     /// Before.
     #[serde(default)]
-    pub(crate) before: Option<BTreeMap<String, serde_json::Value>>,
+    pub before: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 impl UpdateView {
     /// `department “A” → “B”`, for each field that changes.
-    pub(crate) fn changes(&self) -> Vec<String> {
+    pub fn changes(&self) -> Vec<String> {
         let now = if self.part == "profile" { &self.set } else { &self.values };
         let nothing = BTreeMap::new();
         let before = self.before.as_ref().unwrap_or(&nothing);
@@ -95,104 +98,112 @@ impl UpdateView {
 
 /// A person or group.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct ObjectView {
+pub struct ObjectView {
     /// Name.
-    pub(crate) name: String,
+    pub name: String,
     /// Directory id.
     #[serde(default)]
-    pub(crate) directory_id: Option<String>,
+    pub directory_id: Option<String>,
     /// Id on the site.
     #[serde(default)]
-    pub(crate) site_id: Option<String>,
+    pub site_id: Option<String>,
     /// Address of a person.
     #[serde(default)]
-    pub(crate) mail: Option<String>,
+    pub mail: Option<String>,
 }
 
 /// A guard that holds.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct HeldView {
+pub struct HeldView {
     /// Guard.
-    pub(crate) guard: String,
+    pub guard: String,
     /// What it counted.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 /// What is not done.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct SetAsideView {
+pub struct SetAsideView {
     /// Object.
-    pub(crate) object: String,
+    pub object: String,
     /// Why.
-    pub(crate) reason: String,
+    pub reason: String,
     /// What to do.
-    pub(crate) remedy: String,
+    pub remedy: String,
 }
 
 /// What somebody did by hand.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct DriftView {
+pub struct DriftView {
     /// The group.
-    pub(crate) group: ObjectView,
+    pub group: ObjectView,
     /// What, and what becomes of it, in a sentence.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// Seats of a product.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(crate) struct SeatsView {
+pub struct SeatsView {
     /// Before.
-    pub(crate) before: u64,
+    pub before: u64,
     /// After.
-    pub(crate) after: u64,
+    pub after: u64,
     /// In all.
     #[serde(default)]
-    pub(crate) limit: Option<u64>,
+    pub limit: Option<u64>,
 }
 
 /// Requests of the reading.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub(crate) struct RequestsView {
+pub struct RequestsView {
     /// Directory side.
     #[serde(default)]
-    pub(crate) directory: u64,
+    pub directory: u64,
     /// Site.
     #[serde(default)]
-    pub(crate) site: u64,
+    pub site: u64,
 }
 
 /// What becomes of one person.
 #[derive(Debug, Clone)]
-pub(crate) struct Life<'a> {
+pub struct Life<'a> {
     /// Who.
-    pub(crate) person: &'a ObjectView,
+    pub person: &'a ObjectView,
     /// The invitation, if there is one.
-    pub(crate) invited: Option<&'a StepView>,
+    pub invited: Option<&'a StepView>,
     /// Groups joined.
-    pub(crate) joins: Vec<&'a StepView>,
+    pub joins: Vec<&'a StepView>,
     /// Groups left.
-    pub(crate) leaves: Vec<&'a StepView>,
+    pub leaves: Vec<&'a StepView>,
     /// Attributes written.
-    pub(crate) updates: Vec<&'a StepView>,
+    pub updates: Vec<&'a StepView>,
     /// Rungs of the leaver ladder taken.
-    pub(crate) rungs: Vec<&'a StepView>,
+    pub rungs: Vec<&'a StepView>,
     /// Rungs taken back.
-    pub(crate) returns: Vec<&'a StepView>,
+    pub returns: Vec<&'a StepView>,
 }
 
 impl PlanView {
+    /// Reads a document that was kept; nothing where it is of another version.
+    pub fn read(document: &serde_json::Value) -> Option<Self> {
+        Self::deserialize(document).ok()
+    }
+
     /// Reads the engine's document.
-    pub(crate) fn of(document: &serde_json::Value) -> Self {
+    ///
+    /// # Panics
+    /// When it is not one.
+    pub fn of(document: &serde_json::Value) -> Self {
         serde_json::from_value(document.clone()).expect("the engine writes the plan of the contract")
     }
 
     /// Steps of a kind.
-    pub(crate) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a StepView> {
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a StepView> {
         self.steps.iter().filter(move |s| s.kind == kind)
     }
 
     /// Steps by person, in the order of names.
-    pub(crate) fn lives(&self) -> Vec<Life<'_>> {
+    pub fn lives(&self) -> Vec<Life<'_>> {
         let mut lives: BTreeMap<(String, &str), Life<'_>> = BTreeMap::new();
         for step in &self.steps {
             let Some(person) = &step.user else { continue };
@@ -219,7 +230,7 @@ impl PlanView {
     }
 
     /// Requests that applying costs: one for each step that writes and is not held.
-    pub(crate) fn cost(&self) -> usize {
+    pub fn cost(&self) -> usize {
         let each = |kind: &str| match kind {
             "adopt_group" => 0,
             "deactivate_user" | "reactivate_user" => 3,
@@ -230,14 +241,14 @@ impl PlanView {
     }
 
     /// Whether anything is to be done or waits.
-    pub(crate) fn has_changes(&self) -> bool {
+    pub fn has_changes(&self) -> bool {
         !self.steps.is_empty()
     }
 }
 
 impl Life<'_> {
     /// Whether only attributes change.
-    pub(crate) fn stays(&self) -> bool {
+    pub fn stays(&self) -> bool {
         !self.gains() && !self.loses()
     }
     fn gains(&self) -> bool {
@@ -247,26 +258,26 @@ impl Life<'_> {
         !self.leaves.is_empty() || !self.rungs.is_empty()
     }
     /// Whether the person only gains.
-    pub(crate) fn joins(&self) -> bool {
+    pub fn joins(&self) -> bool {
         self.gains() && !self.loses()
     }
     /// Whether the person only loses.
-    pub(crate) fn leaves(&self) -> bool {
+    pub fn leaves(&self) -> bool {
         self.loses() && !self.gains()
     }
     /// Whether the person gains and loses.
-    pub(crate) fn moves(&self) -> bool {
+    pub fn moves(&self) -> bool {
         !self.joins() && !self.leaves() && !self.stays()
     }
     /// All steps about the person.
-    pub(crate) fn steps(&self) -> impl Iterator<Item = &StepView> {
+    pub fn steps(&self) -> impl Iterator<Item = &StepView> {
         let gains = self.returns.iter().chain(&self.invited).chain(&self.joins);
         gains.chain(&self.leaves).chain(&self.rungs).chain(&self.updates).copied()
     }
 }
 
 /// Names of groups, quoted and joined.
-pub(crate) fn groups(steps: &[&StepView]) -> String {
+pub fn groups(steps: &[&StepView]) -> String {
     let names: Vec<String> =
         steps.iter().filter_map(|s| s.group.as_ref()).map(|g| format!("“{}”", g.name)).collect();
     match names.as_slice() {
@@ -277,6 +288,6 @@ pub(crate) fn groups(steps: &[&StepView]) -> String {
 }
 
 /// `1 person`, `2 people`.
-pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
+pub fn count(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }

@@ -1,0 +1,64 @@
+//! People who sign in to the console, and their sessions. Of what a browser holds, and of a password, only digests are
+//! in these.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::service::Role;
+
+/// Somebody who may sign in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Id.
+    pub id: String,
+    /// Name, unique for ever whatever the case: it stands in decisions and in the audit log.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// The password's hash, as a PHC string.
+    pub hash: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when nobody may sign in with it.
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// Its hash is nobody's business.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Account({}, {}, {})", self.id, self.name, self.role.as_str())
+    }
+}
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// SHA-256 of what the browser holds, in hex.
+    pub id: String,
+    /// Id of the account.
+    pub account: String,
+    /// When they signed in.
+    pub began_at: Timestamp,
+    /// Their last request, to the minute.
+    pub seen_at: Timestamp,
+    /// When it ends, whatever they do.
+    pub ends_at: Timestamp,
+    /// The address they signed in from, as far as it is known.
+    pub address: String,
+    /// What their browser calls itself.
+    pub agent: String,
+}
+
+/// What is changed of an account.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AccountChange {
+    /// What they may do.
+    Role(Role),
+    /// Nobody signs in with it any more; whoever is, is signed out.
+    Disable,
+    /// It may be used again.
+    Enable,
+    /// Another password's hash; whoever is signed in is signed out.
+    Password(String),
+}

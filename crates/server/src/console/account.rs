@@ -1,0 +1,107 @@
+//! One's own account: password, sessions, light or dark.
+
+use askama::Template;
+use axum::http::StatusCode;
+use entrain_domain::accounts::AccountChange;
+
+use super::parts::{When, sentence};
+use super::session::Jar;
+use super::shell::Shell;
+use super::visit::{Reply, Visit, next};
+use crate::accounts::{fits, hash_password};
+use crate::problem::Problem;
+
+type Result<T = Reply> = std::result::Result<T, Problem>;
+
+struct Row {
+    id: String,
+    began: When,
+    seen: When,
+    address: String,
+    agent: String,
+    this: bool,
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    shell: Shell,
+    rows: Vec<Row>,
+    error: Option<String>,
+}
+
+pub(super) async fn page(visit: Visit) -> Result {
+    Reply::page(&made(&visit, None).await?)
+}
+
+async fn made(visit: &Visit, error: Option<String>) -> Result<AccountPage> {
+    let who = visit.who()?;
+    let service = &visit.console.service;
+    let now = service.now();
+    let sessions = service.sessions(Some(&who.account.id)).await?;
+    let rows = sessions.into_iter().map(|session| Row {
+        began: When::new(session.began_at, now),
+        seen: When::new(session.seen_at, now),
+        this: session.id == who.session.id,
+        id: session.id,
+        address: session.address,
+        agent: session.agent,
+    });
+    Ok(AccountPage { shell: visit.shell("Your account").await?, rows: rows.collect(), error })
+}
+
+pub(super) async fn password(visit: Visit) -> Result {
+    let who = visit.who()?.clone();
+    let new = visit.field("password").unwrap_or_default();
+    let error =
+        if !fits(visit.field("old").unwrap_or_default().to_owned(), Some(who.account.hash.clone())).await {
+            Some("The old password is not right.".to_owned())
+        } else if visit.field("again") != Some(new) {
+            Some("The two new passwords are not the same.".to_owned())
+        } else {
+            None
+        };
+    let hash = match error {
+        Some(error) => Err(error),
+        None => hash_password(new.to_owned()).await.map_err(|failure| sentence(&failure.message)),
+    };
+    let hash = match hash {
+        Ok(hash) => hash,
+        Err(error) => {
+            let page = made(&visit, Some(error)).await?;
+            return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+    };
+    let service = &visit.console.service;
+    service.change_account(&who.account.id, AccountChange::Password(hash), &who.account.name).await?;
+    super::sign_in::begin_anew(&visit, "/account?said=password").await
+}
+
+pub(super) async fn end_session(visit: Visit) -> Result {
+    let who = visit.who()?;
+    let service = &visit.console.service;
+    let wanted = visit.text("session").unwrap_or_default();
+    let own = service.sessions(Some(&who.account.id)).await?;
+    if wanted == "others" {
+        for session in own.iter().filter(|session| session.id != who.session.id) {
+            service.end_session(&session.id).await?;
+        }
+        return Reply::saying("/account", "sessions-ended");
+    }
+    // Nobody else's
+    if own.iter().any(|session| session.id == wanted) {
+        service.end_session(wanted).await?;
+    }
+    Reply::saying("/account", "session-ended")
+}
+
+/// Light, dark, or as the system has it; kept in the browser alone.
+#[expect(clippy::unused_async, reason = "handlers are")]
+pub(super) async fn theme(visit: Visit) -> Result {
+    let settings = &visit.console.settings;
+    let back = Reply::to(next(visit.text("next")))?;
+    Ok(match visit.text("theme") {
+        Some(theme @ ("light" | "dark")) => back.cookie(&Jar::Theme.set(settings, theme)),
+        _ => back.cookie(&Jar::Theme.forget(settings)),
+    })
+}

@@ -1,0 +1,89 @@
+//! The table of pages. Every address, every form and who may use it is here, and nowhere else.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use entrain_domain::service::Role;
+
+use super::visit::{Reply, Visit};
+use super::{account, connections, overview, plan, runs, sign_in};
+use crate::api::routes::Verb;
+use crate::problem::Problem;
+
+/// Who may open a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Whoever comes.
+    Anyone,
+    /// Whoever is signed in with at least this role.
+    Role(Role),
+}
+
+/// What a handler gives back, in time.
+pub(crate) type Doing = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
+
+/// One page, or one form that is sent.
+pub(crate) struct Page {
+    pub(crate) method: Verb,
+    pub(crate) path: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) entry: Entry,
+    /// Fields of the address or of the form; `name[]` may come several times.
+    pub(crate) takes: &'static [&'static str],
+    pub(crate) handler: fn(Visit) -> Doing,
+}
+
+macro_rules! page {
+    ($method:ident $path:literal $id:ident Anyone $takes:expr, $handler:path) => {
+        page!(@ $method $path $id Entry::Anyone, $takes, $handler)
+    };
+    ($method:ident $path:literal $id:ident $role:ident $takes:expr, $handler:path) => {
+        page!(@ $method $path $id Entry::Role(Role::$role), $takes, $handler)
+    };
+    (@ $method:ident $path:literal $id:ident $entry:expr, $takes:expr, $handler:path) => {
+        Page {
+            method: Verb::$method,
+            path: $path,
+            id: stringify!($id),
+            entry: $entry,
+            takes: &$takes,
+            handler: |visit| Box::pin($handler(visit)),
+        }
+    };
+}
+
+/// Everything that the console shows and does.
+pub(crate) static PAGES: &[Page] = &[
+    page!(Get "/sign-in" sign_in_page Anyone ["next"], sign_in::page),
+    page!(Post "/sign-in" sign_in Anyone ["name", "password", "next"], sign_in::sign_in),
+    page!(Post "/sign-out" sign_out Viewer [], sign_in::sign_out),
+    page!(Get "/first/{link}" first_page Anyone [], sign_in::first_page),
+    page!(Post "/first/{link}" first Anyone ["name", "password", "again"], sign_in::first),
+    page!(Get "/enter/{link}" enter_page Anyone [], sign_in::enter_page),
+    page!(Post "/enter/{link}" enter Anyone [], sign_in::enter),
+    page!(Post "/theme" theme Anyone ["theme", "next"], account::theme),
+    page!(Get "/account" account_page Viewer [], account::page),
+    page!(Post "/account/password" change_password Viewer ["old", "password", "again"], account::password),
+    page!(Post "/account/sessions/end" end_session Viewer ["session"], account::end_session),
+    page!(Get "/" home Viewer [], overview::home),
+    page!(Get "/connections/{connection}" overview Viewer [], overview::page),
+    page!(Get "/connections/{connection}/lives" lives Viewer [], overview::lives),
+    page!(Get "/connections" connections Viewer [], connections::list),
+    page!(Get "/connections/{connection}/setup" setup Viewer [], connections::setup),
+    page!(Post "/connections/{connection}/mode" set_mode Administrator ["mode"], connections::mode),
+    page!(Post "/connections/{connection}/check" check Operator [], connections::check),
+    page!(Post "/connections/{connection}/plan" make_plan Operator ["full"], connections::plan),
+    page!(Post "/connections/{connection}/sync" sync Operator ["full"], connections::sync),
+    page!(Get "/connections/{connection}/plans" plans Viewer [], plan::plans),
+    page!(Get "/connections/{connection}/preview" preview Viewer ["show", "find", "from"], plan::preview),
+    page!(Get "/connections/{connection}/preview/why" preview_why Viewer ["who"], plan::preview_why),
+    page!(Get "/connections/{connection}/runs" runs Viewer ["before"], runs::list),
+    page!(Get "/runs/{run}" run Viewer ["show", "from"], runs::page),
+    page!(Get "/runs/{run}/events" run_events Viewer [], runs::events),
+    page!(Post "/runs/{run}/stop" stop Operator [], runs::stop),
+    page!(Post "/runs/{run}/undo" undo Approver [], runs::undo_run),
+    page!(Get "/runs/{run}/plan" plan Viewer ["show", "find", "from"], plan::page),
+    page!(Get "/runs/{run}/why" why Viewer ["who"], plan::why),
+    page!(Post "/runs/{run}/approve" approve Approver ["number", "reason", "accept_empty"], plan::approve),
+    page!(Post "/runs/{run}/reject" reject Approver [], plan::reject),
+];

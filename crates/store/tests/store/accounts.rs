@@ -1,0 +1,101 @@
+//! Accounts, sessions, links that work once, and what runs came to in numbers.
+
+use entrain_domain::accounts::{AccountChange, Session};
+use entrain_domain::service::Role;
+use entrain_store::Error;
+use jiff::SignedDuration;
+
+use crate::support::on_both;
+
+on_both!(accounts_are_changed_and_never_removed_and_one_administrator_stays, |world| {
+    let store = world.open().await;
+    let ana = store.make_account("Ana Ruiz", Role::Administrator, "h1".into(), None, "cli").await.unwrap();
+    let taken = store.make_account("ANA RUIZ", Role::Viewer, "h2".into(), None, "cli").await;
+    assert!(matches!(taken, Err(Error::AccountExists(_))), "{taken:?}");
+    assert_eq!(store.account_named("ana ruiz").await.unwrap(), Some(ana.clone()));
+    for change in [AccountChange::Disable, AccountChange::Role(Role::Viewer)] {
+        let last = store.change_account(&ana.id, change, "cli").await;
+        assert!(matches!(last, Err(Error::LastAdministrator(_))), "{last:?}");
+    }
+    let bo = store.make_account("Bo", Role::Administrator, "h3".into(), None, "Ana Ruiz").await.unwrap();
+    store.change_account(&ana.id, AccountChange::Role(Role::Approver), "Bo").await.unwrap();
+    store.change_account(&ana.id, AccountChange::Disable, "Bo").await.unwrap();
+    store.close().await;
+    let store = world.open().await;
+    let ana = store.account(&ana.id).await.unwrap().unwrap();
+    assert_eq!((ana.role, ana.disabled_at), (Role::Approver, Some(world.now())));
+    let unknown = store.change_account("nobody", AccountChange::Enable, "Bo").await;
+    assert!(matches!(unknown, Err(Error::AccountUnknown(_))), "{unknown:?}");
+    let actions: Vec<String> =
+        store.audit_before(None, 10).await.unwrap().into_iter().map(|entry| entry.action).collect();
+    assert_eq!(actions, ["account_disabled", "account_role", "account_created", "account_created"]);
+
+    // whoever raises a role behind the store's back is found out
+    world.tamper("UPDATE accounts SET role = 'administrator'").await;
+    assert!(matches!(store.account(&ana.id).await, Err(Error::Damaged { .. })));
+    assert_eq!(store.account(&bo.id).await.unwrap().unwrap().role, Role::Administrator);
+});
+
+on_both!(w_02_sessions_end_with_their_account_and_with_its_password, |world| {
+    let store = world.open().await;
+    let ana = store.make_account("Ana", Role::Viewer, "h1".into(), None, "cli").await.unwrap();
+    let session = |id: &str| Session {
+        id: id.into(),
+        account: ana.id.clone(),
+        began_at: world.now(),
+        seen_at: world.now(),
+        ends_at: world.now().checked_add(SignedDuration::from_hours(12)).unwrap(),
+        address: "192.0.2.1".into(),
+        agent: "a\0browser".into(),
+    };
+    for id in ["s1", "s2"] {
+        store.begin_session(session(id), None).await.unwrap();
+    }
+    assert_eq!(store.sessions(Some(&ana.id)).await.unwrap().len(), 2);
+    store.session_seen("s1").await.unwrap();
+    store.end_session("s1").await.unwrap();
+    store.end_session("s1").await.unwrap();
+    assert_eq!(store.session("s1").await.unwrap(), None);
+    store.change_account(&ana.id, AccountChange::Password("h2".into()), "Ana").await.unwrap();
+    assert_eq!(store.session("s2").await.unwrap(), None);
+    store.begin_session(session("s3"), None).await.unwrap();
+    store.change_account(&ana.id, AccountChange::Disable, "cli").await.unwrap();
+    assert!(store.sessions(None).await.unwrap().is_empty());
+    let refused = store.begin_session(session("s4"), None).await;
+    assert!(matches!(refused, Err(Error::AccountUnknown(_))), "{refused:?}");
+});
+
+on_both!(a_link_works_once_and_the_first_administrators_only_while_there_is_none, |world| {
+    let store = world.open().await;
+    let ends = world.now().checked_add(SignedDuration::from_hours(1)).unwrap();
+    store.make_link("first", None, ends).await.unwrap();
+    store.make_link("also-first", None, ends).await.unwrap();
+    store.make_link("over", None, world.now()).await.unwrap();
+    assert_eq!(store.link("first").await.unwrap(), Some(None));
+    assert_eq!((store.link("over").await.unwrap(), store.link("never").await.unwrap()), (None, None));
+    for wrong in ["over", "never"] {
+        let spent = store.make_account("X", Role::Viewer, "h".into(), Some(wrong.into()), "X").await;
+        assert!(matches!(spent, Err(Error::LinkSpent)), "{spent:?}");
+    }
+    let ana = store
+        .make_account("Ana", Role::Administrator, "h".into(), Some("first".into()), "Ana")
+        .await
+        .unwrap();
+    for again in ["first", "also-first"] {
+        let spent = store.make_account("Bo", Role::Administrator, "h".into(), Some(again.into()), "Bo").await;
+        assert!(matches!(spent, Err(Error::LinkSpent)), "{again}: {spent:?}");
+    }
+    store.make_link("enter", Some(&ana.id), ends).await.unwrap();
+    let session = Session {
+        id: "s1".into(),
+        account: ana.id.clone(),
+        began_at: world.now(),
+        seen_at: world.now(),
+        ends_at: ends,
+        address: String::new(),
+        agent: String::new(),
+    };
+    store.begin_session(session.clone(), Some("enter".into())).await.unwrap();
+    let again = store.begin_session(Session { id: "s2".into(), ..session }, Some("enter".into())).await;
+    assert!(matches!(again, Err(Error::LinkSpent)), "{again:?}");
+});
