@@ -84,6 +84,16 @@ pub enum Error {
         /// The limit as the other side names it.
         reason: String,
     },
+    /// A quota of the other side is used up: whatever is sent before its reset is refused.
+    #[error("{context}: the quota {quota} is used up until {resume_at}")]
+    Quota {
+        /// Request.
+        context: Box<Context>,
+        /// The reset; at most a day ahead.
+        resume_at: Timestamp,
+        /// The quota as the other side names it.
+        quota: String,
+    },
     /// A link of an answer leads to another origin.
     #[error("an answer for {context} points to {host}, which is not the configured host")]
     ForeignLink {
@@ -149,6 +159,7 @@ impl Error {
             | Self::Status { context, .. }
             | Self::Unclear { context, .. }
             | Self::Throttled { context, .. }
+            | Self::Quota { context, .. }
             | Self::ForeignLink { context, .. }
             | Self::Redirect { context, .. }
             | Self::TooLarge { context, .. }
@@ -206,7 +217,7 @@ impl Error {
                 FailureClass::Unclear,
                 "Nothing has to be done: the next run looks it up before anything is repeated".to_owned(),
             ),
-            Self::Throttled { resume_at, .. } => (
+            Self::Throttled { resume_at, .. } | Self::Quota { resume_at, .. } => (
                 pick(
                     FailureCode::DirectoryThrottled,
                     FailureCode::SiteThrottled,
@@ -253,7 +264,10 @@ impl Error {
             Self::Reported(_) => unreachable!("returned above"),
         };
         let code = if plane == Some(Plane::Alerts) { FailureCode::AlertUndelivered } else { code };
-        let failure = Failure::new(code, class, self.to_string(), remedy);
+        let mut failure = Failure::new(code, class, self.to_string(), remedy);
+        if let Self::Quota { resume_at, .. } = self {
+            failure = failure.until(*resume_at);
+        }
         match self.context().map(|c| c.object.as_str()).filter(|o| !o.is_empty()) {
             Some(object) => failure.of(object),
             None => failure,

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 /// How far a failure reaches, and what the engine may do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +91,7 @@ codes! {
     RunUnknown = "run_unknown", "There is no run of that id.";
     ObjectUnknown = "object_unknown", "There is no such user or group.";
     ConnectionBusy = "connection_busy", "Another run of this connection is under way.";
+    ConnectionParked = "connection_parked", "A quota of the cloud is used up, and the connection rests until its reset. No request was sent.";
     RunTakenOver = "run_taken_over", "Another server over the same database has taken over the run, because this one was frozen or cut off.";
     PlanStale = "plan_stale", "One of the sides has changed since the plan was made.";
     PlanAltered = "plan_altered", "The plan file is not what Entrain wrote.";
@@ -142,6 +145,10 @@ pub struct Failure {
     pub object: Option<String>,
     /// What to do now, in a sentence.
     pub remedy: String,
+    /// When the other side answers again, where a quota is used up: until then every request is refused, so that a run
+    /// that meets this is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_at: Option<Timestamp>,
 }
 
 impl Failure {
@@ -152,7 +159,19 @@ impl Failure {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { code, class, message: message.into(), object: None, remedy: remedy.into() }
+        Self { code, class, message: message.into(), object: None, remedy: remedy.into(), resume_at: None }
+    }
+
+    /// The same failure, with the time before which nothing is answered.
+    #[must_use]
+    pub fn until(mut self, resume_at: Timestamp) -> Self {
+        self.resume_at = Some(resume_at);
+        self
+    }
+
+    /// Whether no further request of the run can help: a person has to mend the connection, or a quota has to be reset.
+    pub fn ends_the_run(&self) -> bool {
+        self.class == FailureClass::Connection || self.resume_at.is_some()
     }
 
     /// The same failure, said of an object.

@@ -1,8 +1,9 @@
 //! The records of a run: what triggered it, how far it got, its journal, and the report people and programs read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::Failure;
 use crate::memory::MemoryChange;
@@ -415,6 +416,16 @@ pub struct RequestCounts {
     pub throttled: u64,
 }
 
+/// No run is parked for longer: whatever a cloud or a clock says, the connection is tried again after a day.
+pub const LONGEST_PARK: Duration = Duration::from_hours(24);
+
+/// Until when a parked connection rests, seen from now. A reset that lies further ahead than any can was noted by a clock
+/// that has been put back since, and holds nothing up.
+pub fn parked_until(resume_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let longest = SignedDuration::try_from(LONGEST_PARK).unwrap_or(SignedDuration::MAX);
+    resume_at.filter(|at| now < *at && at.duration_since(now) <= longest)
+}
+
 /// The result of a run: `entrain sync --json` of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RunReport {
@@ -443,6 +454,10 @@ pub struct RunReport {
     /// Why the connection is in quarantine from here on, if it is: too much of what was tried failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
+    /// Until when the run is parked, if it is: a quota of a cloud is used up, and no run of the connection begins
+    /// before. At most [`LONGEST_PARK`] after the end of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_at: Option<Timestamp>,
     /// Seats by product.
     pub seats: BTreeMap<String, SeatForecast>,
     /// Digest of the plan.

@@ -5,6 +5,7 @@ use entrain_domain::model::RunId;
 use entrain_domain::plan::Guard;
 use entrain_domain::verify::Finding;
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use jiff::Timestamp;
 
 /// A refusal of the engine's own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +17,14 @@ pub enum EngineError {
         connection: String,
         /// Who holds it, as the holder told.
         holder: String,
+    },
+    /// A quota was used up in the last run, and is not reset yet.
+    #[error("a quota is used up, and “{connection}” rests until {resume_at}")]
+    Parked {
+        /// The connection.
+        connection: String,
+        /// When it goes on.
+        resume_at: Timestamp,
     },
     /// The second opinion refused the plan.
     #[error("the plan breaks {} of the rules that must always hold, first: {}", .0.len(), first(.0))]
@@ -76,6 +85,11 @@ impl From<EngineError> for Failure {
                 FailureClass::Transient,
                 "wait for it to end, or run again with --wait",
             ),
+            EngineError::Parked { .. } => (
+                FailureCode::ConnectionParked,
+                FailureClass::Transient,
+                "nothing was sent; run it again after that time, or wait for it with entrain sync --wait",
+            ),
             EngineError::Unsound(_) => (
                 FailureCode::PlanUnsound,
                 FailureClass::Local,
@@ -122,6 +136,10 @@ impl From<EngineError> for Failure {
                 "give the technical account the right, then let entrain check confirm it",
             ),
         };
-        Self::new(code, class, error.to_string(), remedy)
+        let failure = Self::new(code, class, error.to_string(), remedy);
+        match error {
+            EngineError::Parked { resume_at, .. } => failure.until(resume_at),
+            _ => failure,
+        }
     }
 }

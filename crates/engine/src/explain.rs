@@ -157,8 +157,13 @@ fn name_in_steps(who: &Who) -> Option<String> {
 }
 
 fn find(input: &PlanInput<'_>, question: &Question) -> Result<Subject, Failure> {
-    let user = |text: &String| find_user(input, text).map_err(|e| unknown(&e, text));
-    let group = |text: &String| find_group(input, text).map_err(|e| unknown(&e, text));
+    // Where the scope names a few groups, the rest of the tenant is not read, and nobody outside is known.
+    let read = match input.rules.demand().few_groups() {
+        Some(_) => DirectoryPart::NamedGroups,
+        None => DirectoryPart::Whole,
+    };
+    let user = |text: &String| find_user(input, text).map_err(|e| unknown(&e, text, read));
+    let group = |text: &String| find_group(input, text).map_err(|e| unknown(&e, text, read));
     Ok(match question {
         Question::User(text) => Subject::User(user(text)?),
         Question::Group(text) => Subject::Group(group(text)?),
@@ -166,7 +171,26 @@ fn find(input: &PlanInput<'_>, question: &Question) -> Result<Subject, Failure> 
     })
 }
 
-fn unknown(error: &NotFound, object: &str) -> Failure {
+/// What of the directory was read to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DirectoryPart {
+    /// All people and groups.
+    Whole,
+    /// The groups that the scope names, and what they nest.
+    NamedGroups,
+}
+
+fn unknown(error: &NotFound, object: &str, read: DirectoryPart) -> Failure {
+    if let (NotFound::Unknown { .. }, DirectoryPart::NamedGroups) = (error, read) {
+        let message = format!(
+            "{error}: the scope names its groups one by one, so that only these, and what is nested in them, were \
+             read; whoever is outside was not"
+        );
+        let remedy = "who is in none of these groups does not take part; to bring them in, add a group that they are \
+                      in to [scope] groups, or put them into one that is there. If they should be in one already, \
+                      check the spelling, or name them by id";
+        return Failure::new(FailureCode::ObjectUnknown, FailureClass::Local, message, remedy).of(object);
+    }
     let remedy = match error {
         NotFound::Unknown { kind: "a user", .. } => {
             "name the person by object id, user principal name, e-mail address or Atlassian account id"

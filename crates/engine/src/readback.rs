@@ -5,7 +5,6 @@
 use std::collections::{BTreeSet, HashSet};
 
 use entrain_domain::Failure;
-use entrain_domain::FailureClass;
 use entrain_domain::model::{AccountActivity, AccountId, SiteGroup, SiteGroupId};
 use entrain_domain::plan::{Action, Plan, SeatForecast, SetAside, Step, StepId, plan};
 
@@ -128,7 +127,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         for (id, account) in answers {
             match account {
                 Ok(Some(_)) => {}
-                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(failure) if failure.ends_the_run() => return Err(failure),
                 Ok(None) | Err(_) => missing.push(id),
             }
         }
@@ -146,7 +145,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         for (group, found) in answers {
             match found {
                 Ok(found) if found.contains(&group) => {}
-                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(failure) if failure.ends_the_run() => return Err(failure),
                 Ok(_) | Err(_) => otherwise.push(group),
             }
         }
@@ -167,7 +166,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         for (id, wanted, account) in answers {
             match account {
                 Ok(Some(account)) if account.activity == wanted => {}
-                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(failure) if failure.ends_the_run() => return Err(failure),
                 Ok(_) | Err(_) => otherwise.push((id, wanted)),
             }
         }

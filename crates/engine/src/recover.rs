@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use entrain_domain::Failure;
+use entrain_domain::FailureCode;
 use entrain_domain::memory::{
     Anchor, AppliedValues, GroupLink, Hand, MemoryChange, Origin, UserLink, WayBack,
 };
@@ -19,7 +20,6 @@ use entrain_domain::model::{
 use entrain_domain::plan::{Action, Lookup, Plan, Reversible, StepId, Update};
 use entrain_domain::policy::Measure;
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
-use entrain_domain::{FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store};
@@ -226,7 +226,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             for (id, account) in answers {
                 match account {
                     Ok(Some(account)) => world.site.put_account(account),
-                    Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                    Err(failure) if failure.ends_the_run() => return Err(failure),
                     Ok(None) | Err(_) => unseen.push(id),
                 }
             }
@@ -376,7 +376,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                         return Ok(hits.into_iter().find(|account| account.id == id));
                     }
                 }
-                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(failure) if failure.ends_the_run() => return Err(failure),
                 Err(_) => {}
             }
             match pauses.next() {
@@ -428,7 +428,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                         return Ok(groups.pop());
                     }
                 }
-                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(failure) if failure.ends_the_run() => return Err(failure),
                 Err(_) => {}
             }
             match pauses.next() {

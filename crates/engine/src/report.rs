@@ -8,7 +8,7 @@ use entrain_domain::model::RunId;
 use entrain_domain::plan::{Action, Person, Plan, SeatForecast, SetAside, Step, StepId, StepKind, Undo};
 use entrain_domain::policy::Rules;
 use entrain_domain::run::{
-    AuditNote, JournalEntry, Outcome, RequestCounts, RunReport, RunStatus, StepCount, Trigger,
+    AuditNote, JournalEntry, LONGEST_PARK, Outcome, RequestCounts, RunReport, RunStatus, StepCount, Trigger,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -127,6 +127,8 @@ pub(crate) struct Draft {
     pub(crate) seats: BTreeMap<String, SeatForecast>,
     pub(crate) digest: Option<entrain_domain::plan::Digest>,
     pub(crate) error: Option<Failure>,
+    /// Until when the run is parked, if it is.
+    pub(crate) resume_at: Option<Timestamp>,
     pub(crate) ending: Ending,
 }
 
@@ -163,6 +165,7 @@ impl Draft {
             seats: BTreeMap::new(),
             digest: None,
             error: None,
+            resume_at: None,
             ending: Ending::Whole,
         }
     }
@@ -242,6 +245,24 @@ impl Draft {
         self.error = Some(failure);
     }
 
+    /// Parks the run: a quota is used up, so many steps were not tried, and nothing more is asked before its reset.
+    pub(crate) fn park(&mut self, connection: &str, failure: &Failure, resume_at: Timestamp, left: usize) {
+        self.incomplete();
+        self.resume_at = self.resume_at.max(Some(resume_at));
+        let left = match left {
+            0 => String::new(),
+            1 => " with 1 step not tried".to_owned(),
+            n => format!(" with {n} steps not tried"),
+        };
+        self.set_aside.push(SetAside {
+            object: format!("connection “{connection}”"),
+            reason: format!("the run is parked until {resume_at}{left}: {}", failure.message),
+            remedy: "nothing where a schedule runs it: it goes on after that time; else run it again then, or with \
+                     entrain sync --wait"
+                .into(),
+        });
+    }
+
     pub(crate) fn incomplete(&mut self) {
         if self.ending == Ending::Whole {
             self.ending = Ending::Incomplete;
@@ -272,6 +293,7 @@ impl Draft {
 
     pub(crate) fn finish(self, connection: &str, requests: RequestCounts, now: Timestamp) -> RunReport {
         let quarantine = self.quarantine_from_here();
+        let latest = now.checked_add(LONGEST_PARK).unwrap_or(Timestamp::MAX);
         let duration_ms = u64::try_from(now.duration_since(self.started_at).as_millis()).unwrap_or(0);
         RunReport {
             status: self.status(),
@@ -285,6 +307,7 @@ impl Draft {
             notes: self.notes,
             quarantine,
             drift: self.drift,
+            resume_at: self.resume_at.map(|at| at.min(latest)),
             seats: self.seats,
             digest: self.digest,
             error: self.error,
@@ -301,9 +324,12 @@ pub(crate) fn end_note(report: &RunReport) -> AuditNote {
         done += count.done;
         failed += count.failed;
     }
-    let detail = match &report.error {
-        Some(failure) => format!("{}: {}", report.status.as_str(), failure.message),
-        None => format!(
+    let detail = match (&report.error, report.resume_at) {
+        (Some(failure), _) => format!("{}: {}", report.status.as_str(), failure.message),
+        (None, Some(at)) => {
+            format!("{}: {done} done, {failed} failed, parked until {at}", report.status.as_str())
+        }
+        (None, None) => format!(
             "{}: {done} done, {failed} failed, {} set aside, {} guards hold",
             report.status.as_str(),
             report.set_aside.len(),

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use croner::Cron;
+use entrain_domain::run::parked_until;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -51,6 +52,8 @@ pub struct Past {
     pub fired_at: Option<Timestamp>,
     /// Whether the last run left the connection in quarantine.
     pub health: Health,
+    /// Until when the last run was parked, if it was: a quota of a cloud is used up.
+    pub resume_at: Option<Timestamp>,
 }
 
 /// How a connection fares.
@@ -95,6 +98,9 @@ impl Schedule {
         let Some(mut planned) = planned else { return Due::Never };
         if let (Health::Quarantined, Some(fired)) = (past.health, past.fired_at.filter(|f| !ahead(f))) {
             planned = planned.max(later(fired, QUARANTINE_REST));
+        }
+        if let Some(resume_at) = parked_until(past.resume_at, now) {
+            planned = planned.max(resume_at);
         }
         match self.outside_blackout(planned.max(now)) {
             Some(at) if at <= now => Due::Now,
@@ -256,7 +262,7 @@ mod tests {
     }
 
     fn past(known: &str, fired: Option<&str>) -> Past {
-        Past { known_since: at(known), fired_at: fired.map(at), health: Health::Well }
+        Past { known_since: at(known), fired_at: fired.map(at), health: Health::Well, resume_at: None }
     }
 
     fn cron(pattern: &str, zone: &str) -> Schedule {
@@ -408,5 +414,23 @@ mod tests {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
         assert_eq!("someday 08:00-09:00".parse::<Window>(), Err(WindowError::Days));
+    }
+
+    #[test]
+    fn n_02_a_parked_connection_is_not_due_before_its_reset_and_never_parked_for_ever() {
+        let schedule = Schedule::every(Duration::from_mins(5));
+        let now = at("2026-11-23T10:20:00Z");
+        let parked = |until: &str| Past {
+            resume_at: Some(at(until)),
+            ..past("2026-11-01T00:00:00Z", Some("2026-11-23T10:00:00Z"))
+        };
+        assert_eq!(
+            schedule.due("x", &parked("2026-11-23T11:00:00Z"), now),
+            Due::At(at("2026-11-23T11:00:00Z"))
+        );
+        assert_eq!(schedule.due("x", &parked("2026-11-23T10:20:00Z"), now), Due::Now);
+        assert_eq!(schedule.due("x", &parked("2026-11-23T09:00:00Z"), now), Due::Now);
+        // Further ahead than a run is ever parked: the clock was put back since
+        assert_eq!(schedule.due("x", &parked("2036-11-23T11:00:00Z"), now), Due::Now);
     }
 }

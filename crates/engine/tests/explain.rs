@@ -4,6 +4,7 @@
 mod support;
 
 use entrain_domain::plan::explain::{Explanation, Related};
+use entrain_domain::policy::{GroupSelector, Scope};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::{Freshness, Question};
 use support::site::{ByHand, refusal};
@@ -99,4 +100,17 @@ async fn who_is_not_known_is_a_failure_that_says_how_to_ask() {
     let failure = ask(&fixture, Question::Group("Jira Z".into())).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::ObjectUnknown);
     assert!(failure.message.contains("Jira Z"), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_outside_a_scope_of_a_few_groups_is_said_to_be_unread_and_not_unknown() {
+    let mut fixture = Fixture::company();
+    fixture.rules.scope = Scope::in_groups(vec![GroupSelector::parse("Jira A").unwrap()]);
+    for question in [Question::User("nobody@example.com".into()), Question::Group("Jira Z".into())] {
+        let failure = ask(&fixture, question).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::ObjectUnknown);
+        assert!(failure.message.contains("names its groups one by one"), "{failure:?}");
+        assert!(failure.message.contains("were read"), "{failure:?}");
+        assert!(failure.remedy.contains("[scope] groups"), "{failure:?}");
+    }
 }

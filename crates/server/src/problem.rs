@@ -115,6 +115,7 @@ fn status(code: FailureCode) -> StatusCode {
         | Code::AddressUnknown => StatusCode::NOT_FOUND,
         Code::ConnectionExists
         | Code::ConnectionBusy
+        | Code::ConnectionParked
         | Code::PlanStale
         | Code::PlanAltered
         | Code::ApprovalRefused

@@ -139,7 +139,7 @@ impl Scheduler {
             };
             if let Err(failure) = result {
                 metrics::schedule_failed(&connection.name, failure.code);
-                if failure.code == FailureCode::ConnectionBusy {
+                if matches!(failure.code, FailureCode::ConnectionBusy | FailureCode::ConnectionParked) {
                     tracing::info!(connection = connection.name, "left out a scheduled run: {failure}");
                 } else {
                     tracing::warn!(connection = connection.name, code = %failure.code, "a scheduled run could not begin: {failure}");

@@ -102,7 +102,7 @@ impl Service for Fake {
             mode: Mode::Preview,
             version: 1,
             schedule: None,
-            past: Past { known_since: now(), fired_at: None, health: Health::Well },
+            past: Past { known_since: now(), fired_at: None, health: Health::Well, resume_at: None },
             last: Some(summary(self.hostile)),
             waits: Some(RunId::parse("r1").unwrap()),
         }])

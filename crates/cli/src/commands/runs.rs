@@ -52,7 +52,7 @@ pub(crate) struct UndoArgs {
     /// Approve what guards hold
     #[arg(long)]
     yes: bool,
-    /// Wait for another run of this connection to end
+    /// Wait for another run of this connection to end, and for the reset of a used-up quota
     #[arg(long)]
     wait: bool,
 }
@@ -64,7 +64,7 @@ pub(crate) struct ApproveArgs {
     /// Also approve a directory or scope that reads as empty, and the removals that follow
     #[arg(long)]
     accept_empty: bool,
-    /// Wait for another run of this connection to end
+    /// Wait for another run of this connection to end, and for the reset of a used-up quota
     #[arg(long)]
     wait: bool,
 }

@@ -25,7 +25,7 @@ pub(crate) struct SyncArgs {
     /// Read both sides in full, also what was changed by hand on the site, instead of what changed since the last run
     #[arg(long)]
     full: bool,
-    /// Wait for another run of this connection to end
+    /// Wait for another run of this connection to end, and for the reset of a used-up quota
     #[arg(long)]
     wait: bool,
 }

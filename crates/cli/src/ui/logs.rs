@@ -35,7 +35,7 @@ impl Drop for Record {
     }
 }
 
-fn one_line(record: &str) -> String {
+pub(super) fn one_line(record: &str) -> String {
     let mut line = String::with_capacity(record.len() + 1);
     for c in record.trim_end_matches('\n').chars() {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}') {

@@ -6,6 +6,8 @@
 
 mod csv;
 mod explanation;
+#[cfg(test)]
+mod hostile;
 mod letter;
 mod logs;
 mod markdown;

@@ -77,6 +77,7 @@ impl Wired {
             let last = self.store.last_ended(&entry.name).await.map_err(|e| e.failure())?;
             let report = last.as_ref().and_then(|run| run.report.as_ref());
             let sick = report.is_some_and(|report| report.quarantine.is_some());
+            let resume_at = report.and_then(|report| report.resume_at);
             let waits = self.waits(last.as_ref()).await?;
             let site = document.as_ref().map_or("?", |d| d.meaning().site_url.as_str()).to_owned();
             all.push(Connection {
@@ -88,6 +89,7 @@ impl Wired {
                     known_since: entry.at,
                     fired_at: fired.get(&entry.name).copied(),
                     health: if sick { Health::Quarantined } else { Health::Well },
+                    resume_at,
                 },
                 last,
                 waits,

@@ -14,6 +14,7 @@ mod deletion;
 mod first_sync;
 mod full_disk;
 mod outages;
+mod quota;
 mod replicas;
 mod storage;
 mod throttling;

@@ -82,7 +82,7 @@ impl Http {
     ///
     /// # Errors
     /// `Unreachable`, `Tls`, `TooLarge`, `Redirect`, `ForeignLink` and `UnsafeTarget` as their names say; `Throttled`
-    /// when the other side asks for a longer pause than [`Patience`](super::Patience) allows, or a quota is used up;
+    /// when the other side asks for a longer pause than [`Patience`](super::Patience) allows, `Quota` when one is used up;
     /// `Unclear` when a call that must not be repeated was sent and may have been carried out. Every status but
     /// redirects, those 429 and those unclear ones comes back as an [`Answer`].
     pub async fn send(&self, call: Call, auth: &Authorization) -> Result<Answer, Error> {
@@ -189,7 +189,10 @@ impl Http {
             };
             match budgets.turn(call.endpoint, &call.method, environment.monotonic(), reserved) {
                 Turn::Go => return Ok(()),
-                Turn::Stopped(wait, name) => return Err(throttled(wait, name)),
+                Turn::Stopped(wait, quota) => {
+                    let resume_at = retry::full_second(retry::later(environment.now(), wait));
+                    return Err(Error::Quota { context: Box::new(context.clone()), resume_at, quota });
+                }
                 Turn::Wait(wait) => {
                     if wait > options.patience.pause {
                         return Err(throttled(wait, "the limit of this endpoint is used up".to_owned()));
@@ -217,6 +220,13 @@ impl Http {
         let (environment, patience) = (&*options.environment, &options.patience);
         options.meter.throttled();
         let (now, monotonic) = (environment.now(), environment.monotonic());
+        if let Some(quota) = retry::is_quota(headers) {
+            let wait = retry::quota_pause(asked);
+            budgets.stop(monotonic.saturating_add(wait), quota.clone());
+            let resume_at = retry::full_second(retry::later(now, wait));
+            tracing::warn!(plane = ?options.plane, method = %call.method, endpoint = call.endpoint, quota, %resume_at, "a quota is used up");
+            return Err(Error::Quota { context: Box::new(context.clone()), resume_at, quota });
+        }
         let wait = retry::delay(patience, attempts, asked, environment.random());
         let throttled = |reason: String| {
             Err(Error::Throttled {
@@ -225,10 +235,6 @@ impl Http {
                 reason,
             })
         };
-        if let Some(quota) = retry::is_quota(headers) {
-            budgets.stop(monotonic.saturating_add(wait), quota.clone());
-            return throttled(quota);
-        }
         budgets.throttled(call.endpoint, &call.method, monotonic, wait);
         tracing::warn!(plane = ?options.plane, method = %call.method, endpoint = call.endpoint, wait_ms = wait.as_millis() as u64, "throttled");
         if wait > patience.pause {

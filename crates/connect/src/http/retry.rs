@@ -45,6 +45,24 @@ pub(super) fn is_quota(headers: &HeaderMap) -> Option<String> {
     reason.to_ascii_lowercase().contains("quota").then(|| super::url::printable(reason))
 }
 
+/// How long a quota without a usable reset is taken to last. Jira counts by the hour; asking six times an hour is no storm.
+const UNTOLD: Duration = Duration::from_mins(10);
+
+/// How long nothing is sent after a quota is used up: until its reset, at most a day, since the clocks of the two sides may
+/// differ by any amount.
+pub(super) fn quota_pause(asked: Option<Duration>) -> Duration {
+    match asked {
+        Some(asked) if !asked.is_zero() => asked.min(entrain_domain::run::LONGEST_PARK),
+        _ => UNTOLD,
+    }
+}
+
+/// The full second at or after a moment, as people are told it.
+pub(super) fn full_second(at: Timestamp) -> Timestamp {
+    let more = i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(at.as_second().saturating_add(more)).unwrap_or(Timestamp::MAX)
+}
+
 /// A moment that lies this far ahead, at the latest the end of the calendar.
 pub(super) fn later(now: Timestamp, wait: Duration) -> Timestamp {
     SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
@@ -90,6 +108,33 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse_retry_after(text, now()), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn n_02_a_quota_rests_until_its_reset_and_never_longer_than_a_day() {
+        let cases = [
+            (Some(Duration::from_mins(37)), Duration::from_mins(37)),
+            (Some(Duration::from_secs(1)), Duration::from_secs(1)),
+            (Some(Duration::ZERO), Duration::from_mins(10)),
+            (None, Duration::from_mins(10)),
+            (Some(Duration::from_hours(24 * 3650)), Duration::from_hours(24)),
+            (Some(Duration::MAX), Duration::from_hours(24)),
+        ];
+        for (asked, expected) in cases {
+            assert_eq!(quota_pause(asked), expected, "{asked:?}");
+        }
+        let headers = |reason: &str| {
+            HeaderMap::from_iter([("ratelimit-reason".parse().unwrap(), reason.parse().unwrap())])
+        };
+        for reason in ["jira-quota-global-based", "jira-quota-tenant-based", "JIRA-QUOTA-TENANT-BASED"] {
+            assert_eq!(is_quota(&headers(reason)).as_deref(), Some(reason));
+        }
+        for reason in ["jira-burst-based", "jira-per-issue-on-write", ""] {
+            assert_eq!(is_quota(&headers(reason)), None, "{reason}");
+        }
+        let uneven: Timestamp = "2026-11-23T10:00:00.25Z".parse().unwrap();
+        assert_eq!(full_second(uneven).to_string(), "2026-11-23T10:00:01Z");
+        assert_eq!(full_second(now()), now());
     }
 
     #[test]

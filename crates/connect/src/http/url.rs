@@ -266,3 +266,86 @@ impl From<Target> for String {
         target.text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use rand::rngs::StdRng;
+    use rand::{RngExt as _, SeedableRng as _};
+
+    use super::*;
+    use crate::http::Plane;
+
+    /// What ids are made of by whoever wants to reach another endpoint.
+    const PIECES: [&str; 40] = [
+        "/", "?", "#", "%", "%2f", "%2F", "%252f", "..", ".", ";", "\\", "\\\\", "&", "=", "+", " ", "\0",
+        "\r\n", "\n", "\t", "\u{7f}", "\u{85}", "\u{2028}", ":", "@", "//", "://", "'", "''", "\"", "$",
+        "$filter=", "(", ")", "ü", "／", "．．", "😀", "users", "a",
+    ];
+
+    fn context() -> Context {
+        Context {
+            plane: Plane::Site,
+            method: "GET".into(),
+            endpoint: "/t",
+            object: String::new(),
+            request_id: None,
+        }
+    }
+
+    fn decoded(text: &str) -> String {
+        percent_decode_str(text).decode_utf8().unwrap().into_owned()
+    }
+
+    #[test]
+    fn h_06_whatever_an_id_holds_no_other_endpoint_is_reached() {
+        let seed = rand::random::<u64>();
+        println!("seed {seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        let base = BaseUrl::parse("https://graph.example/v1.0").unwrap();
+        for round in 0..20_000 {
+            let length = random.random_range(1..6);
+            let id: String = (0..length).map(|_| PIECES[random.random_range(0..PIECES.len())]).collect();
+            let target = Target::new("/users")
+                .segment(&id)
+                .path("/manage")
+                .query("accountId", &id)
+                .query("$filter", &id);
+            let url = match base.resolve(target.as_str(), &context()) {
+                Ok(url) => url,
+                Err(Error::UnsafeTarget { .. }) => {
+                    assert!(id == "." || id == "..", "round {round}: {id:?} was refused");
+                    continue;
+                }
+                Err(other) => panic!("round {round}: {id:?}: {other}"),
+            };
+            assert_eq!(url.origin(), Url::parse("https://graph.example").unwrap().origin(), "{id:?}");
+            let segments: Vec<&str> = url.path().split('/').skip(1).collect();
+            assert_eq!(segments.len(), 4, "{id:?}: {url}");
+            assert_eq!((segments[0], segments[1], segments[3]), ("v1.0", "users", "manage"), "{id:?}: {url}");
+            assert_eq!(decoded(segments[2]), id, "{url}");
+            assert_eq!(url.fragment(), None);
+            let query: Vec<(&str, &str)> =
+                url.query().unwrap().split('&').map(|pair| pair.split_once('=').unwrap()).collect();
+            assert_eq!(
+                query.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+                ["accountId", "$filter"],
+                "{id:?}"
+            );
+            assert!(query.iter().all(|(_, value)| decoded(value) == id), "{id:?}: {url}");
+
+            let keyed = Target::new("/applications").key("appId", &id);
+            let url = base.resolve(keyed.as_str(), &context()).unwrap();
+            let path = decoded(url.path());
+            let inside =
+                path.strip_prefix("/v1.0/applications(appId='").and_then(|p| p.strip_suffix("')")).unwrap();
+            assert_eq!(
+                inside.replace("''", "'").len() + id.matches('\'').count(),
+                inside.len(),
+                "{id:?}: {url}"
+            );
+            assert_eq!(inside, id.replace('\'', "''"), "the value cannot end its quotes");
+            assert_eq!(url.path().matches('/').count(), 2, "{id:?}: {url}");
+        }
+    }
+}

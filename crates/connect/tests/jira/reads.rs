@@ -280,7 +280,19 @@ async fn groups_are_found_by_name_without_regard_to_case() {
 
 #[tokio::test]
 async fn h_06_an_id_is_one_value_of_a_query_and_nothing_else() {
-    for id in ["557058:a", "a/../b?c#d", "x&maxResults=1", "%2f", "..", "ä"] {
+    for id in [
+        "557058:a",
+        "a/../b?c#d",
+        "x&maxResults=1",
+        "%2f",
+        "%252f",
+        "..",
+        "ä",
+        "a;b",
+        "a\\b",
+        "a//b",
+        "a%00b",
+    ] {
         let site = Site::start(|_| says(404, "Specified user does not exist")).await;
         assert_eq!(site.jira.account(&account(id)).await.unwrap(), None);
         let asked = site.asked().remove(0);
@@ -296,4 +308,43 @@ async fn an_account_is_taken_only_when_it_is_the_one_asked_for() {
     let site = Site::start(|_| ok(&user(7))).await;
     assert!(site.jira.account(&account("712020:000007")).await.unwrap().is_some());
     failure(site.jira.account(&account("712020:000008")).await);
+}
+
+/// What ends a quotation, a value or a query in some language.
+const METACHARACTERS: [&str; 12] = [
+    "o'brien+jira@example.com",
+    "a\\\"b@example.com",
+    "x'or'1'='1@example.com",
+    "a&query=b&maxResults=1@example.com",
+    "a%27b%26c@example.com",
+    "a#b?c=d@example.com",
+    "ORDER/**/BY@example.com",
+    "text~\"x\"@example.com",
+    "a(b)[c]{d}@example.com",
+    "*?!^~@example.com",
+    "a|b||c@example.com",
+    "%_\\%@example.com",
+];
+
+#[tokio::test]
+async fn h_07_a_search_is_one_value_whatever_it_is_made_of() {
+    for text in METACHARACTERS {
+        // What is in quotes is no address, and is never asked for
+        let address = email(&text.replace('"', ""));
+        let site = Site::start(|_| ok(&json!([user(7)]))).await;
+        let found = site.jira.find_accounts(&address).await.unwrap();
+        assert!(found.iter().all(|a| a.email.as_ref() != Some(&address)), "{text}");
+        for asked in site.asked() {
+            assert_eq!(asked.line, "GET /rest/api/3/user/search", "{text}");
+            assert_eq!(asked.query["query"], address.as_str(), "{text}");
+            assert_eq!(asked.raw_query.split('&').count(), asked.query.len(), "{text}: {}", asked.raw_query);
+        }
+        let site = Site::start(|asked| page(&[json!({"name": "other", "groupId": "g"})], asked)).await;
+        assert_eq!(site.jira.find_groups(text).await.unwrap(), []);
+        for asked in site.asked() {
+            assert_eq!(asked.line, "GET /rest/api/3/group/bulk", "{text}");
+            assert_eq!(asked.query["groupName"], text);
+            assert_eq!(asked.raw_query.split('&').count(), asked.query.len(), "{text}: {}", asked.raw_query);
+        }
+    }
 }

@@ -71,9 +71,8 @@ async fn a_429_without_end_is_given_up_within_the_bounds() {
     }
 }
 
-/// N-02
 #[tokio::test]
-async fn a_quota_costs_one_request_and_tells_when_to_go_on() {
+async fn n_02_a_quota_costs_one_request_and_tells_when_to_go_on() {
     let headers = [
         ("retry-after", "60"),
         ("ratelimit-reason", "jira-quota-tenant-based"),
@@ -81,16 +80,16 @@ async fn a_quota_costs_one_request_and_tells_when_to_go_on() {
     ];
     let server = Server::playing(vec![answer(429, &headers, b"{}")]).await;
     let (http, environment) = client(&server.address, Plane::Site);
-    let Error::Throttled { resume_at, reason, .. } =
-        http.send(read(), &Authorization::none()).await.unwrap_err()
-    else {
-        panic!("another error")
-    };
-    assert_eq!(reason, "jira-quota-tenant-based");
+    let error = http.send(read(), &Authorization::none()).await.unwrap_err();
+    let failure = error.failure();
+    let Error::Quota { resume_at, quota, .. } = error else { panic!("another error") };
+    assert_eq!(quota, "jira-quota-tenant-based");
     assert!(resume_at >= "2026-11-23T10:30:00Z".parse().unwrap(), "{resume_at}");
-    assert!(resume_at <= "2026-11-23T10:31:00Z".parse().unwrap(), "{resume_at}");
+    assert!(resume_at <= "2026-11-23T10:30:01Z".parse().unwrap(), "{resume_at}");
+    assert_eq!((failure.code, failure.resume_at), (FailureCode::SiteThrottled, Some(resume_at)));
+    assert!(failure.ends_the_run() && failure.remedy.contains(&resume_at.to_string()), "{failure:?}");
     for call in [read(), Call::get("/others", Target::new("/others")), invitation()] {
-        assert!(matches!(http.send(call, &Authorization::none()).await, Err(Error::Throttled { .. })));
+        assert!(matches!(http.send(call, &Authorization::none()).await, Err(Error::Quota { .. })));
     }
     assert_eq!(server.requests().len(), 1);
     assert!(environment.sleeps().is_empty());

@@ -237,6 +237,7 @@ mod tests {
             notes: Vec::new(),
             drift: BTreeMap::new(),
             quarantine: None,
+            resume_at: None,
             seats: BTreeMap::new(),
             digest: None,
             error: None,

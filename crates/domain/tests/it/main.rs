@@ -7,6 +7,7 @@ mod audience;
 mod drift;
 mod explain;
 mod groups;
+mod identity;
 mod ladder;
 mod mapped_groups;
 mod organization;

@@ -116,6 +116,8 @@ struct Work<'a> {
     exhausted: HashMap<SiteGroupId, Failure>,
     applied: Applied,
     transient: usize,
+    /// Steps whose call a quota refused: they were not tried, and nothing speaks against them.
+    refused_by_quota: usize,
     /// Why nothing further is sent.
     halted: Option<Failure>,
 }
@@ -135,6 +137,7 @@ impl<'a> Work<'a> {
             exhausted: HashMap::new(),
             applied: Applied::default(),
             transient: 0,
+            refused_by_quota: 0,
             halted: None,
         };
         for (ix, step) in plan.steps.iter().enumerate() {
@@ -341,6 +344,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             .filter(|(state, step)| **state != State::Over && step.hold.is_none())
             .count();
         match work.halted {
+            Some(ref failure @ Failure { resume_at: Some(at), .. }) => {
+                draft.park(&self.connection, failure, at, left + work.refused_by_quota);
+            }
             Some(failure) => {
                 if left > 0 {
                     draft.set_aside.push(SetAside {
@@ -475,6 +481,11 @@ fn settle(
             }
             learnt.push((changes, account, group));
             work.release(ix);
+        }
+        Verdict::Failed(failure) | Verdict::Open(failure) if failure.resume_at.is_some() => {
+            work.refused_by_quota += 1;
+            work.over(ix);
+            work.halted = Some(failure);
         }
         Verdict::Failed(failure) | Verdict::Open(failure) => {
             draft.failed(kind);

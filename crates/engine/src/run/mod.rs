@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, StepKind, plan};
-use entrain_domain::run::{AuditNote, Decided, Decision, Phase, Relation, RequestCounts, RunReport, Trigger};
+use entrain_domain::run::{
+    AuditNote, Decided, Decision, Phase, Relation, RequestCounts, RunReport, Trigger, parked_until,
+};
 use entrain_domain::verify::{Finding, verify};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use course::Freshness;
@@ -74,6 +77,9 @@ impl Default for Options {
         }
     }
 }
+
+/// A wait for a reset looks at the clock this often: it may be set.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// What to do when another run holds the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +211,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         freshness: Freshness,
         progress: &dyn Progress,
     ) -> Result<Preview, Failure> {
+        self.not_parked().await?;
         let before = self.requests();
         let course = self.course(freshness).await?;
         let plan = match self.read(course, progress).await? {
@@ -225,7 +232,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// One run. Fails only when it could not begin, or when its end could not be stored; whatever else goes wrong is
     /// in the report.
     pub async fn run(&self, options: RunOptions, progress: &dyn Progress) -> Result<RunReport, Failure> {
-        let claim = self.claim(&options, progress).await?;
+        let claim = self.claim_once_resumed(&options, progress).await?;
         let before = self.requests();
         let store = &self.ports.store;
         self.let_approve(&options)?;
@@ -250,6 +257,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if let Err(failure) = self.go(&mut draft, course, &options, progress).await {
             if failure.code == FailureCode::Stopped {
                 self.say_stopped(&mut draft, 0);
+            } else if let Some(resume_at) = failure.resume_at {
+                draft.park(&self.connection, &failure, resume_at, 0);
             } else {
                 draft.fail(failure);
             }
@@ -301,6 +310,48 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             detail: released.join("; "),
         };
         self.ports.store.decide(&draft.run, &Decided { actor, decision: Decision::Approved, at }, note).await
+    }
+
+    /// Claims the connection, no earlier than a used-up quota allows.
+    async fn claim_once_resumed(
+        &self,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<T::Claim, Failure> {
+        let mut told = None;
+        loop {
+            // Nobody is kept out meanwhile: the claim is made anew after each pause
+            let claim = self.claim(options, progress).await?;
+            let Some(resume_at) = self.parked_until().await? else { return Ok(claim) };
+            drop(claim);
+            if options.wait == Wait::No {
+                return Err(EngineError::Parked { connection: self.connection.clone(), resume_at }.into());
+            }
+            if told.replace(resume_at) != Some(resume_at) {
+                progress.report(Event::Waiting { what: format!("the reset of a quota at {resume_at}") });
+            }
+            let left = resume_at.duration_since(self.ports.clock.now());
+            let left = Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1);
+            if !self.pause(left.min(LONGEST_SLEEP), &options.stop).await {
+                return Err(stopped());
+            }
+        }
+    }
+
+    /// Until when the last run parked the connection, if it is not over yet.
+    async fn parked_until(&self) -> Result<Option<Timestamp>, Failure> {
+        let last = self.ports.store.last_report(&self.connection).await?;
+        Ok(parked_until(last.and_then(|report| report.resume_at), self.ports.clock.now()))
+    }
+
+    /// Refuses what would only spend a request that is going to be refused.
+    async fn not_parked(&self) -> Result<(), Failure> {
+        match self.parked_until().await? {
+            Some(resume_at) => {
+                Err(EngineError::Parked { connection: self.connection.clone(), resume_at }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     async fn claim(&self, options: &RunOptions, progress: &dyn Progress) -> Result<T::Claim, Failure> {
@@ -425,6 +476,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// Both sides for a question about them, with nothing written. Also when the directory has not changed: what people
     /// did on the site is part of the answer.
     pub(crate) async fn look(&self, freshness: Freshness, progress: &dyn Progress) -> Result<World, Failure> {
+        self.not_parked().await?;
         let course = match self.course(freshness).await? {
             Course::Onward { head, .. } => Course::Onward { head, left: Left::Something },
             Course::Full => Course::Full,
@@ -516,7 +568,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         store.phase(&draft.run, Phase::Applying, None).await?;
         progress.report(Event::Phase(Phase::Applying));
         let applied = self.apply(draft, world, plan, recovered, &options.stop, progress).await?;
-        if options.stop.is_cancelled() {
+        if options.stop.is_cancelled() || draft.resume_at.is_some() {
             // Whatever was done: nothing has been read back, so nothing is said of it.
             draft.incomplete();
             for group in &applied.groups {

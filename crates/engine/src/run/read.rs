@@ -286,6 +286,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         for (group, members) in read {
             let members = match members {
                 Ok(members) => SiteMembers::Complete(members),
+                Err(failure) if failure.ends_the_run() => return Err(failure),
                 Err(failure) if matches!(failure.class, FailureClass::Object | FailureClass::Transient) => {
                     SiteMembers::Unread(Unread {
                         reason: failure.message.into(),
@@ -385,7 +386,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     }
                     lookup
                 }
-                Err(failure) if failure.class == FailureClass::Connection => return Err(failure),
+                Err(failure) if failure.ends_the_run() => return Err(failure),
                 Err(failure) => {
                     Lookup::Unsure(format!("the search for {address} failed: {}", failure.message))
                 }

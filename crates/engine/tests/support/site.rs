@@ -37,6 +37,9 @@ struct SiteState {
     requests: u64,
     member_reads: u64,
     lag: Duration,
+    /// For how long a new membership does not show in the list of members.
+    member_lag: Duration,
+    late: HashMap<(SiteGroupId, AccountId), Instant>,
     faults: HashMap<StepKind, VecDeque<Fault>>,
     in_flight: usize,
     most_in_flight: usize,
@@ -101,6 +104,10 @@ impl FakeSite {
     }
     pub(crate) fn lag(&self, lag: Duration) {
         self.state().lag = lag;
+    }
+    #[allow(dead_code, clippy::allow_attributes, reason = "not every test file uses it")]
+    pub(crate) fn memberships_show_after(&self, lag: Duration) {
+        self.state().member_lag = lag;
     }
     pub(crate) fn fault(&self, kind: StepKind, fault: Fault) {
         self.state().faults.entry(kind).or_default().push_back(fault);
@@ -319,7 +326,11 @@ impl Site for FakeSite {
         self.call().await;
         let mut state = self.state();
         state.member_reads += 1;
-        state.members.get(group).map(|m| m.iter().cloned().collect()).ok_or_else(unknown)
+        let shows = |account: &&AccountId| {
+            let late = state.late.get(&(group.clone(), (*account).clone()));
+            late.is_none_or(|at| *at <= Instant::now())
+        };
+        state.members.get(group).map(|m| m.iter().filter(shows).cloned().collect()).ok_or_else(unknown)
     }
     async fn find_accounts(&self, email: &EmailAddress) -> Result<Vec<Account>, Failure> {
         self.call().await;
@@ -497,8 +508,10 @@ impl Site for FakeSite {
             if !state.accounts.iter().any(|(a, at)| a.id == *account && visible(*at)) {
                 return Err(unknown());
             }
+            let at = Instant::now() + state.member_lag;
             let members = state.members.get_mut(&group.id).ok_or_else(unknown)?;
             Ok(if members.insert(account.clone()) {
+                state.late.insert((group.id.clone(), account.clone()), at);
                 (Added::Now, Effect::Written)
             } else {
                 (Added::Already, Effect::Nothing)

@@ -187,3 +187,72 @@ on_both!(many_links_and_memberships_are_learnt_in_a_few_statements, |world| {
     learn(&store, "Azure AD", &changes).await;
     assert_eq!(picture(&store.memory("Azure AD").await.unwrap()), picture(&memory));
 });
+
+on_both!(h_07_text_of_the_clouds_is_a_value_and_never_a_statement, |world| {
+    let store = world.open().await;
+    let hostile = [
+        "'; DROP TABLE user_links; --",
+        "' OR '1'='1",
+        "x'), ('y",
+        "\"; DELETE FROM runs; \"",
+        "$1",
+        "?1",
+        "%_\\%",
+        "E'\\x27'",
+        "/* */ -- ;",
+        "\\'; --",
+        "$$; SELECT 1; $$",
+        "\u{2019}\u{02BC}＇",
+    ];
+    let mut memory = Memory::new();
+    for (n, text) in hostile.iter().enumerate() {
+        let user = DirectoryUserId::parse(format!("u{n}")).unwrap();
+        let account = AccountId::parse(format!("a{n}")).unwrap();
+        let group = SiteGroupId::parse(format!("g{n}")).unwrap();
+        let anchor = DirectoryGroupId::parse(format!("d{n}")).unwrap();
+        let values = [(ProfileField::JobTitle, (*text).into())].into();
+        let changes = [
+            MemoryChange::LinkUser(UserLink {
+                user,
+                account: account.clone(),
+                address: Some((*text).into()),
+                origin: Origin::Found,
+            }),
+            MemoryChange::LinkGroup(GroupLink {
+                anchor: anchor.into(),
+                group: group.clone(),
+                name: (*text).into(),
+                origin: Origin::Created,
+            }),
+            MemoryChange::OwnMembership {
+                group,
+                account: account.clone(),
+                origin: Origin::Created,
+                path: Some(std::iter::once((*text).into()).collect()),
+            },
+            MemoryChange::ApplyAttributes { account, values: AppliedValues::Profile { values } },
+        ];
+        for change in &changes {
+            memory.apply(change);
+        }
+        learn(&store, "Azure AD", &changes).await;
+    }
+    assert_eq!(
+        picture(&store.memory("Azure AD").await.unwrap()),
+        picture(&memory),
+        "each came back as it was"
+    );
+    for text in hostile {
+        // As the name of a connection, and as what is searched for
+        learn(&store, text, &[]).await;
+        assert!(picture(&store.memory(text).await.unwrap()).is_empty(), "{text}: sees what is another's");
+        assert!(store.journal_about("Azure AD", text, 10).await.unwrap().is_empty(), "{text}");
+        assert!(store.get(text).await.unwrap().is_none(), "{text}");
+        assert!(store.runs(Some(text), 10).await.unwrap().is_empty(), "{text}");
+    }
+    assert_eq!(
+        picture(&store.memory("Azure AD").await.unwrap()),
+        picture(&memory),
+        "and nothing was lost by it"
+    );
+});

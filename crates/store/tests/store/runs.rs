@@ -72,6 +72,7 @@ pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport 
         seats: BTreeMap::default(),
         digest: None,
         error: None,
+        resume_at: None,
         started_at: at,
         duration_ms: 1234,
     }
