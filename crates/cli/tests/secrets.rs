@@ -24,12 +24,24 @@ fn s_01_no_secret_is_found_in_any_output_or_file() {
     let bench = Bench::demo();
     let company = bench.company().clone();
     let key = company.api_key.as_str();
-    let canaries = [company.client_secret.as_str(), company.api_token.as_str(), key];
+    // The whole address of a channel is a secret: whoever knows it may post
+    let (password, signing, address) =
+        ("canary-of-the-mail-server", "Y2FuYXJ5LW9mLXRoZS13ZWJob29rLXM=", "T0CANARY/B0CANARY/of-slack");
+    let canaries =
+        [company.client_secret.as_str(), company.api_token.as_str(), key, password, signing, address];
     let organization = format!(
         "[site.organization]\nid = \"{}\"\ndirectory_id = \"{}\"\nurl = \"{}\"\napi_key = \"{key}\"\n\n[scope]",
         company.organization_id, company.directory_id, company.organization_url,
     );
-    let document = bench.document("\"Jira *\"").replace("[scope]", &organization);
+    let (hooks, port) = (&company.hook_url, company.mail_port);
+    let channels = format!(
+        "[notify.channels.mail]\nkind = \"email\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
+         user = \"entrain\"\npassword = \"{password}\"\nfrom = \"a@acme.example\"\nto = [\"b@acme.example\"]\n\
+         [notify.channels.hook]\nkind = \"webhook\"\nurl = \"{hooks}/x\"\nsecret = \"whsec_{signing}\"\n\
+         [notify.channels.slack]\nkind = \"slack\"\nurl = \"{hooks}/{address}\"\n\
+         [notify.channels.gone]\nkind = \"teams\"\nurl = \"{hooks}/404/{address}\"\n",
+    );
+    let document = bench.document("\"Jira *\"").replace("[scope]", &organization) + &channels;
     let path = bench.file("connection.toml", &document);
     let file = path.to_str().unwrap().to_owned();
 
@@ -55,12 +67,17 @@ fn s_01_no_secret_is_found_in_any_output_or_file() {
         &["report", "credentials"],
         &["report", "drift", "--json"],
         &["runs", "undo", &run, "--yes", "--json"],
+        &["admin", "alerts", "list", "--json"],
         &["--help"],
     ] {
         let ran = bench.entrain_with(args, trace);
         assert!(matches!(ran.output.status.code(), Some(0 | 3 | 4)), "entrain {}: {}", ran.args, ran.err());
         seen.push(ran);
     }
+    for args in [&["admin", "alerts", "test"][..], &["admin", "alerts", "test", "--json"]] {
+        seen.push(bench.entrain_with(args, trace).expect(1));
+    }
+    assert!(!bench.emulator.state().catcher.mails().is_empty(), "a letter went out");
     // New rules are held against what is stored, with the secrets of both
     let wider = bench.file("wider.toml", &document.replace("\"Jira *\"", "\"*\""));
     seen.push(bench.entrain_with(&["connection", "set", wider.to_str().unwrap(), "--json"], trace).expect(0));

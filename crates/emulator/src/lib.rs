@@ -5,6 +5,7 @@
 //! addresses and credentials and stops when it is dropped.
 
 pub mod atlassian;
+pub mod catcher;
 pub mod control;
 pub mod entra;
 pub mod faults;

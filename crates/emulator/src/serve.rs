@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::catcher::smtp;
 use crate::faults::{self, Fault};
 use crate::settings::Settings;
 use crate::state::{EmulatorClock, Shared, State, Surface, Urls};
@@ -144,6 +145,12 @@ pub struct Description {
     pub api_key: String,
     /// Root of the control interface.
     pub control_url: String,
+    /// Root of web addresses that take posts to people; any path may follow.
+    pub hook_url: String,
+    /// Host of a mail server that delivers to nobody.
+    pub mail_host: String,
+    /// Its port.
+    pub mail_port: u16,
 }
 
 /// A running emulator. It stops when it is dropped; [`stop`](Emulator::stop) also waits until it has stopped.
@@ -211,12 +218,12 @@ pub async fn start(options: Options) -> Result<Emulator, Error> {
 
     let mut listeners = Vec::new();
     let mut roots = Vec::new();
-    for offset in 0..5_u16 {
+    for offset in 0..6_u16 {
         let mut address = options.listen;
         if address.port() != 0 {
             let port = address.port().checked_add(offset).ok_or_else(|| Error::Listen {
                 address: options.listen,
-                source: io::Error::other("five ports from this one on are needed"),
+                source: io::Error::other("six ports from this one on are needed"),
             })?;
             address.set_port(port);
         }
@@ -225,10 +232,10 @@ pub async fn start(options: Options) -> Result<Emulator, Error> {
         roots.push(format!("http://{}", reachable(local)));
         listeners.push(bound);
     }
-    let [authority, graph_root, site, organization, control_root] =
-        <[String; 5]>::try_from(roots).expect("five listeners were bound");
+    let [authority, graph_root, site, organization, control_root, mail] =
+        <[String; 6]>::try_from(roots).expect("six listeners were bound");
     let urls = Urls { authority, graph: graph_root, site, organization, control: control_root };
-    let description = describe(&state, &urls);
+    let description = describe(&state, &urls, &mail);
     state.set_urls(urls);
 
     let routers: [Router; 5] = [
@@ -240,7 +247,9 @@ pub async fn start(options: Options) -> Result<Emulator, Error> {
     ];
     let (stop, told) = watch::channel(false);
     let serve = |(listener, router)| serve_on(listener, router, told.clone());
+    let mail = listeners.pop().expect("six listeners were bound");
     let mut tasks: Vec<JoinHandle<()>> = listeners.into_iter().zip(routers).map(serve).collect();
+    tasks.push(smtp::serve_on(mail, state.clone(), told.clone()));
     tasks.push(tokio::spawn(graph::subscriptions::deliver::run(state.clone(), told.clone())));
     Ok(Emulator { state, description, stop, tasks })
 }
@@ -272,7 +281,10 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn describe(state: &Shared, urls: &Urls) -> Description {
+fn describe(state: &Shared, urls: &Urls, mail: &str) -> Description {
+    let mail = url::Url::parse(mail).ok();
+    let host =
+        mail.as_ref().and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
     let world = state.world();
     let (tenant, atlassian) = (&world.tenant, &world.atlassian);
     let with_secret = tenant.applications.values().filter(|app| app.enabled).find_map(|app| {
@@ -296,6 +308,9 @@ fn describe(state: &Shared, urls: &Urls) -> Description {
         directory_id: atlassian.directory_id.clone(),
         api_key: atlassian.api_keys.first().cloned().unwrap_or_default(),
         control_url: urls.control.clone(),
+        hook_url: format!("{}/hook", urls.control),
+        mail_host: host.unwrap_or_default(),
+        mail_port: mail.and_then(|url| url.port_or_known_default()).unwrap_or_default(),
     }
 }
 

@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::catcher::Catcher;
 use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::log::RequestLog;
@@ -123,6 +124,8 @@ pub struct State {
     pub log: RequestLog,
     /// Whole exchanges, when a test wants them.
     pub tape: Tape,
+    /// What was sent to people.
+    pub catcher: Catcher,
     /// What shall go wrong.
     pub faults: Faults,
     /// The throttling quotas.
@@ -142,6 +145,7 @@ impl State {
             rng: Mutex::new(stream(seed, 1)),
             log: RequestLog::new(settings.log_entries, settings.log_body_bytes),
             tape: Tape::default(),
+            catcher: Catcher::default(),
             faults: Faults::new(seed),
             limits: Limits::default(),
             codes: crate::entra::Codes::default(),

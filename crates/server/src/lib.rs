@@ -8,6 +8,7 @@
 //! | `console` | the pages for people: one table of pages, likewise |
 //! | [`accounts`] | people who sign in |
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
+//! | `alerts` | looks after what people are told |
 //! | `access` | API keys and roles |
 //! | `runs` | runs under way: started, watched, stopped |
 //! | `scheduler` | starts what is due |
@@ -17,6 +18,7 @@
 
 mod access;
 pub mod accounts;
+mod alerts;
 mod api;
 mod assets;
 mod body;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 
+pub use alerts::Alerts;
 pub use console::Settings;
 pub use listen::{Limits, listen};
 pub use runs::Runs;

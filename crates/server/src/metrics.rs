@@ -8,9 +8,11 @@ use ::metrics::{counter, describe_counter, describe_gauge, describe_histogram, g
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use entrain_domain::alerts::Severity;
 use entrain_domain::run::Trigger;
 use entrain_domain::{Failure, FailureCode};
 use entrain_engine::Approved;
+use entrain_engine::alerts::Looked;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// What a figure counts.
@@ -45,6 +47,8 @@ const CONVERGED: &str = "entrain_last_converged_timestamp_seconds";
 const QUARANTINED: &str = "entrain_connection_quarantined";
 const PREVIEWS: &str = "entrain_previews_total";
 const NOT_BEGUN: &str = "entrain_schedule_failures_total";
+const ALERTS: &str = "entrain_alerts_open";
+const LETTERS: &str = "entrain_alert_letters_total";
 const REQUESTS: &str = "entrain_http_requests_total";
 const REQUEST_SECONDS: &str = "entrain_http_request_duration_seconds";
 
@@ -74,6 +78,13 @@ pub const NAMES: &[(&str, Kind, &str, &str)] = &[
         Kind::Counter,
         "connection, code",
         "scheduled runs and previews that could not be done, by code of the failure",
+    ),
+    (ALERTS, Kind::Gauge, "connection, severity", "alerts that are open, acknowledged ones included"),
+    (
+        LETTERS,
+        Kind::Counter,
+        "connection, channel, outcome",
+        "attempts to send alerts over a channel, by outcome (sent, failed)",
     ),
     (REQUESTS, Kind::Counter, "route, method, status", "requests to the service"),
     (REQUEST_SECONDS, Kind::Histogram, "route", "time to answer them"),
@@ -148,6 +159,21 @@ pub(crate) fn active_runs(count: usize) {
 
 pub(crate) fn quarantined(connection: &str, is: bool) {
     gauge!(QUARANTINED, "connection" => connection.to_owned()).set(f64::from(u8::from(is)));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "there are few")]
+pub(crate) fn alerts_looked(connection: &str, looked: &Looked) {
+    for severity in Severity::ALL {
+        let open = looked.open.iter().filter(|open| **open == severity).count();
+        gauge!(ALERTS, "connection" => connection.to_owned(), "severity" => severity.as_str())
+            .set(open as f64);
+    }
+    for delivered in &looked.delivered {
+        let outcome = if delivered.outcome.is_ok() { "sent" } else { "failed" };
+        counter!(LETTERS, "connection" => connection.to_owned(), "channel" => delivered.channel.clone(),
+            "outcome" => outcome)
+        .increment(1);
+    }
 }
 
 pub(crate) fn preview_ended(connection: &str, planned: bool) {

@@ -183,7 +183,7 @@ impl Runs {
             run: Mutex::new(None),
         });
         let (runs, trigger) = (self.clone(), order.trigger);
-        let span = tracing::info_span!("run", connection = %order.connection, run = tracing::field::Empty);
+        let span = tracing::error_span!("order", connection = %order.connection, run = tracing::field::Empty);
         let work = async move {
             let (connection, at) = (order.connection.clone(), Instant::now());
             // Also when the run panics: nobody listens for ever

@@ -11,6 +11,7 @@ use entrain_domain::plan::{Approval, LadderRow};
 use entrain_domain::reports::CredentialRow;
 use entrain_domain::run::{AuditNote, Decided, JournalEntry, Relation, RunFigures, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
+use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Past, Schedule};
@@ -252,6 +253,19 @@ pub trait Service: Accounts {
     fn ask_to_stop<'a>(&'a self, run: &'a RunId, by: &'a str) -> Answer<'a, ()>;
     /// Whether somebody asked a run to stop.
     fn asked_to_stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, bool>;
+    /// Looks once after what people are told of a connection, and sends what is to be sent.
+    fn look_after_alerts<'a>(&'a self, connection: &'a str) -> Answer<'a, Looked>;
+    /// What people are told of, of all connections or of one: open ones first, then those that are over.
+    fn alerts<'a>(&'a self, connection: Option<&'a str>) -> Answer<'a, Vec<Value>>;
+    /// A person takes an alert on, with a note; gives the alert back.
+    fn acknowledge_alert<'a>(&'a self, alert: &'a str, by: &'a str, note: &'a str) -> Answer<'a, Value>;
+    /// Sends a test over each channel of a connection, or over one; says what became of each.
+    fn test_alerts<'a>(
+        &'a self,
+        connection: &'a str,
+        channel: Option<&'a str>,
+        by: &'a str,
+    ) -> Answer<'a, Vec<Value>>;
     /// Keeps a preview that the schedule made.
     fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()>;
     /// The newest of these.

@@ -12,6 +12,7 @@ use entrain_domain::model::RunId;
 use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Health, Past};
@@ -212,6 +213,18 @@ impl Service for Fake {
     }
     fn keep_preview<'a>(&'a self, _: &'a str, _: Timestamp, _: Value) -> Answer<'a, ()> {
         self.change(())
+    }
+    fn look_after_alerts<'a>(&'a self, _: &'a str) -> Answer<'a, Looked> {
+        self.give(Looked::default())
+    }
+    fn alerts<'a>(&'a self, _: Option<&'a str>) -> Answer<'a, Vec<Value>> {
+        self.give(vec![json!({ "id": "a1", "state": "open" }), json!({ "id": "a2", "state": "over" })])
+    }
+    fn acknowledge_alert<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> Answer<'a, Value> {
+        self.change(json!({}))
+    }
+    fn test_alerts<'a>(&'a self, _: &'a str, _: Option<&'a str>, _: &'a str) -> Answer<'a, Vec<Value>> {
+        self.change(Vec::new())
     }
     fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Value>> {
         self.give(Some(json!({})))

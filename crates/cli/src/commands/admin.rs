@@ -1,4 +1,4 @@
-//! `entrain admin`: keys of the API, accounts of the console.
+//! `entrain admin`: keys of the API, accounts of the console, alerts.
 
 use clap::Subcommand;
 use entrain_domain::service::Role;
@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::account::AccountCommand;
+use super::alerts::{self, AlertsCommand};
 use super::{Context, Exit};
 use crate::ui::{Page, Tone, table};
 use crate::wire::{self, SystemClock};
@@ -25,6 +26,11 @@ pub(crate) enum AdminCommand {
     Account {
         #[command(subcommand)]
         command: AccountCommand,
+    },
+    /// What people are told of, and whether it reaches them
+    Alerts {
+        #[command(subcommand)]
+        command: Option<AlertsCommand>,
     },
 }
 
@@ -71,6 +77,7 @@ pub(super) async fn run(cx: &Context<'_>, command: AdminCommand) -> Result<Exit,
     let command = match command {
         AdminCommand::Account { command } => return super::account::run(cx, command).await,
         AdminCommand::ApiKey { command } => command,
+        AdminCommand::Alerts { command } => return alerts::run(cx, command).await,
     };
     let store = wire::open_store(cx).await?;
     match command {

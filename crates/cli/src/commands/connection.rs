@@ -198,8 +198,8 @@ pub(super) async fn add(store: &Store, document: &Document, author: &str) -> Res
 pub(crate) fn to_store(document: &Document, kept: &Secrets) -> ConnectionDocument {
     let mut secrets = document.plain_secrets();
     for (key, secret) in document.secrets() {
-        if let (Secret::Sealed, Some(kept)) = (secret, kept.get(key)) {
-            secrets.insert(key.to_owned(), kept.clone());
+        if let (Secret::Sealed, Some(kept)) = (secret, kept.get(&key)) {
+            secrets.insert(key, kept.clone());
         }
     }
     ConnectionDocument { name: document.name().to_owned(), document: document.text().to_owned(), secrets }

@@ -87,6 +87,14 @@ api_token = "{api_token}"
 
 [scope]                             # whoever is in these groups, nested ones included
 groups = ["Jira *", "Project Barometer"]
+
+[notify.channels.mail]              # whom the service tells what needs a person
+kind = "email"
+host = "{mail_host}"                # the emulator's, which delivers to nobody and shows what came
+port = {mail_port}
+tls = "none"                        # on this machine only
+from = "Entrain <entrain@acme.example>"
+to = ["it@acme.example"]
 "#,
         tenant_id = company.tenant_id,
         client_id = company.client_id,
@@ -96,6 +104,8 @@ groups = ["Jira *", "Project Barometer"]
         site_url = company.site_url,
         admin_email = company.admin_email,
         api_token = company.api_token,
+        mail_host = company.mail_host,
+        mail_port = company.mail_port,
     )
 }
 
@@ -182,6 +192,10 @@ fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<&S
         page.line(format!("    entrain --data-dir {folder} connection mode \"{NAME}\" apply"));
         page.line(format!("    entrain --data-dir {folder} audit verify"));
         page.line(format!("    entrain --data-dir {folder} connection export \"{NAME}\""));
+        page.line(format!(
+            "  What it tells people by e-mail arrives here: {}/caught",
+            emulator.description().control_url
+        ));
         page.line(format!(
             "  Change the company, or make its clouds fail: {}",
             emulator.description().control_url

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod alerts;
 mod apply;
 mod attributes;
 mod audit;
@@ -143,7 +144,7 @@ enum Command {
     },
     /// Runs every connection by its schedule and answers the API, until it is told to stop
     Serve(serve::ServeArgs),
-    /// Keys of the API
+    /// Keys of the API, and alerts
     Admin {
         #[command(subcommand)]
         command: admin::AdminCommand,

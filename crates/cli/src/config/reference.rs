@@ -37,6 +37,10 @@ fn section(page: &mut String, schema: &Value, path: &str) {
     let _ = writeln!(page, "| key | takes | default | meaning |\n| --- | --- | --- | --- |");
     let (sections, keys): (Vec<_>, Vec<_>) =
         properties.iter().partition(|(_, s)| s["properties"].is_object());
+    let (tables, keys): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, s)| {
+        s["additionalProperties"]["required"].is_array()
+            && s["additionalProperties"]["properties"]["kind"].is_object()
+    });
     let (lists, keys): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, s)| s["items"]["type"] == "object");
     for (key, schema) in keys {
         let default = match (required.contains(&key.as_str()), &schema["default"]) {
@@ -51,12 +55,18 @@ fn section(page: &mut String, schema: &Value, path: &str) {
     for (key, schema) in &lists {
         let _ = writeln!(page, "| `[[{}]]` | sections | | {} |", join(path, key), text(schema));
     }
+    for (key, schema) in &tables {
+        let _ = writeln!(page, "| `[{}.NAME]` | sections | | {} |", join(path, key), text(schema));
+    }
     for (key, schema) in &sections {
         let need = if required.contains(&key.as_str()) { "required" } else { "" };
         let _ = writeln!(page, "| `[{}]` | section | {need} | {} |", join(path, key), text(schema));
     }
     for (key, schema) in lists {
         section(page, &schema["items"], &format!("[{}]", join(path, key)));
+    }
+    for (key, schema) in tables {
+        section(page, &schema["additionalProperties"], &format!("{}.NAME", join(path, key)));
     }
     for (key, schema) in sections {
         section(page, schema, &join(path, key));
@@ -94,7 +104,10 @@ fn kind(schema: &Value) -> String {
             Some(most @ ..=1000) => format!("0 to {most}"),
             _ => "number".into(),
         },
-        (Some("array"), _) => "list of texts".into(),
+        (Some("array"), _) => match kind(&schema["items"]) {
+            words if words.contains('"') => format!("list of {words}"),
+            _ => "list of texts".into(),
+        },
         (Some("object"), _) if schema["additionalProperties"]["anyOf"].is_array() => {
             match schema["additionalProperties"]["anyOf"][1]["type"].as_str() {
                 Some("array") => "table of texts or lists of texts".into(),

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod adapters;
+pub(crate) mod alerts;
 mod export;
 mod host;
 pub(crate) mod reports;
@@ -128,7 +129,7 @@ pub(crate) async fn connect(cx: &Context<'_>, target: &Target) -> Result<Connect
     build(cx.environment(), &Lasting::new(), store, &document, &kept)
 }
 
-async fn only_connection(store: &Store) -> Result<String, Failure> {
+pub(crate) async fn only_connection(store: &Store) -> Result<String, Failure> {
     let mut names: Vec<String> =
         store.list().await.map_err(|e| e.failure())?.into_iter().map(|entry| entry.name).collect();
     let unknown =
@@ -177,7 +178,7 @@ pub(crate) fn build(
     document: &Document,
     kept: &Secrets,
 ) -> Result<Connected, Failure> {
-    let secrets = document.resolve(environment, kept)?;
+    let secrets = document.resolve_sides(environment, kept)?;
     let meaning = document.meaning();
     let http = http_options(document, lasting)?;
     let (entra, graph_url) = directory_client(document, &secrets, lasting, &http)?;

@@ -10,6 +10,7 @@ use entrain_domain::reports::credentials;
 use entrain_domain::run::{AuditNote, Decision, RunStatus, RunSummary};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
 use entrain_engine::ports::{Clock as _, Event, Progress};
 use entrain_engine::schedule::{Health, Past};
@@ -23,6 +24,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::alerts;
 use super::{Connected, Lasting, SystemClock, build, stored};
 use crate::config::Document;
 use crate::config::document::{Secrets, schema};
@@ -31,6 +33,8 @@ use crate::config::document::{Secrets, schema};
 pub(crate) struct Wired {
     pub(super) store: Store,
     lasting: Lasting,
+    /// Where people reach the console; links in alerts begin with it.
+    public_url: Option<String>,
 }
 
 /// The environment that secrets of documents refer to.
@@ -47,7 +51,13 @@ impl Progress for Silent {
 
 impl Wired {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, lasting: Lasting::new() }
+        Self { store, lasting: Lasting::new(), public_url: None }
+    }
+
+    /// The same, reached by people under this address.
+    pub(crate) fn reached_under(mut self, public_url: &str) -> Self {
+        self.public_url = Some(public_url.to_owned());
+        self
     }
 
     /// What its clients share.
@@ -454,6 +464,24 @@ impl Service for Wired {
     }
     fn asked_to_stop<'a>(&'a self, run: &'a RunId) -> Answer<'a, bool> {
         Box::pin(async move { self.store.asked_to_stop(run).await.map_err(|e| e.failure()) })
+    }
+    fn look_after_alerts<'a>(&'a self, connection: &'a str) -> Answer<'a, Looked> {
+        Box::pin(alerts::look(&self.store, connection, &environment, self.public_url.as_deref()))
+    }
+    fn alerts<'a>(&'a self, connection: Option<&'a str>) -> Answer<'a, Vec<Value>> {
+        Box::pin(alerts::list(&self.store, connection))
+    }
+    fn acknowledge_alert<'a>(&'a self, alert: &'a str, by: &'a str, note: &'a str) -> Answer<'a, Value> {
+        Box::pin(alerts::acknowledged(&self.store, alert, by, note))
+    }
+    fn test_alerts<'a>(
+        &'a self,
+        connection: &'a str,
+        channel: Option<&'a str>,
+        by: &'a str,
+    ) -> Answer<'a, Vec<Value>> {
+        let public_url = self.public_url.as_deref();
+        Box::pin(alerts::test(&self.store, (connection, channel), by, &environment, public_url))
     }
     fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()> {
         Box::pin(async move {

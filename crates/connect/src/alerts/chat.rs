@@ -9,18 +9,28 @@ use super::text::{self, Said};
 const SECTION: usize = 2800;
 const HEADER: usize = 150;
 
-fn short(text: &str, most: usize) -> String {
-    let mut short: String = text.chars().take(most).collect();
-    if text.chars().count() > most {
-        short.pop();
-        short.push('…');
+/// Escaped as Slack asks, in plain text and in its own markup alike: what is in angle brackets would be a mention or a
+/// link. Cut off where it would be longer than Slack takes.
+fn escaped(text: &str, most: usize) -> String {
+    let (mut escaped, mut length) = (String::with_capacity(text.len()), 0);
+    for c in text.chars() {
+        let entity = match c {
+            '&' => Some("&amp;"),
+            '<' => Some("&lt;"),
+            '>' => Some("&gt;"),
+            _ => None,
+        };
+        length += entity.map_or(1, str::len);
+        if length >= most {
+            escaped.push('…');
+            break;
+        }
+        match entity {
+            Some(entity) => escaped.push_str(entity),
+            None => escaped.push(c),
+        }
     }
-    short
-}
-
-/// Escaped as Slack asks: what is in angle brackets would be a mention or a link.
-fn mrkdwn(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    escaped
 }
 
 /// A message of an incoming webhook.
@@ -28,22 +38,24 @@ pub(super) fn slack(letter: &Letter, public_url: Option<&str>) -> Value {
     let subject = letter.subject();
     let mut blocks = vec![json!({
         "type": "header",
-        "text": { "type": "plain_text", "text": short(&subject, HEADER), "emoji": false },
+        "text": { "type": "plain_text", "text": escaped(&subject, HEADER), "emoji": false },
     })];
     for notice in &letter.notices {
         let Said { head, sentence, remedy, since, link } = text::said(notice, public_url);
-        let mut lines = vec![format!("*{}*", mrkdwn(&head)), mrkdwn(&short(&sentence, SECTION / 5))];
-        lines.extend(remedy.map(|remedy| format!("What to do: {}", mrkdwn(&short(&remedy, SECTION / 5)))));
-        lines.push(format!("_{}_", mrkdwn(&since)));
-        lines.extend(link.map(|link| format!("<{}|Look at it>", mrkdwn(&link).replace('|', "%7C"))));
+        let mut lines = vec![format!("*{}*", escaped(&head, HEADER)), escaped(&sentence, SECTION / 3)];
+        lines.extend(remedy.map(|remedy| format!("What to do: {}", escaped(&remedy, SECTION / 3))));
+        lines.push(format!("_{}_", escaped(&since, HEADER)));
+        lines.extend(
+            link.map(|link| format!("<{}|Look at it>", escaped(&link, SECTION / 5).replace('|', "%7C"))),
+        );
         blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": lines.join("\n") } }));
     }
     let foot = text::more(letter).into_iter().chain([text::foot(letter)]);
     let elements: Vec<Value> = foot
-        .map(|line| json!({ "type": "plain_text", "text": short(&line, SECTION), "emoji": false }))
+        .map(|line| json!({ "type": "plain_text", "text": escaped(&line, SECTION), "emoji": false }))
         .collect();
     blocks.push(json!({ "type": "context", "elements": elements }));
-    json!({ "text": mrkdwn(&subject), "blocks": blocks })
+    json!({ "text": escaped(&subject, SECTION), "blocks": blocks })
 }
 
 /// An Adaptive Card, as the workflow “when a webhook request is received” takes it. Texts are runs: they know no Markdown.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::budget::{Budgets, Reserved, Turn};
@@ -107,7 +108,39 @@ impl Http {
         self.send_payload(call, &Authorization::none(), &Payload::Form(text)).await
     }
 
+    /// The span of a call says as much as the log does: neither query nor ids, and of a channel of alerts not even where
+    /// it is.
     async fn send_payload(
+        &self,
+        call: Call,
+        auth: &Authorization,
+        payload: &Payload,
+    ) -> Result<Answer, Error> {
+        let options = &self.inner.options;
+        let span = tracing::info_span!(
+            "request",
+            otel.name = %format_args!("{} {}", call.method, call.endpoint),
+            otel.kind = "client",
+            http.request.method = %call.method,
+            server.address = options.base.host(),
+            url.template = call.endpoint,
+            http.response.status_code = tracing::field::Empty,
+            attempts = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+        );
+        let sent = self.send_repeatedly(call, auth, payload).instrument(span.clone()).await;
+        match &sent {
+            Ok(answer) => {
+                span.record("http.response.status_code", answer.status).record("attempts", answer.attempts);
+            }
+            Err(_) => {
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        sent
+    }
+
+    async fn send_repeatedly(
         &self,
         call: Call,
         auth: &Authorization,

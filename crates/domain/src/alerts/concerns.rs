@@ -103,7 +103,9 @@ fn of_run(about: &About<'_>, last: &RunReport, ended: &[&RunReport], decision: S
         concern
     };
     if last.status == RunStatus::Held && decision == Standing::Waits {
-        found.push(linked(held(about, last)));
+        let mut concern = held(about, last);
+        concern.link = format!("{place}/plan");
+        found.push(concern);
     }
     if last.status == RunStatus::Failed {
         let in_a_row = ended.iter().take_while(|report| report.status == RunStatus::Failed).count();
@@ -283,7 +285,7 @@ mod tests {
         };
         let one = found(vec![held(Guard::Removals)], Standing::Waits);
         assert_eq!(kinds(&one), [(ConcernKind::Held, Severity::Warning)]);
-        assert_eq!(one[0].link, "/runs/r1");
+        assert_eq!(one[0].link, "/runs/r1/plan");
         assert!(one[0].sentence.contains("40 of 100"), "{}", one[0].sentence);
         assert_eq!(
             found(vec![held(Guard::Removals), held(Guard::Removals)], Standing::Waits)[0].key(),

@@ -8,7 +8,19 @@ pub use concerns::{DRAWN_OUT, Facts, PLENTY_PERCENT, Standing, concerns};
 pub use letter::{IN_FULL, Letter, Notice, Occasion, one_line};
 
 /// What a concern is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ConcernKind {
     /// A plan, or a part of it, waits for a person's approval.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::catcher::hooks;
 use crate::faults::Fault;
 use crate::log::LogEntry;
 use crate::settings::Settings;
@@ -40,7 +41,7 @@ fn bad(message: impl Into<String>) -> Refusal {
 }
 
 /// What the control interface offers, as `GET /` shows it.
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 25] = [
     ("GET /health", "whether it runs, and what time it is in the emulated world"),
     ("GET /settings", "all settings"),
     ("PUT /settings", "changes the settings that are given"),
@@ -55,6 +56,9 @@ const ROUTES: [(&str, &str); 22] = [
     ("POST /world/changes", "a list of changes, in order"),
     ("POST /clock", "{\"advance_seconds\": n}"),
     ("GET /site/state", "accounts and groups of the site with members by e-mail or name"),
+    ("GET /caught", "e-mails and posts that were sent to people"),
+    ("DELETE /caught", "forgets them"),
+    ("POST /hook/{path}", "takes a post to people; /hook/503/{path} refuses it with 503"),
     ("POST /limits/reset", "fills all throttling quotas"),
     ("GET /notifications", "subscriptions to change notifications, and what was delivered"),
     ("DELETE /notifications", "forgets what was delivered"),
@@ -90,6 +94,8 @@ pub fn router(state: Shared) -> Router {
         .route("/notifications/lifecycle", post(notifications::post_lifecycle))
         .route("/notifications/made-up", post(notifications::post_made_up))
         .route("/notifications/again", post(notifications::post_again))
+        .route("/caught", get(caught).delete(clear_caught))
+        .route("/hook/{*path}", post(hooks::catch))
         .route("/limits/reset", post(reset_limits))
         .route("/sign-in/token-issuance", post(token_issuance))
         .fallback(nothing_here)
@@ -269,6 +275,15 @@ async fn clock(Extract(state): Extract<Shared>, bytes: Bytes) -> Result<Json<Val
 async fn token_issuance(Extract(state): Extract<Shared>, bytes: Bytes) -> Result<Json<Value>, Refusal> {
     let call: crate::entra::IssuanceCall = body(&bytes)?;
     crate::entra::call_extension(&state, call).await.map(Json).map_err(bad)
+}
+
+async fn caught(Extract(state): Extract<Shared>) -> Json<Value> {
+    Json(json!({"mails": state.catcher.mails(), "hooks": state.catcher.hooks()}))
+}
+
+async fn clear_caught(Extract(state): Extract<Shared>) -> StatusCode {
+    state.catcher.clear();
+    StatusCode::NO_CONTENT
 }
 
 async fn reset_limits(Extract(state): Extract<Shared>) -> StatusCode {

@@ -11,7 +11,7 @@ pub(crate) fn client() -> reqwest::Client {
 }
 
 #[tokio::test]
-async fn the_description_has_five_addresses_and_all_credentials() {
+async fn the_description_has_all_addresses_and_credentials() {
     let emulator = start(Options::of(20, 3)).await.unwrap();
     let line = serde_json::to_value(emulator.description()).unwrap();
     let keys = [
@@ -28,13 +28,21 @@ async fn the_description_has_five_addresses_and_all_credentials() {
         "directory_id",
         "api_key",
         "control_url",
+        "hook_url",
+        "mail_host",
+        "mail_port",
     ];
     let object = line.as_object().unwrap();
     assert_eq!(object.keys().map(String::as_str).collect::<BTreeSet<_>>(), keys.into());
-    assert!(object.values().all(|value| value.as_str().is_some_and(|text| !text.is_empty())), "{line}");
+    assert!(object["mail_port"].as_u64().is_some_and(|port| port > 0), "{line}");
+    let texts = object.iter().filter(|(key, _)| *key != "mail_port");
+    assert!(
+        texts.into_iter().all(|(_, value)| value.as_str().is_some_and(|text| !text.is_empty())),
+        "{line}"
+    );
     let addresses: BTreeSet<_> =
         object.iter().filter(|(key, _)| key.ends_with("_url")).map(|(_, url)| url.as_str()).collect();
-    assert_eq!(addresses.len(), 5);
+    assert_eq!(addresses.len(), 6);
     emulator.stop().await;
 }
 

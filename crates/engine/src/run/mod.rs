@@ -20,6 +20,7 @@ use entrain_domain::verify::{Finding, verify};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 pub use course::Freshness;
 use course::{Course, Left};
@@ -254,7 +255,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         };
         progress.report(Event::Began { run: draft.run.clone() });
         draft.quarantine = last.and_then(|report| report.quarantine);
-        if let Err(failure) = self.go(&mut draft, course, &options, progress).await {
+        // Of the level of errors, so that every line of the log about the run bears its id
+        let span = tracing::error_span!(
+            "run", connection = self.connection, run = %draft.run, trigger = options.trigger.as_str()
+        );
+        if let Err(failure) = self.go(&mut draft, course, &options, progress).instrument(span).await {
             if failure.code == FailureCode::Stopped {
                 self.say_stopped(&mut draft, 0);
             } else if let Some(resume_at) = failure.resume_at {
@@ -393,7 +398,12 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     ) -> Result<(), Failure> {
         let store = &self.ports.store;
         store.phase(&draft.run, Phase::Reading, None).await?;
-        let mut world = match until_stopped(&options.stop, self.read(course, progress)).await? {
+        let mut world = match until_stopped(
+            &options.stop,
+            self.read(course, progress).instrument(tracing::info_span!("read")),
+        )
+        .await?
+        {
             Found::Nothing(quiet) => return self.nothing_changed(draft, quiet).await,
             Found::World(world) => *world,
         };
@@ -417,7 +427,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Some(_) => Vec::new(),
             None => self.mark_rule_change(&mut world).await?,
         };
-        let plan = self.plan_for(&world, &options.purpose, options.approval)?;
+        let plan = tracing::info_span!("plan")
+            .in_scope(|| self.plan_for(&world, &options.purpose, options.approval))?;
         recovered.park_invited(&world, &plan);
         match &options.purpose {
             Purpose::Sync | Purpose::Undo(_) => {}
@@ -567,7 +578,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         store.phase(&draft.run, Phase::Applying, None).await?;
         progress.report(Event::Phase(Phase::Applying));
-        let applied = self.apply(draft, world, plan, recovered, &options.stop, progress).await?;
+        let applied = self
+            .apply(draft, world, plan, recovered, &options.stop, progress)
+            .instrument(tracing::info_span!("apply"))
+            .await?;
         if options.stop.is_cancelled() || draft.resume_at.is_some() {
             // Whatever was done: nothing has been read back, so nothing is said of it.
             draft.incomplete();
@@ -582,7 +596,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         store.phase(&draft.run, Phase::Verifying, None).await?;
         progress.report(Event::Phase(Phase::Verifying));
-        self.read_back(draft, world, (plan, &applied), options, progress).await
+        let reading = self.read_back(draft, world, (plan, &applied), options, progress);
+        reading.instrument(tracing::info_span!("verify")).await
     }
 
     /// Notes that the run was stopped with so many steps untried.

@@ -263,6 +263,30 @@ pub(super) async fn undo(ask: Ask) -> Result {
     start(&ask, connection, What::Undo(run), Trigger::Undo).await
 }
 
+pub(super) async fn alerts(ask: Ask) -> Result {
+    let connection = match ask.text("connection") {
+        Some(asked) => Some(ask.connection_named(asked).await?.name),
+        None => None,
+    };
+    let mut alerts = ask.api.service.alerts(connection.as_deref()).await?;
+    if let Some(state) = ask.text("state") {
+        alerts.retain(|alert| alert["state"] == state);
+    }
+    Ok(Reply::json(json!({ "alerts": alerts })))
+}
+
+pub(super) async fn acknowledge_alert(ask: Ask) -> Result {
+    let note = ask.text("note").unwrap_or_default();
+    Ok(Reply::json(ask.api.service.acknowledge_alert(ask.path("alert"), &ask.caller.name, note).await?))
+}
+
+pub(super) async fn test_alerts(ask: Ask) -> Result {
+    let connection = ask.connection().await?;
+    let outcomes =
+        ask.api.service.test_alerts(&connection.name, ask.text("channel"), &ask.caller.name).await?;
+    Ok(Reply::json(json!({ "connection": connection.name, "channels": outcomes })))
+}
+
 pub(super) async fn audit(ask: Ask) -> Result {
     let before = match ask.text("cursor") {
         Some(cursor) => Some(cursor.parse::<i64>().map_err(|_| wrong_cursor())?),

@@ -103,6 +103,7 @@ fn path_parameter(name: &str) -> Value {
         "connection" => "Name of the connection, or its form in addresses: lower case with `-`.",
         "run" => "Id of the run.",
         "report" => "Name of the report.",
+        "alert" => "Id of the alert.",
         _ => "Id of the key.",
     };
     json!({ "name": name, "in": "path", "required": true, "description": what,

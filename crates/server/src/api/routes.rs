@@ -154,6 +154,8 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Post "/connections/{connection}/plan" plan_connection Operator "Reads both sides and plans; changes nothing.", &[FULL], &[], No, GOOD, "Object", handlers::plan),
     route!(Get "/connections/{connection}/preview" get_preview Viewer "The newest plan that the schedule made in preview.", &[], &[], No, GOOD, "Object", handlers::preview),
     route!(Post "/connections/{connection}/sync" sync_connection Operator "Starts a run: plan, guards, apply, verify.", &[WAIT, FULL], &[], Kept, BEGUN, "Run", handlers::sync),
+    route!(Post "/connections/{connection}/test-alerts" test_alerts Operator "Sends a test over each channel of alerts, or over one, and says what became of each.", &[],
+        &[may("channel", Takes::Text(40), "Only over this channel.")], No, GOOD, "Object", handlers::test_alerts),
     route!(Get "/connections/{connection}/explain" explain Viewer "Says why a person or group is, or is not, what and where it is.", &[
             may("user", Takes::Text(320), "Object id, principal name, address or account id of a person."),
             may("group", Takes::Text(320), "Id or name of a group, on either side."),
@@ -173,6 +175,12 @@ pub(crate) static ROUTES: &[Route] = &[
         &[may("accept_empty", Takes::Flag, "Also approve a directory or scope that reads as empty.")], Kept, BEGUN, "Run", handlers::approve),
     route!(Post "/runs/{run}/reject" reject_run Approver "Rejects what guards held in a run.", &[], &[], Kept, GONE, "", handlers::reject),
     route!(Post "/runs/{run}/undo" undo_run Approver "Takes back what a run did: an ordinary plan, through the guards.", &[WAIT], &[], Kept, BEGUN, "Run", handlers::undo),
+    route!(Get "/alerts" list_alerts Viewer "What people are told of: what is open first, then what is over.", &[
+            may("connection", Takes::Text(100), "Only those of this connection."),
+            may("state", Takes::Word(&["open", "acknowledged", "over"]), "Only those in this state."),
+        ], &[], No, GOOD, "Object", handlers::alerts),
+    route!(Post "/alerts/{alert}/acknowledge" acknowledge_alert Operator "Takes an alert on: it is not repeated any more, unless it gets worse or comes back.", &[],
+        &[may("note", Takes::Text(500), "What is being done about it.")], Kept, GOOD, "Object", handlers::acknowledge_alert),
     route!(Get "/audit" list_audit Viewer "Entries of the audit log, the newest first.", &[CURSOR, LIMIT], &[], No, GOOD, "AuditEntries", handlers::audit),
     route!(Get "/audit/verify" verify_audit Viewer "Follows the chain of the audit log.", &[], &[], No, GOOD, "Object", handlers::verify_audit),
     route!(Get "/api-keys" list_api_keys Administrator "Lists API keys, without their secrets.", &[], &[], No, GOOD, "Object", handlers::keys),

@@ -4,6 +4,7 @@
 mod check;
 mod leavers;
 mod lines;
+mod notify;
 mod problem;
 mod secret;
 mod sections;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub(crate) use check::{schema, words};
+pub(crate) use notify::Carrier;
 pub(crate) use problem::{DocumentError, Problem, ProblemKind};
 pub(crate) use secret::{Environment, SEALED, Secret};
 pub(crate) use sections::{Cloud, Sections};
@@ -99,14 +101,14 @@ impl Document {
     }
 
     /// Every secret of the document with its key.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+    pub(crate) fn secrets(&self) -> Vec<(String, &Secret)> {
         secrets_of(&self.sections)
     }
 
     /// Secrets that the document itself holds, for the store to seal.
     pub(crate) fn plain_secrets(&self) -> Secrets {
-        let plain = |(key, secret): (&str, &Secret)| match secret {
-            Secret::Plain(secret) => Some((key.to_owned(), secret.clone())),
+        let plain = |(key, secret): (String, &Secret)| match secret {
+            Secret::Plain(secret) => Some((key, secret.clone())),
             _ => None,
         };
         self.secrets().into_iter().filter_map(plain).collect()
@@ -141,6 +143,17 @@ impl Document {
         self.resolve_below("", environment, kept)
     }
 
+    /// The secrets of both sides: what a run needs. A channel of alerts that lacks its own keeps nobody from working.
+    pub(crate) fn resolve_sides(
+        &self,
+        environment: Environment<'_>,
+        kept: &Secrets,
+    ) -> Result<Secrets, DocumentError> {
+        let mut secrets = self.resolve_below("directory.", environment, kept)?;
+        secrets.extend(self.resolve_below("site.", environment, kept)?);
+        Ok(secrets)
+    }
+
     /// The secrets of one section, with the sections below it.
     pub(crate) fn resolve_below(
         &self,
@@ -151,11 +164,15 @@ impl Document {
         let mut found = Secrets::new();
         let mut problems = Vec::new();
         for (key, secret) in self.secrets().into_iter().filter(|(key, _)| key.starts_with(section)) {
-            match secret.resolve(environment, kept.get(key)) {
-                Ok(value) => drop(found.insert(key.to_owned(), value)),
+            let resolved = secret.resolve(environment, kept.get(&key)).and_then(|value| {
+                notify::usable(&key, &value)?;
+                Ok(value)
+            });
+            match resolved {
+                Ok(value) => drop(found.insert(key, value)),
                 Err(absent) => problems.push(Problem {
-                    key: key.to_owned(),
-                    line: self.lines.line(key),
+                    line: self.lines.line(&key),
+                    key,
                     what: absent.what,
                     remedy: absent.remedy,
                     kind: ProblemKind::Secret,
@@ -184,14 +201,21 @@ impl Document {
     }
 }
 
-fn secrets_of(sections: &Sections) -> Vec<(&'static str, &Secret)> {
+fn secrets_of(sections: &Sections) -> Vec<(String, &Secret)> {
     let mut secrets = Vec::new();
     if let Some(secret) = &sections.directory.client_secret {
-        secrets.push(("directory.client_secret", secret));
+        secrets.push(("directory.client_secret".to_owned(), secret));
     }
-    secrets.push(("site.api_token", &sections.site.api_token));
+    secrets.push(("site.api_token".to_owned(), &sections.site.api_token));
     if let Some(organization) = &sections.site.organization {
-        secrets.push(("site.organization.api_key", &organization.api_key));
+        secrets.push(("site.organization.api_key".to_owned(), &organization.api_key));
+    }
+    for (name, channel) in &sections.notify.channels {
+        for (key, secret) in
+            [("url", &channel.url), ("secret", &channel.secret), ("password", &channel.password)]
+        {
+            secrets.extend(secret.as_ref().map(|secret| (format!("notify.channels.{name}.{key}"), secret)));
+        }
     }
     secrets
 }

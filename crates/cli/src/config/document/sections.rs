@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use entrain_domain::alerts::ConcernKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,9 @@ pub(crate) struct Sections {
     /// What is never touched, beyond the technical account and the administrators' groups, which Entrain finds itself.
     #[serde(default)]
     pub(crate) protected: ProtectedSection,
+    /// Whom `entrain serve` tells when the connection needs people, how often, and over which channels.
+    #[serde(default)]
+    pub(crate) notify: NotifySection,
     /// How the clouds are reached.
     #[serde(default)]
     pub(crate) network: NetworkSection,
@@ -538,6 +542,77 @@ pub(crate) struct ProtectedSection {
     pub(crate) accounts: Vec<String>,
     /// Jira groups, by id or name.
     pub(crate) groups: Vec<String>,
+}
+
+/// Whom the service tells.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NotifySection {
+    /// Time after which something is told again while nobody has acknowledged it, such as `24h` (the default); at least
+    /// `15m`.
+    pub(crate) repeat_every: Option<String>,
+    /// The most letters over one channel in an hour (6 when left out); what cannot be said goes into the next.
+    #[schemars(range(min = 1, max = 60))]
+    pub(crate) per_hour: Option<u8>,
+    /// What is told, unless a channel says otherwise: everything but `drift` when left out.
+    pub(crate) about: Option<Vec<ConcernKind>>,
+    /// Channels by name: small letters, digits and hyphens.
+    pub(crate) channels: BTreeMap<String, ChannelSection>,
+}
+
+/// A channel over which people are told.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChannelSection {
+    /// What it is.
+    pub(crate) kind: ChannelKind,
+    /// What is told over this channel, instead of `notify.about`.
+    pub(crate) about: Option<Vec<ConcernKind>>,
+    /// For `webhook`, `slack` and `teams`: the whole address, which is a secret. https only (http for this machine).
+    pub(crate) url: Option<Secret>,
+    /// For `webhook`: the secret with which it is signed (Standard Webhooks), `whsec_` and base64 of 24 to 64 random bytes.
+    pub(crate) secret: Option<Secret>,
+    /// For `email`: name of the mail server.
+    pub(crate) host: Option<String>,
+    /// For `email`: port of the mail server; 587 for `starttls`, 465 for `implicit`, 25 for `none` when left out.
+    pub(crate) port: Option<u16>,
+    /// For `email`: how the way to the mail server is protected.
+    pub(crate) tls: Option<MailTlsWord>,
+    /// For `email`: user at the mail server, together with `password`.
+    pub(crate) user: Option<String>,
+    /// For `email`: the user's password.
+    pub(crate) password: Option<Secret>,
+    /// For `email`: the sender, such as `Entrain <entrain@acme.example>`.
+    pub(crate) from: Option<String>,
+    /// For `email`: the addressees.
+    pub(crate) to: Option<Vec<String>>,
+}
+
+/// What a channel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChannelKind {
+    /// E-mail.
+    Email,
+    /// A POST of JSON, signed where there is a `secret`.
+    Webhook,
+    /// An incoming webhook of Slack.
+    Slack,
+    /// A workflow of Microsoft Teams: “when a Teams webhook request is received”.
+    Teams,
+}
+
+/// How the way to a mail server is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MailTlsWord {
+    /// Switched to TLS before anything else is said.
+    #[default]
+    Starttls,
+    /// TLS from the first byte on.
+    Implicit,
+    /// None: a mail server on this machine only.
+    None,
 }
 
 /// How the clouds are reached.

@@ -23,6 +23,7 @@ use crate::wire::Renames;
 use jiff::Timestamp;
 
 use super::lines::{Lines, join};
+use super::notify::Notify;
 use super::problem::{Problem, ProblemKind};
 use super::sections::{
     DirectorySection, ExistingGroups, Field, GuestsWord, KindLimit, Mode, Nesting, ScheduleSection, Sections,
@@ -70,6 +71,8 @@ pub(crate) struct Meaning {
     pub(crate) schedule: Schedule,
     /// When credentials end, as far as the document says.
     pub(crate) expires: Expires,
+    /// `notify`
+    pub(crate) notify: Notify,
     /// The rules.
     pub(crate) rules: Rules,
 }
@@ -182,6 +185,7 @@ impl Reader<'_> {
                 Some(_) => {}
             }
         }
+        let notify = super::notify::read(self, &s.notify);
         let rules = self.rules(s);
         Some(Meaning {
             credential: credential?,
@@ -202,6 +206,7 @@ impl Reader<'_> {
             full_every,
             schedule,
             expires,
+            notify,
             rules: rules?,
         })
     }
@@ -304,7 +309,7 @@ impl Reader<'_> {
         Some(only)
     }
 
-    fn span(&mut self, key: &str, text: Option<&str>, least: Duration) -> Option<Duration> {
+    pub(super) fn span(&mut self, key: &str, text: Option<&str>, least: Duration) -> Option<Duration> {
         let parsed = text?.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
         match parsed {
             Some(time) if time >= least => Some(time),
