@@ -149,6 +149,9 @@ pub struct Failure {
     /// that meets this is parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_at: Option<Timestamp>,
+    /// The key of the product that has no seat left, where the other side says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
 }
 
 impl Failure {
@@ -159,7 +162,8 @@ impl Failure {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { code, class, message: message.into(), object: None, remedy: remedy.into(), resume_at: None }
+        let (object, resume_at, product) = (None, None, None);
+        Self { code, class, message: message.into(), object, remedy: remedy.into(), resume_at, product }
     }
 
     /// The same failure, with the time before which nothing is answered.
@@ -172,6 +176,13 @@ impl Failure {
     /// Whether no further request of the run can help: a person has to mend the connection, or a quota has to be reset.
     pub fn ends_the_run(&self) -> bool {
         self.class == FailureClass::Connection || self.resume_at.is_some()
+    }
+
+    /// The same failure, for want of a seat of this product.
+    #[must_use]
+    pub fn for_seats_of(mut self, product: Option<&str>) -> Self {
+        self.product = product.map(str::to_owned);
+        self
     }
 
     /// The same failure, said of an object.

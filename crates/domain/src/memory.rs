@@ -7,6 +7,7 @@
 mod anchor;
 mod ladder;
 mod marks;
+mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub use anchor::{Anchor, NamedGroup};
 pub use ladder::{FormerGroup, Hand, OnLadder, Passed, WayBack};
 pub use marks::{Mark, MarkKind};
 
-use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, Profile, SiteGroupId};
+use crate::model::{AccountId, DirectoryGroupId, DirectoryUserId, ProductKey, Profile, SiteGroupId};
 use crate::plan::StepId;
 use crate::policy::{Measure, PropertyValues};
 
@@ -153,6 +154,22 @@ pub enum MemoryChange {
         /// The directory user.
         user: DirectoryUserId,
     },
+    /// Somebody waits for a seat. Who waits already keeps the place.
+    AwaitSeat {
+        /// The product.
+        product: ProductKey,
+        /// The directory user.
+        user: DirectoryUserId,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Somebody has the seat, or needs none any more.
+    LeaveQueue {
+        /// The product.
+        product: ProductKey,
+        /// The directory user.
+        user: DirectoryUserId,
+    },
 }
 
 /// Attributes as they were last written to an account.
@@ -191,6 +208,7 @@ pub struct Memory {
     applied: HashMap<AccountId, Applied>,
     marks: BTreeMap<(StepId, MarkKind), Mark>,
     ladder: ladder::Ladder,
+    queue: queue::Queue,
 }
 
 impl Memory {
@@ -220,6 +238,8 @@ impl Memory {
             }
             MemoryChange::StepBack { user, measure } => self.ladder.step_back(user, *measure),
             MemoryChange::LeaveLadder { user } => self.ladder.leave(user),
+            MemoryChange::AwaitSeat { product, user, since } => self.queue.enter(product, user, *since),
+            MemoryChange::LeaveQueue { product, user } => self.queue.leave(product, user),
         }
     }
 
@@ -329,6 +349,14 @@ impl Memory {
     /// Everybody on the ladder, in the order of ids.
     pub fn ladder(&self) -> impl ExactSizeIterator<Item = &OnLadder> {
         self.ladder.iter()
+    }
+    /// Since when somebody waits for a seat of a product.
+    pub fn waits_since(&self, product: &ProductKey, user: &DirectoryUserId) -> Option<Timestamp> {
+        self.queue.since(product, user)
+    }
+    /// Everybody who waits for a seat, in the order of products and ids.
+    pub fn queue(&self) -> impl ExactSizeIterator<Item = (&ProductKey, &DirectoryUserId, Timestamp)> {
+        self.queue.iter()
     }
     /// The profile as last written to an account.
     pub fn applied_profile(&self, account: &AccountId) -> Option<&Profile> {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::failure::Failure;
 use crate::memory::MemoryChange;
 use crate::model::RunId;
-use crate::plan::{Digest, DriftKind, Held, SeatForecast, SetAside, StepId, StepKind};
+use crate::plan::{Digest, DriftKind, Held, SeatForecast, SetAside, StepId, StepKind, Waiting};
 
 /// What started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -460,6 +460,9 @@ pub struct RunReport {
     pub resume_at: Option<Timestamp>,
     /// Seats by product.
     pub seats: BTreeMap<String, SeatForecast>,
+    /// Who waits for a seat, product by product, the first in line first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
     /// Digest of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,

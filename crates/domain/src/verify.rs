@@ -2,6 +2,7 @@
 //! sets where the planner uses indexes and proofs, and says what it finds. A plan with a finding is not applied.
 
 mod part;
+mod seats;
 mod undo;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -61,6 +62,7 @@ pub fn verify(input: &PlanInput<'_>, plan: &Plan) -> Vec<Finding> {
         check.step(step);
     }
     check.totals(plan);
+    check.seats(plan);
     check.findings
 }
 

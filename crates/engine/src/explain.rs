@@ -15,7 +15,7 @@ use entrain_domain::run::{JournalEntry, RequestCounts};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 
 use crate::ports::{Clock, Directory, Ids, Progress, Site, Store};
-use crate::run::{Engine, Freshness, Reach, World, since};
+use crate::run::{Engine, Freshness, Purpose, Reach, World, since};
 
 /// Journal entries about a person among which the one about a group is looked for.
 const LOOKED_THROUGH: u32 = 500;
@@ -68,7 +68,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let groups = self.groups_in_question(&world, &subject);
         self.read_members(&mut world.site, groups).await?;
         self.make_sure(&mut world).await?;
-        let plan = self.sound_plan(&world, Approval::None)?;
+        let plan = self.seated_plan(&mut world, &Purpose::Sync, Approval::None).await?;
         let input = world.input(&self.rules, Approval::None);
         let explanation = match &subject {
             Subject::User(who) => explain_user(&input, &plan, who),

@@ -38,6 +38,7 @@ pub mod reports;
 pub mod run;
 pub mod saved_plan;
 pub mod schedule;
+mod seats;
 pub mod undo;
 pub mod what_if;
 

@@ -23,9 +23,49 @@ pub struct PlanView {
     /// Seats by product.
     #[serde(default)]
     pub seats: BTreeMap<String, SeatsView>,
+    /// Who waits for a seat.
+    #[serde(default)]
+    pub waiting: Vec<WaitingView>,
+    /// What is worth knowing and needs nobody.
+    #[serde(default)]
+    pub notes: Vec<SetAsideView>,
     /// Requests that reading took.
     #[serde(default)]
     pub requests: RequestsView,
+}
+
+/// Somebody who waits for a seat.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WaitingView {
+    /// The product, for people.
+    pub product_name: String,
+    /// The place in line, from 1.
+    pub place: usize,
+    /// The person.
+    pub user: String,
+    /// Since when.
+    pub since: jiff::Timestamp,
+    /// Groups that come with the seat.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+impl WaitingView {
+    /// `3. Ana Ruiz <ana@x.example>, since 2026-11-27, for “Jira Users”`
+    pub fn line(&self) -> String {
+        let groups: Vec<String> = self.groups.iter().map(|group| format!("“{group}”")).collect();
+        let what = if groups.is_empty() { "an invitation".to_owned() } else { groups.join(", ") };
+        format!("{}. {}, since {}, for {what}", self.place, self.user, self.since.strftime("%F"))
+    }
+
+    /// Product by product, in the order of the line.
+    pub fn by_product(waiting: &[Self]) -> BTreeMap<&str, Vec<&Self>> {
+        let mut lines: BTreeMap<&str, Vec<&Self>> = BTreeMap::new();
+        for one in waiting {
+            lines.entry(&one.product_name).or_default().push(one);
+        }
+        lines
+    }
 }
 
 /// A step.

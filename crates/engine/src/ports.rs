@@ -501,6 +501,12 @@ pub trait Store: Send + Sync {
         connection: &str,
         site: &SiteSnapshot,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Remembers what became known while a run wrote, beside the outcomes of its steps.
+    fn remember(
+        &self,
+        connection: &str,
+        changes: &[MemoryChange],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Remembers that nothing has changed in the directory up to here.
     fn advance(
         &self,

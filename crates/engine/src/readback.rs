@@ -92,6 +92,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
         }
         draft.hold(&fresh.held);
+        self.line_up(draft, world, &fresh).await?;
         self.count_seats(draft, world, applied).await;
         let all_shown = missing.is_empty() && renamed.is_empty() && access.is_empty();
         if all_shown && open > 0 && open == news && world.reach != Reach::Full {
@@ -184,10 +185,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         if let Ok(standing) = self.ports.site.standing().await {
             for product in standing.products {
-                let (used, limit) = match product.seats {
-                    entrain_domain::model::Seats::Limited { limit, used } => (used, Some(limit)),
-                    entrain_domain::model::Seats::Unlimited { used } => (used, None),
-                };
+                let Some(used) = product.seats.used() else { continue };
+                let limit = product.seats.limit();
                 let before = draft.seats.get(&*product.key.0).map_or(used, |seats| seats.before);
                 draft.seats.insert(product.key.0.to_string(), SeatForecast { before, after: used, limit });
             }

@@ -34,6 +34,7 @@ pub fn plan_document(plan: &Plan, connection: &str, rules: &Rules, requests: Req
         "notes": plan.notes,
         "drift": plan.drift,
         "seats": seats(plan),
+        "waiting": plan.waiting,
         "requests": requests,
     })
 }
@@ -125,6 +126,8 @@ pub(crate) struct Draft {
     pub(crate) quarantine: Option<String>,
     pub(crate) drift: BTreeMap<entrain_domain::plan::DriftKind, usize>,
     pub(crate) seats: BTreeMap<String, SeatForecast>,
+    /// Who waits for a seat.
+    pub(crate) waiting: Vec<entrain_domain::plan::Waiting>,
     pub(crate) digest: Option<entrain_domain::plan::Digest>,
     pub(crate) error: Option<Failure>,
     /// Until when the run is parked, if it is.
@@ -163,6 +166,7 @@ impl Draft {
             quarantine: None,
             drift: BTreeMap::new(),
             seats: BTreeMap::new(),
+            waiting: Vec::new(),
             digest: None,
             error: None,
             resume_at: None,
@@ -182,6 +186,7 @@ impl Draft {
         self.notes.clone_from(&plan.notes);
         self.drift = plan.drift_tally();
         self.seats = seats(plan);
+        self.waiting.clone_from(&plan.waiting);
         self.digest = Some(plan.digest.clone());
         self.count_done_before(plan);
     }
@@ -309,6 +314,7 @@ impl Draft {
             drift: self.drift,
             resume_at: self.resume_at.map(|at| at.min(latest)),
             seats: self.seats,
+            waiting: self.waiting,
             digest: self.digest,
             error: self.error,
             started_at: self.started_at,

@@ -50,6 +50,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             lookups: Lookups::new(),
             history: store.history(&self.connection, now).await?,
             now,
+            seats_read: false,
         };
         let plan = self.sound_plan(&world, Approval::None)?;
         let earlier = entrain_domain::plan::plan(&world.input(before, Approval::None));

@@ -40,6 +40,7 @@ mod memory;
 mod mirror;
 mod pool;
 mod presence;
+mod queue;
 mod replicas;
 mod runs;
 mod service;

@@ -117,6 +117,9 @@ pub(crate) async fn apply(
                 crate::marks::apply(batch, connection, now).await?;
             }
             MemoryChange::UnlinkGroup { .. } => unlink(batch, connection, now).await?,
+            MemoryChange::AwaitSeat { .. } | MemoryChange::LeaveQueue { .. } => {
+                crate::queue::apply(batch, connection, now).await?;
+            }
             MemoryChange::EnterLadder(_)
             | MemoryChange::PassRung { .. }
             | MemoryChange::StepBack { .. }
@@ -150,6 +153,9 @@ fn objects(change: &MemoryChange) -> Vec<(u8, &str, &str)> {
             vec![(0, user.as_str(), measure.as_str())]
         }
         MemoryChange::LeaveLadder { user } => vec![(0, user.as_str(), "")],
+        MemoryChange::AwaitSeat { product, user, .. } | MemoryChange::LeaveQueue { product, user } => {
+            vec![(0, user.as_str(), &*product.0)]
+        }
     }
 }
 
@@ -395,6 +401,7 @@ impl Store {
             }
         });
         self.marks(connection, &mut memory).await?;
+        self.seat_queue(connection, &mut memory).await?;
         for place in self.ladder(connection).await? {
             memory.apply(&MemoryChange::EnterLadder(Box::new(place)));
         }

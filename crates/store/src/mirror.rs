@@ -467,6 +467,17 @@ impl Store {
         .await
     }
 
+    /// Remembers what became known while a run wrote, beside the outcomes of its steps.
+    pub async fn remember(&self, connection: &str, changes: &[MemoryChange]) -> Result<()> {
+        self.write(Write::Learn {
+            connection: connection.to_owned(),
+            changes: changes.to_vec(),
+            mirrors: Vec::new(),
+            at: self.now(),
+        })
+        .await
+    }
+
     /// Remembers that nothing has changed in the directory up to here.
     pub async fn advance(&self, connection: &str, watermark: &Watermark) -> Result<()> {
         let Some(mark) = self.mark(connection, DIRECTORY).await? else { return Ok(()) };

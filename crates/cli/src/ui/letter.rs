@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::page::{Page, Tone};
-use entrain_engine::plan_view::{DriftView, Life, PlanView, SeatsView, StepView, count, groups};
+use entrain_engine::plan_view::{DriftView, Life, PlanView, SeatsView, StepView, WaitingView, count, groups};
 
 /// Most entries shown of each kind; the rest is counted.
 pub(crate) const SHOWN: usize = 40;
@@ -26,6 +26,7 @@ pub(crate) fn letter(plan: &PlanView, shown: usize) -> Page {
     drift(&mut page, plan, shown);
     held(&mut page, plan);
     set_aside(&mut page, plan, shown);
+    notes(&mut page, plan, shown);
     cost(&mut page, plan);
     page
 }
@@ -258,6 +259,13 @@ fn held(page: &mut Page, plan: &PlanView) {
 }
 
 fn set_aside(page: &mut Page, plan: &PlanView, shown: usize) {
+    for (product, line) in WaitingView::by_product(&plan.waiting) {
+        page.heading(format!("In line for a seat of {product}"));
+        for one in line.iter().take(shown) {
+            page.paragraph(Tone::Normal, "  ", one.line());
+        }
+        rest(page, line.len(), shown);
+    }
     if plan.set_aside.is_empty() {
         return;
     }
@@ -268,6 +276,19 @@ fn set_aside(page: &mut Page, plan: &PlanView, shown: usize) {
         page.paragraph(Tone::Faint, "      ", format!("what to do: {}", aside.remedy));
     }
     rest(page, plan.set_aside.len(), shown);
+}
+
+fn notes(page: &mut Page, plan: &PlanView, shown: usize) {
+    if plan.notes.is_empty() {
+        return;
+    }
+    page.heading("Worth knowing");
+    for note in plan.notes.iter().take(shown) {
+        page.parts(&[(Tone::Faint, "  · "), (Tone::Strong, &note.object)]);
+        page.paragraph(Tone::Normal, "      ", &note.reason);
+        page.paragraph(Tone::Faint, "      ", &note.remedy);
+    }
+    rest(page, plan.notes.len(), shown);
 }
 
 fn cost(page: &mut Page, plan: &PlanView) {

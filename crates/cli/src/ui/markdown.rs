@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::letter::seat_line;
 use super::page::clean;
-use entrain_engine::plan_view::{PlanView, StepView};
+use entrain_engine::plan_view::{PlanView, StepView, WaitingView};
 
 /// Text as a table's cell: nothing in it is markup.
 fn cell(text: &str) -> String {
@@ -80,6 +80,19 @@ pub(crate) fn markdown(plan: &PlanView) -> String {
                 cell(&aside.reason),
                 cell(&aside.remedy)
             );
+        }
+    }
+    if !plan.notes.is_empty() {
+        out.push_str("\n## Worth knowing\n\n| object | what | what to do |\n| --- | --- | --- |\n");
+        for note in &plan.notes {
+            let _ =
+                writeln!(out, "| {} | {} | {} |", cell(&note.object), cell(&note.reason), cell(&note.remedy));
+        }
+    }
+    for (product, line) in WaitingView::by_product(&plan.waiting) {
+        let _ = writeln!(out, "\n## In line for a seat of {}\n", cell(product));
+        for one in line {
+            let _ = writeln!(out, "{}", cell(&one.line()));
         }
     }
     if !plan.seats.is_empty() {

@@ -80,6 +80,14 @@ pub(crate) fn report(report: &RunReport) -> Page {
             page.paragraph(Tone::Faint, "      ", &note.remedy);
         }
     }
+    let mut product = "";
+    for one in &report.waiting {
+        if one.product != product {
+            page.heading(format!("In line for a seat of {}", one.product_name));
+            product = &one.product;
+        }
+        page.paragraph(Tone::Normal, "  ", format!("{}. {}", one.place, one.user));
+    }
     if !report.set_aside.is_empty() {
         page.heading("Set aside");
         for aside in &report.set_aside {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::{self, Entra};
-use entrain_domain::memory::{Memory, OnLadder};
+use entrain_domain::memory::{Memory, MemoryChange, OnLadder};
 use entrain_domain::model::{
     Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, GroupStanding, Lead, Profile,
     ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
@@ -337,6 +337,9 @@ impl Store for StorePort {
     }
     async fn learn_site(&self, connection: &str, site: &SiteSnapshot) -> Stored<()> {
         self.0.learn_site(connection, site).await.map_err(|e| e.failure())
+    }
+    async fn remember(&self, connection: &str, changes: &[MemoryChange]) -> Stored<()> {
+        self.0.remember(connection, changes).await.map_err(|e| e.failure())
     }
     async fn advance(&self, connection: &str, watermark: &Watermark) -> Stored<()> {
         self.0.advance(connection, &stored_watermark(watermark)).await.map_err(|e| e.failure())

@@ -9,6 +9,7 @@ use entrain_connect::entra::Entra;
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{AccountId, EmailAddress};
 use entrain_domain::reports::{Credential, Expiry, Holdings, Roster, SiteEntry};
+use entrain_domain::run::RunReport;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::error::EngineError;
 use entrain_engine::reports::{Accounts, People};
@@ -46,6 +47,12 @@ impl Reporting {
     /// Links and ledger; empty for a connection that never ran.
     pub(crate) async fn memory(&self) -> Result<Memory, Failure> {
         self.store.memory(self.document.name()).await.map_err(|e| e.failure())
+    }
+
+    /// What the last run said; nothing for a connection that never ran.
+    pub(crate) async fn last_report(&self) -> Result<Option<RunReport>, Failure> {
+        let last = self.store.last_ended(self.document.name()).await.map_err(|e| e.failure())?;
+        Ok(last.and_then(|run| run.report))
     }
 
     /// The site's accounts.

@@ -1,6 +1,6 @@
 //! What `entrain check` says about the technical account: each right, whether it is there, and how to mend it.
 
-use entrain_domain::model::{Finding, Seats, SiteStanding};
+use entrain_domain::model::{Finding, SiteStanding};
 
 use super::Jira;
 use crate::Error;
@@ -72,7 +72,9 @@ impl SiteCheck {
             },
         ];
         checks.extend(standing.products.iter().filter_map(|product| {
-            let Seats::Limited { limit, used } = product.seats else { return None };
+            let (Some(limit), Some(used)) = (product.seats.limit(), product.seats.used()) else {
+                return None;
+            };
             (used >= limit).then(|| Self {
                 what: format!("Seats of {}: {used} of {limit} taken", product.name),
                 state: CheckState::Notice,

@@ -210,15 +210,17 @@ impl Jira {
     }
 
     fn seats(&self, answer: &Answer, text: &str) -> Error {
-        let product = answers::product_of(text).map_or_else(String::new, |product| format!(" for {product}"));
-        self.reported(
+        let product = answers::product_of(text);
+        let named = product.as_ref().map_or_else(String::new, |product| format!(" for {product}"));
+        let failure = self.reported(
             answer,
             FailureCode::SiteSeatsExhausted,
             FailureClass::Object,
-            &format!("The site has no seat left{product}"),
+            &format!("The site has no seat left{named}"),
             "Buy seats or free some at admin.atlassian.com (Billing), or map people to a group that does not grant the \
              product; the next run tries again",
-        )
+        );
+        failure.failure().for_seats_of(product.as_deref()).into()
     }
 
     fn unknown(&self, answer: &Answer) -> Error {

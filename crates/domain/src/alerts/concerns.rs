@@ -241,6 +241,7 @@ mod tests {
             quarantine: None,
             resume_at: None,
             seats: BTreeMap::new(),
+            waiting: Vec::new(),
             digest: None,
             error: None,
             started_at: Timestamp::UNIX_EPOCH,

@@ -96,9 +96,43 @@ pub enum Seats {
         /// Seats taken.
         used: u64,
     },
+    /// Nobody says how many there are.
+    LimitNotTold {
+        /// Seats taken.
+        used: u64,
+    },
+    /// Nobody says how many are taken.
+    NotCounted {
+        /// Seats in all, where that is told.
+        limit: Option<u64>,
+    },
 }
 
-/// A product of the site and the groups that grant it (`applicationrole`).
+impl Seats {
+    /// Seats taken, where that is known.
+    pub fn used(self) -> Option<u64> {
+        match self {
+            Self::Limited { used, .. } | Self::Unlimited { used } | Self::LimitNotTold { used } => Some(used),
+            Self::NotCounted { .. } => None,
+        }
+    }
+
+    /// Seats in all; `None` when they are unlimited, or not told.
+    pub fn limit(self) -> Option<u64> {
+        match self {
+            Self::Limited { limit, .. } => Some(limit),
+            Self::NotCounted { limit } => limit,
+            Self::Unlimited { .. } | Self::LimitNotTold { .. } => None,
+        }
+    }
+
+    /// Whether nobody says how many there are.
+    pub fn limit_is_untold(self) -> bool {
+        matches!(self, Self::LimitNotTold { .. } | Self::NotCounted { limit: None })
+    }
+}
+
+/// A product of the site and the groups that grant it (`applicationrole`; for Confluence the organization).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
     /// `key`
@@ -209,6 +243,8 @@ pub struct SiteSnapshot {
     group_by_id: HashMap<SiteGroupId, u32>,
     group_by_name: HashMap<String, Vec<u32>>,
     members: HashMap<SiteGroupId, SiteMembers>,
+    /// Members of groups that are not managed, read to know who has a seat; never stored.
+    holders: HashMap<SiteGroupId, SiteMembers>,
     renaming: HashMap<SiteGroupId, RenameBy>,
     profiles: HashMap<AccountId, ProfileStanding>,
     leads: HashMap<AccountId, Vec<Lead>>,
@@ -293,6 +329,7 @@ impl SiteSnapshot {
             group_by_id: HashMap::with_capacity(groups.len()),
             group_by_name: HashMap::with_capacity(groups.len()),
             members: HashMap::new(),
+            holders: HashMap::new(),
             renaming: HashMap::new(),
             profiles: HashMap::new(),
             leads: HashMap::new(),
@@ -369,6 +406,30 @@ impl SiteSnapshot {
             self.touch_group(&group);
             self.members.insert(group, members);
         }
+    }
+
+    /// The members of a group that is not managed, to know who has a seat. Kept apart: a picture that is stored never
+    /// says of such a group who is in it.
+    pub fn put_holders(&mut self, group: SiteGroupId, members: SiteMembers) {
+        let members = match members {
+            SiteMembers::Complete(mut list) => {
+                list.sort_unstable();
+                list.dedup();
+                SiteMembers::Complete(list)
+            }
+            unread @ SiteMembers::Unread(_) => unread,
+        };
+        self.holders.insert(group, members);
+    }
+
+    /// The members of a group as far as anything was read of it, for whatever purpose.
+    pub fn holders(&self, group: &SiteGroupId) -> Option<&SiteMembers> {
+        self.members.get(group).or_else(|| self.holders.get(group))
+    }
+
+    /// Products and seats as they are now.
+    pub fn put_products(&mut self, products: Vec<Product>) {
+        self.standing.products = products;
     }
 
     /// The members of a group are no longer known: they were written and not read back.

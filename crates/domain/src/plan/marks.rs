@@ -61,7 +61,7 @@ pub(super) fn apply(steps: &mut Vec<Step>, input: &PlanInput<'_>) -> Vec<SetAsid
 }
 
 /// Removes steps and moves the positions of what the others wait for.
-fn leave_out(steps: &mut Vec<Step>, keep: &[bool]) {
+pub(super) fn leave_out(steps: &mut Vec<Step>, keep: &[bool]) {
     if keep.iter().all(|kept| *kept) {
         return;
     }

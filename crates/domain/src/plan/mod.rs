@@ -32,7 +32,7 @@ pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
 pub use planner::{PlanInput, group_targets, plan};
 pub use reason::{Left, Reason};
 pub use renaming::groups_to_rename;
-pub use seats::SeatForecast;
+pub use seats::{SeatForecast, Waiting, groups_that_tell, seated_by, seats_after};
 pub use step::{
     Action, Effect, GroupRef, Hold, Keeping, PerKind, Person, Reversible, SetAside, Step, StepId, StepKind,
     Undo, Update,
@@ -64,6 +64,8 @@ pub struct Plan {
     pub held: Vec<Held>,
     /// Guards that would hold the whole plan and were released by a person.
     pub released: Vec<Held>,
+    /// Who waits for a seat of which product, in the order in which they are served.
+    pub waiting: Vec<Waiting>,
     /// Seats per product before and after.
     pub seats: BTreeMap<ProductKey, SeatForecast>,
     /// Fingerprint of the steps and of everything they rest on.
@@ -90,6 +92,7 @@ impl Plan {
             drift: Vec::new(),
             held: Vec::new(),
             released: Vec::new(),
+            waiting: Vec::new(),
             seats: BTreeMap::new(),
             digest: Digest::of(&[], rules),
         }

@@ -75,6 +75,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         set_aside: resolved.set_aside,
         notes: resolved.notes,
         drift: Vec::new(),
+        unknown: 0,
     };
     draft.records.append(&mut matches.records);
     draft.set_aside.append(&mut matches.set_aside);
@@ -112,10 +113,16 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     draft.additions(&open, &matches);
     draft.newcomers(&given, &matches);
 
-    let Draft { steps, records, mut set_aside, notes, drift, .. } = draft;
+    let Draft { steps, mut records, mut set_aside, notes, drift, unknown, .. } = draft;
     let mut steps = steps.list;
     let places = drift::places(&drift, &steps, memory);
     set_aside.extend(marks::apply(&mut steps, input));
+    let allotted = seats::allot(input, &mut steps, seats::Freed::GivenAway);
+    records.extend(allotted.joins);
+    if unknown == 0 && audience.doubts().is_empty() {
+        records.extend(allotted.leaves);
+    }
+    set_aside.extend(allotted.set_aside);
     // Whoever may take part counts: doubts are no sign that the scope is empty.
     let people = matches.people.len() + audience.unsure().len();
     let reading = guard::Reading { scoped_groups: scoped, people, targets: &open, audience: &audience };
@@ -125,7 +132,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, rules);
     let drift = drift::settle(drift, places.as_deref(), &steps);
-    Plan { steps, records, set_aside, notes, drift, held, released, seats, digest }
+    let waiting = allotted.waiting;
+    Plan { steps, records, set_aside, notes, drift, held, released, waiting, seats, digest }
 }
 
 #[derive(Debug, Default)]
@@ -163,6 +171,8 @@ pub(super) struct Draft<'a> {
     pub(super) set_aside: Vec<SetAside>,
     pub(super) notes: Vec<SetAside>,
     pub(super) drift: Vec<drift::Found>,
+    /// Groups of which it is not known who belongs into them, or is in them.
+    unknown: usize,
 }
 
 impl Draft<'_> {
@@ -246,6 +256,7 @@ impl Draft<'_> {
     }
 
     fn unknown_group(&mut self, target: &Target, why: &[Unread]) {
+        self.unknown += 1;
         let first = why.first();
         self.set_aside.push(SetAside {
             object: target.label(),
@@ -406,6 +417,7 @@ impl Draft<'_> {
         for (target, entitled) in open {
             let members = target.group.site_id.as_ref().and_then(|id| site.members(id));
             if let Some(SiteMembers::Unread(why)) = members {
+                self.unknown += 1;
                 self.set_aside.push(SetAside {
                     object: format!("group “{}” on the site", target.group.name),
                     reason: format!("its members could not be read, so it is left alone: {}", why.reason),

@@ -55,10 +55,13 @@ pub fn undo(input: &PlanInput<'_>, of: &RunId, journal: &[JournalEntry]) -> Plan
         draft.take_back(entry);
     }
     let Draft { mut steps, records, notes, .. } = draft;
+    // A place in line is for those whom the directory has; what is taken back waits for nothing.
+    let seats::Allotment { waiting, set_aside, .. } = seats::allot(input, &mut steps, seats::Freed::LeftFree);
     let guard::Verdict { held, released } = guard::apply_limits(&mut steps, input);
     let seats = seats::forecast(input, &steps);
     let digest = Digest::of(&steps, input.rules);
-    Plan { steps, records, set_aside: Vec::new(), notes, drift: Vec::new(), held, released, seats, digest }
+    let drift = Vec::new();
+    Plan { steps, records, set_aside, notes, drift, held, released, waiting, seats, digest }
 }
 
 /// What a run did by itself; what it found done was somebody else's.

@@ -59,10 +59,11 @@ impl Rules {
         let mapped = self.attributes.names();
         let mapped = mapped.iter().map(|name| property_of(name).to_owned());
         let filtered = self.scope.filter.iter().flat_map(super::Expr::attributes);
+        let ranked = self.seats.attributes();
         let further = |name: &String| FURTHER_PROPERTIES.contains(&name.as_str());
         // Who of those that were read takes part is decided afterwards: another filter needs no other reading.
         let scope = Scope { filter: None, guests: Guests::Include, ..self.scope.clone() };
         let asides = self.scope.filter.iter().flat_map(super::Expr::named_groups).cloned().collect();
-        Demand { scope, attributes: mapped.chain(filtered).filter(further).collect(), asides }
+        Demand { scope, attributes: mapped.chain(filtered).chain(ranked).filter(further).collect(), asides }
     }
 }

@@ -9,6 +9,7 @@ pub mod groups;
 pub mod leavers;
 pub mod naming;
 pub mod scope;
+pub mod seats;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ pub use leavers::{Delays, LeaverAccounts, Leavers, Measure};
 pub(crate) use naming::quoted;
 pub use naming::{GroupNames, InvalidRewriting, NameProblem, Rewriting, site_name_problem};
 pub use scope::{GroupSelector, Guests, InvalidSelector, Scope, UserScope};
+pub use seats::{Ceiling, SeatRule, SeatRules};
 
 pub use crate::model::Nesting;
 use crate::model::{AccountId, Closure, DirectoryGroup, DirectoryGroupId, DirectorySnapshot, SiteGroupId};
@@ -185,6 +187,8 @@ pub struct Rules {
     pub memberships: Memberships,
     /// Products that an invitation grants; empty: access comes from groups alone.
     pub products: Vec<String>,
+    /// Seats that may be taken, and who goes first.
+    pub seats: SeatRules,
     /// Names of site groups.
     pub names: GroupNames,
     /// Explicit bindings, stronger than names and than links. A directory group may have several, and so may a site group.
@@ -222,6 +226,7 @@ impl Rules {
             import_groups: Import::Create,
             memberships: Memberships::Sync,
             products: Vec::new(),
+            seats: SeatRules::default(),
             names: GroupNames::default(),
             bindings: Vec::new(),
             defaults: DefaultGroups::default(),

@@ -69,5 +69,6 @@ pub fn verify_undo(input: &PlanInput<'_>, plan: &Plan, journal: &[JournalEntry])
         }
     }
     check.totals(plan);
+    check.seats(plan);
     check.findings
 }

@@ -13,5 +13,6 @@ mod mapped_groups;
 mod organization;
 mod planner;
 mod properties;
+mod seats;
 mod second_opinion;
 mod support;

@@ -10,7 +10,7 @@ use entrain_domain::memory::{
 use entrain_domain::model::*;
 use entrain_domain::plan::{
     Action, Approval, History, Keeping, Lookups, Plan, PlanInput, Reversible, Step, Update, group_targets,
-    groups_to_rename, plan, profiles_to_ask,
+    groups_to_rename, plan, profiles_to_ask, seated_by,
 };
 use entrain_domain::policy::{Binding, GroupSelector, Measure, PropertyValues, Rules, Scope};
 use entrain_domain::verify::verify;
@@ -242,6 +242,13 @@ impl World {
                 site.put_profile(account.clone(), standing.clone());
             }
         }
+        // As an engine reads them where seats are short.
+        for id in self.products.iter().flat_map(|product| &product.groups) {
+            if site.members(id).is_none() && !self.unread_site_groups.contains(id) {
+                let members = self.site_groups.get(id).map(|(_, members)| members.iter().cloned().collect());
+                site.put_holders(id.clone(), SiteMembers::Complete(members.unwrap_or_default()));
+            }
+        }
         if let Some(by) = &self.rename_by {
             for id in groups_to_rename(directory, &site, &self.rules, &self.memory) {
                 site.put_renaming(id, by.clone());
@@ -284,6 +291,11 @@ impl World {
     }
 
     pub(crate) fn apply_step(&mut self, step: &Step) {
+        if let Some(user) = step.action.person().and_then(|person| person.directory_id.clone()) {
+            for product in seated_by(step, &self.products, &self.rules.products) {
+                self.memory.apply(&MemoryChange::LeaveQueue { product, user: user.clone() });
+            }
+        }
         match &step.action {
             Action::CreateUser { person, address } => {
                 let name = address.as_str().split('@').next().unwrap().to_owned();

@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use entrain_domain::memory::{Anchor, MemoryChange};
 use entrain_domain::model::{
-    Account, AccountActivity, AccountId, DirectoryUserId, SiteGroup, SiteGroupId, SiteMembers,
+    Account, AccountActivity, AccountId, DirectoryUserId, ProductKey, SiteGroup, SiteGroupId, SiteMembers,
 };
 use entrain_domain::plan::{Action, Person, Plan, SetAside, Step, StepId, StepKind};
+use entrain_domain::policy::Rules;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -23,6 +24,7 @@ use crate::ports::{AccessAct, Clock, Directory, Event, Ids, Progress, Site, Step
 use crate::recover::Recovered;
 use crate::report::{Draft, aside, object_of, too_many_failed};
 use crate::run::{Engine, World};
+use crate::seats::Exhausted;
 use step::{Job, Performed, Target, Verdict};
 
 /// So many calls in a row that the site could not answer, and the run gives up until the next one: every further step
@@ -86,6 +88,8 @@ pub(crate) struct Applied {
     pub(crate) access: Vec<(AccountId, AccountActivity)>,
     /// Groups that were renamed, with their new names.
     pub(crate) renamed: Vec<SiteGroup>,
+    /// Products of which the site had no seat left.
+    pub(crate) seatless: BTreeSet<ProductKey>,
 }
 
 impl Applied {
@@ -112,8 +116,8 @@ struct Work<'a> {
     groups: HashMap<Anchor, SiteGroup>,
     created_accounts: HashSet<AccountId>,
     created_groups: HashSet<SiteGroupId>,
-    /// Groups whose product has no seat left, with what the site said.
-    exhausted: HashMap<SiteGroupId, Failure>,
+    /// Where no seat is left, with what the site said.
+    exhausted: Exhausted,
     applied: Applied,
     transient: usize,
     /// Steps whose call a quota refused: they were not tried, and nothing speaks against them.
@@ -134,7 +138,7 @@ impl<'a> Work<'a> {
             groups: HashMap::new(),
             created_accounts: HashSet::new(),
             created_groups: HashSet::new(),
-            exhausted: HashMap::new(),
+            exhausted: Exhausted::default(),
             applied: Applied::default(),
             transient: 0,
             refused_by_quota: 0,
@@ -295,7 +299,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     }
                     let Some(ix) = work.next(in_flight) else { break };
                     let step = work.step(ix);
-                    if let Some(job) = job(&mut work, ix, seen, recovered, draft) {
+                    if let Some(job) = job(&mut work, ix, seen, (recovered, &self.rules), draft) {
                         running.push(self.perform(job, &run, stop, seen));
                     } else {
                         *work.running.entry(step.action.kind()).or_default() -= 1;
@@ -310,7 +314,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     kind,
                     done: if done { StepResult::Done } else { StepResult::Failed },
                 });
-                settle(&mut work, performed, draft, &mut learnt);
+                settle(&mut work, performed, (seen, &self.rules), draft, &mut learnt);
                 if let Some(under_way) = &mut trial {
                     under_way.count(done);
                     match under_way.verdict() {
@@ -364,6 +368,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             None if stop.is_cancelled() && left > 0 => self.say_stopped(draft, left),
             None => {}
         }
+        work.applied.seatless = work.exhausted.products().cloned().collect();
         Ok(work.applied)
     }
 }
@@ -395,7 +400,7 @@ fn job<'a>(
     work: &mut Work<'a>,
     ix: usize,
     world: &World,
-    recovered: &Recovered,
+    (recovered, rules): (&Recovered, &Rules),
     draft: &mut Draft,
 ) -> Option<Job<'a>> {
     let step = work.step(ix);
@@ -425,10 +430,14 @@ fn job<'a>(
         work.abandon(ix, "could not be done", &failure.remedy, draft);
         return None;
     };
-    if let Target::Add { group, .. } = &target
-        && let Some(failure) = work.exhausted.get(&group.id).cloned()
-    {
-        draft.set_aside.push(aside(object_of(step), &failure));
+    let refused = match &target {
+        Target::Add { group, account, .. } => work.exhausted.of_member(&group.id, account, &world.site),
+        Target::Invite => work.exhausted.of_invitation(step, &world.site, &rules.products),
+        _ => None,
+    };
+    if let Some(failure) = refused.cloned() {
+        let reason = format!("waits for a seat: {}", failure.message);
+        draft.set_aside.push(SetAside { reason, ..aside(object_of(step), &failure) });
         work.abandon(ix, "was not done", &failure.remedy, draft);
         return None;
     }
@@ -440,6 +449,7 @@ fn job<'a>(
 fn settle(
     work: &mut Work<'_>,
     performed: Performed,
+    (world, rules): (&World, &Rules),
     draft: &mut Draft,
     learnt: &mut Vec<(Vec<MemoryChange>, Option<Account>, Option<SiteGroup>)>,
 ) {
@@ -491,10 +501,8 @@ fn settle(
             draft.failed(kind);
             draft.set_aside.push(aside(object_of(step), &failure));
             work.abandon(ix, "was not done", &failure.remedy, draft);
-            if failure.code == FailureCode::SiteSeatsExhausted
-                && let Some(group) = group_id
-            {
-                work.exhausted.insert(group, failure.clone());
+            if failure.code == FailureCode::SiteSeatsExhausted {
+                work.exhausted.note(&failure, step, group_id.as_ref(), &world.site, &rules.products);
             }
             match failure.class {
                 FailureClass::Connection => work.halted = Some(failure),

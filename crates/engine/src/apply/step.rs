@@ -18,6 +18,7 @@ use crate::ports::{AccessAct, Added, Changed, Clock, Directory, Ids, Removed, Si
 use crate::recover::{link_group, link_user, owner};
 use crate::report::object_of;
 use crate::run::{Engine, World};
+use crate::seats::out_of_line;
 
 /// How long a membership of an account or group made by this run is tried again while the site does not know it yet:
 /// reads lag behind writes (atlassian-cloud.md 12.1).
@@ -232,6 +233,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 if call.outcome == Outcome::Done && is_flip(job.step, memory) {
                     changes.push(mark(Mark::flipped_again(memory.mark(&job.id, MarkKind::Flipped), now)));
                 }
+                changes.extend(out_of_line(job.step, world, &self.rules.products));
                 changes
             }
             // Seats that are used up, and what is protected, are nobody's fault and have rules of their own.

@@ -222,7 +222,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 self.read_rest(&mut world).await?;
                 self.make_sure(&mut world).await?;
                 self.mark_rule_change(&mut world).await?;
-                self.sound_plan(&world, approval)?
+                self.seated_plan(&mut world, &Purpose::Sync, approval).await?
             }
         };
         let requests = since(before, self.requests());
@@ -427,8 +427,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Some(_) => Vec::new(),
             None => self.mark_rule_change(&mut world).await?,
         };
-        let plan = tracing::info_span!("plan")
-            .in_scope(|| self.plan_for(&world, &options.purpose, options.approval))?;
+        let plan = self.seated_plan(&mut world, &options.purpose, options.approval).await?;
         recovered.park_invited(&world, &plan);
         match &options.purpose {
             Purpose::Sync | Purpose::Undo(_) => {}
@@ -507,6 +506,23 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let plan = plan(&input);
         let findings = (self.second_opinion)(&input, &plan);
         if findings.is_empty() { Ok(plan) } else { Err(EngineError::Unsound(findings).into()) }
+    }
+
+    /// The plan of a run for this purpose; where somebody would have to wait for a seat, over what is read of those who
+    /// have one.
+    pub(crate) async fn seated_plan(
+        &self,
+        world: &mut World,
+        purpose: &Purpose,
+        approval: Approval,
+    ) -> Result<Plan, Failure> {
+        let planned =
+            |world: &World| tracing::info_span!("plan").in_scope(|| self.plan_for(world, purpose, approval));
+        let plan = planned(world)?;
+        if self.read_seat_holders(world, &plan.waiting).await? {
+            return planned(world);
+        }
+        Ok(plan)
     }
 
     /// The plan of a run for this purpose, with the second opinion's consent.
@@ -590,8 +606,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
             return Ok(None);
         }
+        self.expect_seats(world, plan, &applied);
         if !applied.touched() {
             draft.incomplete();
+            if !applied.seatless.is_empty() {
+                let fresh = self.plan_for(world, &options.purpose, options.approval)?;
+                self.line_up(draft, world, &fresh).await?;
+            }
             return Ok(None);
         }
         store.phase(&draft.run, Phase::Verifying, None).await?;

@@ -126,7 +126,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let basis = self.basis(head.basis.full_at);
         let lookups = Lookups::new();
-        let world = World { reach, basis, directory: read, site, memory, lookups, history, now };
+        let world =
+            World { reach, basis, directory: read, site, memory, lookups, history, now, seats_read: false };
         self.guard(&world);
         Ok(Some(Found::World(Box::new(world))))
     }
@@ -152,7 +153,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if world.reach == Reach::Full {
             return Ok(());
         }
-        let draft = plan(&world.input(&self.rules, Approval::None));
+        let mut draft = plan(&world.input(&self.rules, Approval::None));
+        if self.read_seat_holders(world, &draft.waiting).await? {
+            draft = plan(&world.input(&self.rules, Approval::None));
+        }
         self.read_members(&mut world.site, doubtful_members(&draft)).await?;
         if world.reach == Reach::Rolls {
             return Ok(());

@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) history: History,
     /// When it was read; every plan over it has the same time.
     pub(crate) now: Timestamp,
+    /// Whether it was read who has a seat of the products that are short.
+    pub(crate) seats_read: bool,
 }
 
 impl World {
@@ -161,7 +163,17 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         self.ports.site.protect(&self.rules.protected, &standing, &groups);
         let site = SiteSnapshot::new(standing, accounts, groups);
         let (reach, basis) = (Reach::Full, self.basis(begun));
-        Ok(World { reach, basis, directory, site, memory, lookups: Lookups::new(), history, now: begun })
+        Ok(World {
+            reach,
+            basis,
+            directory,
+            site,
+            memory,
+            lookups: Lookups::new(),
+            history,
+            now: begun,
+            seats_read: false,
+        })
     }
 
     /// The site's accounts and groups.

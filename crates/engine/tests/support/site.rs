@@ -53,6 +53,14 @@ struct SiteState {
     /// Rungs that were taken of accounts, by whomever.
     access: BTreeMap<AccountId, BTreeSet<Measure>>,
     leads_asked: usize,
+    /// Seats that there are of each product.
+    seats: BTreeMap<ProductKey, u64>,
+}
+
+impl SiteState {
+    fn seated(&self, product: &Product) -> BTreeSet<AccountId> {
+        product.groups.iter().filter_map(|id| self.members.get(id)).flatten().cloned().collect()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +122,19 @@ impl FakeSite {
     }
     pub(crate) fn no_more_faults(&self) {
         self.state().faults.clear();
+    }
+    /// A product that these groups grant, with so many seats as it shows and so many as there are.
+    pub(crate) fn product(&self, key: &str, groups: &[&SiteGroupId], shown: u64, real: u64) {
+        let mut state = self.state();
+        state.products.retain(|product| *product.key.0 != *key);
+        state.products.push(Product {
+            key: ProductKey(key.into()),
+            name: key.into(),
+            groups: groups.iter().map(|id| (*id).clone()).collect(),
+            default_groups: BTreeSet::new(),
+            seats: Seats::Limited { limit: shown, used: 0 },
+        });
+        state.seats.insert(ProductKey(key.into()), real);
     }
     /// Every addition to the group of this name is refused.
     pub(crate) fn refuse_group(&self, name: &str, failure: Failure) {
@@ -300,7 +321,17 @@ impl Site for FakeSite {
         self.call().await;
         Ok(SiteStanding {
             own_account: AccountId::parse("acc-bot").unwrap(),
-            products: self.state().products.clone(),
+            products: {
+                let state = self.state();
+                let counted = |product: &Product| Product {
+                    seats: Seats::Limited {
+                        limit: product.seats.limit().unwrap(),
+                        used: state.seated(product).len() as u64,
+                    },
+                    ..product.clone()
+                };
+                state.products.iter().map(counted).collect()
+            },
             administrative_groups: BTreeSet::new(),
             site_admin: Some(true),
             administer: Some(true),
@@ -509,6 +540,16 @@ impl Site for FakeSite {
                 return Err(unknown());
             }
             let at = Instant::now() + state.member_lag;
+            let full = state.products.iter().find(|product| {
+                let seated = state.seated(product);
+                product.groups.contains(&group.id)
+                    && !seated.contains(account)
+                    && seated.len() as u64 >= state.seats[&product.key]
+            });
+            if let Some(product) = full {
+                let failure = refusal(FailureCode::SiteSeatsExhausted, FailureClass::Object);
+                return Err(failure.for_seats_of(Some(&product.key.0)));
+            }
             let members = state.members.get_mut(&group.id).ok_or_else(unknown)?;
             Ok(if members.insert(account.clone()) {
                 state.late.insert((group.id.clone(), account.clone()), at);

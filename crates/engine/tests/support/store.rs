@@ -336,6 +336,18 @@ impl Store for FakeStore {
         })
         .await
     }
+    async fn remember(
+        &self,
+        _: &str,
+        changes: &[entrain_domain::memory::MemoryChange],
+    ) -> Result<(), Failure> {
+        self.write(|state| {
+            for change in changes {
+                state.memory.apply(change);
+            }
+        })
+        .await
+    }
     async fn advance(&self, _: &str, watermark: &Watermark) -> Result<(), Failure> {
         self.write(|state| {
             state.watermark = Some(watermark.users.clone());

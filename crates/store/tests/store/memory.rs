@@ -7,7 +7,7 @@ use entrain_domain::memory::{
 };
 use entrain_domain::model::{
     AccountId, AttributeValue, Coverage, DirectoryGroupId, DirectoryReading, DirectoryUserId, Leaving,
-    ProfileField, SiteGroupId, Unread,
+    ProductKey, ProfileField, SiteGroupId, Unread,
 };
 use entrain_domain::policy::Measure;
 use entrain_store::{Store, Watermark};
@@ -24,6 +24,7 @@ pub(crate) fn picture(memory: &Memory) -> Vec<String> {
         .chain(memory.groups().map(|link| format!("{link:?}")))
         .chain(memory.all_applied().into_iter().map(|(a, values)| format!("{a} {values:?}")))
         .chain(memory.ladder().map(|place| format!("{place:?}")))
+        .chain(memory.queue().map(|(product, user, since)| format!("{product:?} {user} {since}")))
         .chain(memory.all_memberships().map(|(g, a, o)| format!("{g} {a} {o:?}")))
         .collect();
     lines.sort();
@@ -45,7 +46,14 @@ fn change(random: &mut StdRng) -> MemoryChange {
     let directory = DirectoryGroupId::parse(format!("d{}", random.random_range(0..5))).unwrap();
     let group = SiteGroupId::parse(format!("g{}", random.random_range(0..5))).unwrap();
     let origin = [Origin::Created, Origin::Adopted, Origin::Found][random.random_range(0..3)];
-    match random.random_range(0..10) {
+    let product = ProductKey(["jira-software", "p'; --"][random.random_range(0..2)].into());
+    match random.random_range(0..12) {
+        10 => MemoryChange::AwaitSeat {
+            product,
+            user,
+            since: jiff::Timestamp::from_second(random.random_range(0..1_000_000)).unwrap(),
+        },
+        11 => MemoryChange::LeaveQueue { product, user },
         0 => MemoryChange::LinkUser(UserLink { user, account, address: None, origin }),
         1 => MemoryChange::LinkGroup(GroupLink {
             anchor: directory.into(),

@@ -70,6 +70,7 @@ pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport 
         set_aside: Vec::new(),
         drift: std::collections::BTreeMap::new(),
         seats: BTreeMap::default(),
+        waiting: Vec::new(),
         digest: None,
         error: None,
         resume_at: None,

@@ -14,8 +14,12 @@ pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Fai
     let jira = reporting.site.as_ref().ok_or(EngineError::RightMissing("a connection to the site"))?;
     let standing = jira.standing().await.map_err(|e| e.failure())?;
     let groups = jira.groups().await.map_err(|e| e.failure())?;
-    let rows = seats(&standing.products, &groups);
-    let header = ["product", "name", "used", "limit", "left", "groups"];
+    let waiting = reporting.last_report().await?.map(|report| report.waiting).unwrap_or_default();
+    let rules = &reporting.document.meaning().rules.seats;
+    let rows = seats(&standing.products, &groups, rules, &waiting);
+    let header = [
+        "product", "name", "used", "limit", "left", "budget", "reserve", "open", "waiting", "line", "groups",
+    ];
     print(
         cx,
         ("seats", &rows),
@@ -26,13 +30,19 @@ pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-fn row(row: &SeatRow) -> [String; 6] {
+fn row(row: &SeatRow) -> [String; 11] {
+    let number = |n: &Option<u64>| cell(n.as_ref().map(|v| v as _));
     [
         row.product.to_string(),
         row.name.to_string(),
-        row.used.to_string(),
-        cell(row.limit.as_ref().map(|v| v as _)),
-        cell(row.left.as_ref().map(|v| v as _)),
+        number(&row.used),
+        number(&row.limit),
+        number(&row.left),
+        number(&row.budget),
+        row.reserve.to_string(),
+        number(&row.open),
+        row.waiting.to_string(),
+        row.line.clone(),
         row.groups.clone(),
     ]
 }
@@ -45,10 +55,28 @@ fn page(connection: &str, rows: &[SeatRow]) -> Page {
         return page;
     }
     let lines = rows.iter().map(|row| {
-        let number = |n: Option<u64>| n.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
+        let number = |n: Option<u64>, none: &str| n.map_or_else(|| none.to_owned(), |n| n.to_string());
+        let none = if row.used.is_some() { "unlimited" } else { "not known" };
         let name = format!("{} ({})", row.name, row.product);
-        vec![name, row.used.to_string(), number(row.limit), number(row.left), row.groups.clone()]
+        vec![
+            name,
+            number(row.used, "not known"),
+            number(row.limit, none),
+            number(row.left, none),
+            number(row.open, none),
+            row.waiting.to_string(),
+            row.groups.clone(),
+        ]
     });
-    page.append(table(&["product", "taken", "in all", "left", "granted by"], lines));
+    page.append(table(
+        &["product", "taken", "in all", "left", "may be given", "in line", "granted by"],
+        lines,
+    ));
+    for row in rows.iter().filter(|row| row.waiting > 0) {
+        page.heading(format!("In line for a seat of {} when the last run ended", row.name));
+        for (at, one) in row.line.split("; ").enumerate() {
+            page.line(format!("  {}. {one}", at + 1));
+        }
+    }
     page
 }

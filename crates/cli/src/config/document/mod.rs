@@ -6,6 +6,7 @@ mod leavers;
 mod lines;
 mod notify;
 mod problem;
+mod seats;
 mod secret;
 mod sections;
 mod values;

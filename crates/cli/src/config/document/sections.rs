@@ -42,6 +42,10 @@ pub(crate) struct Sections {
     /// managed group in the same run; each further rung is taken so long after, and a rung without a time is off.
     #[serde(default)]
     pub(crate) leavers: LeaversSection,
+    /// Seats that may be taken, and who goes first when they run out. No step takes one beyond it, whoever approves; people
+    /// wait in line, and get in by themselves when a seat is free.
+    #[serde(default)]
+    pub(crate) seats: SeatsSection,
     /// What is never touched, beyond the technical account and the administrators' groups, which Entrain finds itself.
     #[serde(default)]
     pub(crate) protected: ProtectedSection,
@@ -486,6 +490,31 @@ pub(crate) struct KindLimit {
     /// Objects.
     #[schemars(range(min = 0, max = 4_294_967_295_u64))]
     pub(crate) number: u32,
+}
+
+/// Seats that may be taken, and who goes first when they run out.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SeatsSection {
+    /// Who goes first: expressions about a person, such as `user.department == "Support"`. Whoever meets the first goes before
+    /// all others, then whoever meets the second, and so on; within each, and without any, the longest wait goes first.
+    pub(crate) first: Vec<String>,
+    /// Limits by product, as `{ budget = 180, reserve = 5 }`: `jira-software`, `jira-servicedesk`, `jira-core`,
+    /// `jira-product-discovery`, `confluence` (which needs `[site.organization]`). `budget` is the most seats that may be taken,
+    /// whoever took them; `reserve` are seats that have to stay free. A product without an entry may be used up.
+    pub(crate) products: BTreeMap<String, ProductSeats>,
+}
+
+/// Seats of one product.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProductSeats {
+    /// The most seats that may be taken, whoever took them. Without it, all that there are.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    pub(crate) budget: Option<u64>,
+    /// Seats that have to stay free.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    pub(crate) reserve: u64,
 }
 
 /// What becomes of people who have left.

@@ -463,6 +463,7 @@ impl Reader<'_> {
             approvers: if s.limits.two_people { Approvers::Two } else { Approvers::One },
             protected,
             leavers: super::leavers::read(self, s),
+            seats: super::seats::read(self, s),
         })
     }
 

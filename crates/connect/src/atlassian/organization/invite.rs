@@ -122,7 +122,8 @@ impl Organization {
 
     fn no_seat(&self, answer: &Answer) -> Error {
         let said = said(answer, &self.redaction);
-        let product = product_of(&said).map_or_else(String::new, |product| format!(" for {product}"));
+        let named = product_of(&said);
+        let product = named.as_ref().map_or_else(String::new, |product| format!(" for {product}"));
         about(
             answer,
             Failure::new(
@@ -130,7 +131,8 @@ impl Organization {
                 FailureClass::Object,
                 format!("The organization has no seat left{product}{said}"),
                 "Buy seats or free some at admin.atlassian.com (Billing); the next run tries again",
-            ),
+            )
+            .for_seats_of(named.as_deref()),
         )
     }
 }
