@@ -57,6 +57,8 @@ codes! {
     DirectoryAnswerInvalid = "directory_answer_invalid", "An answer of Entra ID or Microsoft Graph is not what the API documents: cut off, not JSON, or inconsistent. It is never read as an empty directory.";
     DirectoryPropertiesHidden = "directory_properties_hidden", "Microsoft Graph answers with empty properties, as it does for objects that the application may not read.";
     DirectoryStateExpired = "directory_state_expired", "A delta token or page token has expired; a full read is needed.";
+    NotificationsUnreachable = "notifications_unreachable", "Microsoft Graph cannot validate the public address of the service, so it sends no change notifications there.";
+    NotificationsTaken = "notifications_taken", "The application is subscribed to change notifications for another address already; Graph allows one subscription of a kind.";
     SiteCredentialRefused = "site_credential_refused", "Jira refuses the admin e-mail and API token, or silently treats the request as anonymous.";
     SiteTokenScoped = "site_token_scoped", "The API token has scopes and works only through the gateway address of the site.";
     SiteNotCloud = "site_not_cloud", "The configured URL does not answer as a Jira Cloud site.";

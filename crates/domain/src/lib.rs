@@ -10,6 +10,7 @@
 //! | [`model`] | ids, users, groups and the snapshots of both sides, complete or not by type |
 //! | [`policy`] | the rules of a connection: scope, naming, matching, limits, protection |
 //! | [`memory`] | what Entrain remembers between runs: links and ledger |
+//! | [`notification`] | what is watched in the directory, and what people are told when notifications do not come |
 //! | [`plan`] | desired state, diff, ordered steps with their reasons, guards |
 //! | [`reports`] | what the read-only reports say: leavers, unlinked, seats, credentials |
 //! | [`run`] | phases, journal entries and the report of a run |
@@ -23,6 +24,7 @@ pub mod alerts;
 pub mod failure;
 pub mod memory;
 pub mod model;
+pub mod notification;
 pub mod plan;
 pub mod policy;
 pub mod reports;

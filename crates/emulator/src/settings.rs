@@ -117,6 +117,8 @@ impl Default for GraphSettings {
 pub struct NotificationSettings {
     /// Longest life of a subscription to users or groups, in minutes.
     pub longest_life_min: u64,
+    /// Every subscription lives so many seconds, whatever is asked for.
+    pub life_s: Option<u64>,
     /// Whether http addresses of this machine are taken beside https ones. The cloud takes https only.
     pub loopback_http: bool,
     /// Notifications in one request at most.
@@ -137,6 +139,7 @@ impl Default for NotificationSettings {
     fn default() -> Self {
         Self {
             longest_life_min: 41_760,
+            life_s: None,
             loopback_http: true,
             batch: 100,
             delay_ms: 0,

@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`notifications`] | subscriptions to change notifications, hints, freshness |
 //! | [`ports`] | what is needed from outside |
 //! | [`run`] | the engine of one connection: preview, and one run as a resumable state machine |
 //! | [`explain`] | why somebody, or a group, is or is not what and where it is |
@@ -29,6 +30,7 @@ pub mod decide;
 pub mod error;
 pub mod explain;
 mod ladder;
+pub mod notifications;
 pub mod plan_view;
 pub mod ports;
 mod readback;

@@ -55,6 +55,11 @@ pub enum Event {
         /// Groups.
         groups: usize,
     },
+    /// So many of the directory's objects differ from what was known of them.
+    DirectoryChanged {
+        /// Users, groups and lists of assignments.
+        objects: usize,
+    },
     /// So many of the site's objects were read.
     SiteRead {
         /// Accounts.

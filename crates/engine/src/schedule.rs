@@ -109,6 +109,20 @@ impl Schedule {
         }
     }
 
+    /// Whether something other than the beat, such as a change notification, may start a run.
+    pub fn admits(&self, past: &Past, now: Timestamp) -> Due {
+        let ahead = |fired: &Timestamp| fired.duration_since(now) > signed(CLOCK_TOLERANCE);
+        let mut at = now;
+        if let (Health::Quarantined, Some(fired)) = (past.health, past.fired_at.filter(|f| !ahead(f))) {
+            at = at.max(later(fired, QUARANTINE_REST));
+        }
+        match self.outside_blackout(at) {
+            Some(at) if at <= now => Due::Now,
+            Some(at) => Due::At(at),
+            None => Due::Never,
+        }
+    }
+
     /// The next start by the beat and the jitter alone.
     fn planned(&self, name: &str, fired: Option<Timestamp>, known_since: Timestamp) -> Option<Timestamp> {
         let beat = match &self.rhythm {
@@ -389,6 +403,11 @@ mod tests {
         // Friday 23:00, through the weekend, until Monday 06:00
         assert_eq!(due("2026-05-08T21:00:00Z"), Due::At(at("2026-05-11T04:00:00Z")));
         assert_eq!(due("2026-05-08T10:00:00Z"), Due::Now);
+        let admits = |now: &str| schedule.admits(&past(KNOWN, Some(KNOWN)), at(now));
+        assert_eq!(admits("2026-05-07T20:30:00Z"), Due::At(at("2026-05-08T04:00:00Z")));
+        assert_eq!(admits("2026-05-08T10:00:00Z"), Due::Now, "whatever the beat says");
+        let sick = Past { health: Health::Quarantined, ..past(KNOWN, Some("2026-05-08T09:30:00Z")) };
+        assert_eq!(schedule.admits(&sick, at("2026-05-08T10:00:00Z")), Due::At(at("2026-05-08T10:30:00Z")));
         schedule.blackout = vec!["00:00-24:00".parse().unwrap()];
         let due = schedule.due("a", &past(KNOWN, None), at("2026-05-08T10:00:00Z"));
         assert_eq!(due, Due::Never, "a whole week without a gap");

@@ -12,6 +12,8 @@
 //! | `access` | API keys and roles |
 //! | `runs` | runs under way: started, watched, stopped |
 //! | `scheduler` | starts what is due |
+//! | [`notified`] | change notifications: subscriptions, what was heard, runs |
+//! | `doors` | addresses at which others knock |
 //! | `listen` | the listener and its limits |
 //! | `health`, [`metrics`] | for the operator's probes |
 //! | `headers`, `problem` | what every answer carries, and how failures are told |
@@ -23,10 +25,12 @@ mod api;
 mod assets;
 mod body;
 mod console;
+mod doors;
 mod headers;
 mod health;
 mod listen;
 pub mod metrics;
+pub mod notified;
 mod problem;
 mod runs;
 mod scheduler;
@@ -40,20 +44,28 @@ use axum::routing::get;
 pub use alerts::Alerts;
 pub use console::Settings;
 pub use listen::{Limits, listen};
+pub use notified::{Hearing, Keeper};
 pub use runs::Runs;
 pub use scheduler::Scheduler;
 use service::Service;
 
 /// The router of the service. Every answer carries the security headers, a panic in a handler answers 500 and leaves
 /// the rest up, and what is not there is 404.
-pub fn router(service: Arc<dyn Service>, runs: Arc<Runs>, settings: Settings) -> Router {
+pub fn router(
+    service: Arc<dyn Service>,
+    runs: Arc<Runs>,
+    hearing: Arc<Hearing>,
+    settings: Settings,
+) -> Router {
     metrics::begin();
+    let clock = service.clone();
     let console = console::Console::new(service.clone(), runs.clone(), settings);
     let routes = Router::new()
         .merge(health::routes(service.clone()))
         .route("/metrics", get(metrics::page))
         .merge(assets::routes())
         .merge(console::router(&console))
+        .merge(doors::notifications::routes(hearing, Arc::new(move || clock.now())))
         .merge(api::router(service, runs));
     headers::guarded(routes, console::lost(console))
 }

@@ -13,6 +13,7 @@ use entrain_domain::run::Trigger;
 use entrain_domain::{Failure, FailureCode};
 use entrain_engine::Approved;
 use entrain_engine::alerts::Looked;
+use entrain_engine::notifications::freshness::Spread;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// What a figure counts.
@@ -49,6 +50,9 @@ const PREVIEWS: &str = "entrain_previews_total";
 const NOT_BEGUN: &str = "entrain_schedule_failures_total";
 const ALERTS: &str = "entrain_alerts_open";
 const LETTERS: &str = "entrain_alert_letters_total";
+const KNOCKS: &str = "entrain_notifications_total";
+const TROUBLES: &str = "entrain_notification_troubles";
+const FRESHNESS: &str = "entrain_change_freshness_seconds";
 const REQUESTS: &str = "entrain_http_requests_total";
 const REQUEST_SECONDS: &str = "entrain_http_request_duration_seconds";
 
@@ -85,6 +89,24 @@ pub const NAMES: &[(&str, Kind, &str, &str)] = &[
         Kind::Counter,
         "connection, channel, outcome",
         "attempts to send alerts over a channel, by outcome (sent, failed)",
+    ),
+    (
+        KNOCKS,
+        Kind::Counter,
+        "outcome",
+        "change notifications that came through a door: accepted, wrong (secret or subscription), refused (requests as a whole)",
+    ),
+    (
+        TROUBLES,
+        Kind::Gauge,
+        "connection",
+        "reasons why change notifications of a connection cannot be relied on; 0 is well",
+    ),
+    (
+        FRESHNESS,
+        Kind::Gauge,
+        "connection, quantile",
+        "time from a change in the directory to the site, over the last day: median (0.5) and 95th percentile (0.95)",
     ),
     (REQUESTS, Kind::Counter, "route, method, status", "requests to the service"),
     (REQUEST_SECONDS, Kind::Histogram, "route", "time to answer them"),
@@ -183,6 +205,25 @@ pub(crate) fn preview_ended(connection: &str, planned: bool) {
 
 pub(crate) fn schedule_failed(connection: &str, code: FailureCode) {
     counter!(NOT_BEGUN, "connection" => connection.to_owned(), "code" => code.as_str()).increment(1);
+}
+
+pub(crate) fn knocked(outcome: &'static str, count: u64) {
+    if count > 0 {
+        counter!(KNOCKS, "outcome" => outcome).increment(count);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "there are few")]
+pub(crate) fn notification_troubles(connection: &str, count: usize) {
+    gauge!(TROUBLES, "connection" => connection.to_owned()).set(count as f64);
+}
+
+pub(crate) fn freshness(connection: &str, spread: Option<Spread>) {
+    let Some(spread) = spread else { return };
+    for (quantile, ms) in [("0.5", spread.median_ms), ("0.95", spread.p95_ms)] {
+        let seconds = Duration::from_millis(ms).as_secs_f64();
+        gauge!(FRESHNESS, "connection" => connection.to_owned(), "quantile" => quantile).set(seconds);
+    }
 }
 
 pub(crate) fn run_ended(

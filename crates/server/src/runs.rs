@@ -70,7 +70,7 @@ impl Progressed {
             self.waiting = None;
         }
         match event {
-            Event::Began { .. } => {}
+            Event::Began { .. } | Event::DirectoryChanged { .. } => {}
             Event::Phase(phase) => self.phase = Some(*phase),
             Event::DirectoryRead { users, groups } => self.directory = Some((*users, *groups)),
             Event::SiteRead { accounts, groups } => self.site = Some((*accounts, *groups)),
@@ -299,6 +299,9 @@ impl Progress for Teller {
             Event::Phase(phase) => self.tell(json!({ "event": "phase", "phase": phase })),
             Event::DirectoryRead { users, groups } => {
                 self.tell(json!({ "event": "directory_read", "users": users, "groups": groups }));
+            }
+            Event::DirectoryChanged { objects } => {
+                self.tell(json!({ "event": "directory_changed", "objects": objects }));
             }
             Event::SiteRead { accounts, groups } => {
                 self.tell(json!({ "event": "site_read", "accounts": accounts, "groups": groups }));

@@ -178,7 +178,7 @@ async fn apply(runs: &Arc<Runs>, connection: &str) -> Result<(), Failure> {
 }
 
 /// Plans, writes nothing, and keeps the plan for people to look at; also when planning failed.
-async fn preview(service: &dyn Service, connection: &str, now: Timestamp) -> Result<(), Failure> {
+pub(crate) async fn preview(service: &dyn Service, connection: &str, now: Timestamp) -> Result<(), Failure> {
     let planned = service.plan(connection, Freshness::Incremental).await;
     metrics::preview_ended(connection, planned.is_ok());
     let kept = match &planned {

@@ -145,7 +145,7 @@ pub enum Searched {
 }
 
 /// Everything that the service is served by. Failures are told to people as they are.
-pub trait Service: Accounts {
+pub trait Service: Accounts + crate::notified::Notified {
     /// Now.
     fn now(&self) -> Timestamp;
     /// Whether the work can be done at all: the database answers.

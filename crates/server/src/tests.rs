@@ -9,11 +9,14 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use entrain_domain::model::RunId;
+use entrain_domain::notification::{LifecycleEvent, SubscriptionId, Watched};
 use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
+use entrain_engine::notifications::hints::Waiting;
+use entrain_engine::notifications::keeper;
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Question};
@@ -24,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::api::routes::{ROUTES, Route, Takes};
+use crate::notified::{Hearing, Notified, Shown, Subscriber, Wanted};
 use crate::service::{Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story};
 use crate::{Runs, Settings, metrics, router};
 use people::People;
@@ -82,6 +86,40 @@ fn key(id: &str) -> Option<Key> {
     let revoked = if id == "gone" { Revoked::Yes } else { Revoked::No };
     let hash = hex::encode(Sha256::digest("secret"));
     Some(Key { id: id.into(), name: id.into(), role, hash, expires_at, revoked })
+}
+
+impl Notified for Fake {
+    fn subscribers(&self) -> Answer<'_, Vec<Subscriber>> {
+        self.give(Vec::new())
+    }
+    fn keep_up(&self) -> Answer<'_, ()> {
+        self.give(())
+    }
+    fn hear<'a>(&'a self, _: &'a str, _: Waiting) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn lifecycle<'a>(
+        &'a self,
+        _: &'a str,
+        _: Watched,
+        _: &'a SubscriptionId,
+        _: LifecycleEvent,
+    ) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn due(&self) -> Answer<'_, Vec<String>> {
+        self.give(Vec::new())
+    }
+    fn take<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Waiting>> {
+        self.give(None)
+    }
+    fn give_back<'a>(&'a self, _: &'a str, _: Waiting) -> Answer<'a, ()> {
+        self.give(())
+    }
+    fn notifications<'a>(&'a self, _: &'a str) -> Answer<'a, Shown> {
+        let standing = keeper::Standing { subscriptions: Vec::new(), heard_at: None, troubles: Vec::new() };
+        self.give(Shown { wanted: Wanted::No, standing, freshness: (None, None) })
+    }
 }
 
 impl Service for Fake {
@@ -232,9 +270,10 @@ impl Service for Fake {
 }
 
 fn over(service: Arc<Fake>) -> Router {
+    let hearing = Hearing::new(service.clone());
     let service: Arc<dyn Service> = service;
     let settings = Settings::new(url::Url::parse("http://localhost").unwrap());
-    router(service.clone(), Runs::new(service, CancellationToken::new()), settings)
+    router(service.clone(), Runs::new(service, CancellationToken::new()), hearing, settings)
 }
 
 fn routes(behaves: Behaves) -> Router {

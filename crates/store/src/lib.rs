@@ -18,6 +18,7 @@
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
+//! | `notifications` | subscriptions, hints, and how long changes took |
 //! | `sum` | checksums of rows |
 //!
 //! Everything that a method has written is on disk when it returns.
@@ -38,6 +39,7 @@ mod lease;
 mod marks;
 mod memory;
 mod mirror;
+mod notifications;
 mod pool;
 mod presence;
 mod queue;
@@ -53,6 +55,7 @@ pub use claim::Claim;
 pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
 pub use error::{ClaimError, Error, Result};
 pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
+pub use notifications::{FreshnessRow, NotificationState};
 pub use presence::{Load, Presence};
 pub use runs::UnfinishedRun;
 pub use service::{ApiKey, KeptRequest};

@@ -21,6 +21,7 @@ use crate::history::Cause;
 use crate::lease::{Fence, Fences};
 use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
+use crate::notifications::{self, NotificationWrite};
 use crate::pool::{Pool, Tx};
 use crate::presence::{self, Beat};
 use crate::replicas::{self, StopAsked};
@@ -43,6 +44,7 @@ pub(crate) enum Write {
     Account(AccountWrite),
     Note { note: AuditNote, at: Timestamp },
     Stop(StopAsked),
+    Notification(NotificationWrite),
     Beat(Beat),
     Alerts(NewBook),
 }
@@ -155,6 +157,7 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Decide { .. }
         | Write::Relate { .. }
         | Write::Service(_)
+        | Write::Notification(_)
         | Write::Stop(_)
         | Write::Beat(_)
         | Write::Account(_)
@@ -188,6 +191,7 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Service(write) => service::apply(batch, write).await,
         Write::Note { note, at } => audit::append(batch, note, *at).await,
         Write::Account(write) => accounts::apply(batch, write).await,
+        Write::Notification(write) => notifications::apply(batch, write).await,
         Write::Stop(stop) => replicas::apply(batch, stop).await,
         Write::Beat(beat) => presence::apply(batch, beat).await,
         Write::Alerts(book) => alerts::apply(batch, book).await,

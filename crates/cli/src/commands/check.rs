@@ -19,7 +19,11 @@ pub(crate) struct CheckArgs {
 pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failure> {
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
     let mut checks = Box::pin(findings(&connected)).await;
-    let (document, ..) = reports::choose(cx, &args.target, reports::Sides::Both).await?;
+    let (document, _, _, store) = reports::choose(cx, &args.target, reports::Sides::Both).await?;
+    if document.meaning().notifications.is_some() {
+        with_notifications(&connected, &mut checks).await;
+        checks.push(told_by_service(wire::notifications::missing(&store, &document).await?));
+    }
     checks.extend(super::report::credential_checks(&document)?);
     let result = serde_json::json!({ "connection": connected.name, "checks": checks });
     cx.printer.result(&result, || page(&connected.name, &checks));
@@ -57,6 +61,36 @@ pub(crate) async fn findings(connected: &wire::Connected) -> Vec<Check> {
     let again = |c: &Check| told_by_site && (c.what == "site" || c.what.starts_with("right:"));
     checks.extend(engine.into_iter().filter(|c| !again(c)));
     checks
+}
+
+/// What change notifications need beyond a run. A run goes without them, so nothing here is in its way.
+async fn with_notifications(connected: &wire::Connected, checks: &mut Vec<Check>) {
+    // What Graph refuses has been told already
+    for finding in connected.entra.check_notifications().await.unwrap_or_default() {
+        let excessive = format!("Microsoft Graph, {}", finding.permission);
+        checks.retain(|check| !(check.what == excessive && check.verdict == Verdict::Warning));
+        let verdict =
+            if finding.verdict == PermissionVerdict::Granted { Verdict::Good } else { Verdict::Warning };
+        let what = format!("Change notifications, {}", finding.permission);
+        checks.push(Check { what, verdict, detail: finding.what, remedy: remedy(finding.remedy) });
+    }
+}
+
+/// What `entrain serve` has found out: only the directory can say whether it reaches the public address.
+fn told_by_service(missing: Option<(String, String)>) -> Check {
+    let what = "Change notifications, as the service knows them".to_owned();
+    match missing {
+        Some((detail, remedy)) => {
+            Check { what, verdict: Verdict::Warning, detail, remedy: Some(remedy) }
+        }
+        None => Check {
+            what,
+            verdict: Verdict::Good,
+            detail: "nothing is in their way so far; Microsoft Graph tries the public address when entrain serve subscribes"
+                .into(),
+            remedy: None,
+        },
+    }
 }
 
 fn told(plane: &str, finding: SiteCheck) -> Check {

@@ -9,7 +9,7 @@ use entrain_connect::http::Shared;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_server::accounts::{digest, random_secret};
 use entrain_server::service::Service;
-use entrain_server::{Alerts, Limits, Runs, Scheduler, Settings, listen, router};
+use entrain_server::{Alerts, Hearing, Keeper, Limits, Runs, Scheduler, Settings, listen, router};
 use entrain_store::{Claim, Load, Presence, Store};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -89,18 +89,22 @@ impl Serving {
 
         let stop = CancellationToken::new();
         let url = reach.public.clone().unwrap_or_else(|| format!("http://{address}"));
-        let wired = Wired::new(store.clone()).reached_under(&url);
+        let wired = Wired::new(store.clone()).reached_under(&url).with_doors_at(reach.public.clone());
         let shared = wired.shared();
-        let service: Arc<dyn Service> = Arc::new(wired);
+        let wired = Arc::new(wired);
+        let hearing = Hearing::new(wired.clone());
+        let service: Arc<dyn Service> = wired;
         let runs = Runs::new(service.clone(), stop.clone());
         let mut settings = Settings::new(url.parse().map_err(|_| no_address(&url))?);
         settings.idle = reach.idle;
         let first = first_link(service.as_ref(), &url).await?;
-        let routes = router(service.clone(), runs.clone(), settings);
+        let routes = router(service.clone(), runs.clone(), hearing.clone(), settings);
+        let keeper = Keeper::new(service.clone(), runs.clone(), hearing);
         let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
         let telling = tokio::spawn(Alerts::new(service.clone()).run(stop.clone()));
         let scheduling = tokio::spawn(Scheduler::new(service, runs.clone()).run(stop.clone()));
-        let mut tasks = vec![scheduling, telling, serving];
+        let keeping = tokio::spawn(keeper.run(stop.clone()));
+        let mut tasks = vec![scheduling, telling, keeping, serving];
         if store.is_shared() {
             tasks.push(tokio::spawn(share_limits(store, shared, runs.clone(), stop.clone())));
         }

@@ -124,6 +124,7 @@ impl Progress for ProgressBars {
             Event::DirectoryRead { users, groups } => {
                 self.begin(state, &format!("directory read: {users} users, {groups} groups"));
             }
+            Event::DirectoryChanged { .. } => {}
             Event::SiteRead { accounts, groups } => {
                 self.begin(state, &format!("site read: {accounts} accounts, {groups} groups"));
             }

@@ -132,6 +132,7 @@ async fn found(
         Some(run) => decision(store, &run.id, document.meaning().rules.approvers).await?,
         None => Standing::Decided,
     };
+    let lost = super::notifications::missing(store, document).await?.map(|(what, _)| what);
     let failed = missing.or_else(|| rows.as_ref().err().cloned());
     let hindrance = match failed {
         Some(failure) => Some(failure),
@@ -143,7 +144,7 @@ async fn found(
         decision,
         hindrance: hindrance.as_ref(),
         credentials: rows.as_deref().unwrap_or_default(),
-        notifications_lost: None,
+        notifications_lost: lost.as_deref(),
     }))
 }
 

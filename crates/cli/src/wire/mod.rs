@@ -6,6 +6,7 @@ mod adapters;
 pub(crate) mod alerts;
 mod export;
 mod host;
+pub(crate) mod notifications;
 pub(crate) mod reports;
 pub(crate) mod service;
 

@@ -2,6 +2,7 @@
 //! rotated secrets count from the next one on.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use entrain_connect::http::Shared;
 use entrain_domain::model::RunId;
@@ -12,6 +13,7 @@ use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
+use entrain_engine::notifications::hints::Waiting;
 use entrain_engine::ports::{Clock as _, Event, Progress};
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Question, RunOptions};
@@ -25,6 +27,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::alerts;
+use super::notifications::Counting;
 use super::{Connected, Lasting, SystemClock, build, stored};
 use crate::config::Document;
 use crate::config::document::{Secrets, schema};
@@ -35,6 +38,10 @@ pub(crate) struct Wired {
     lasting: Lasting,
     /// Where people reach the console; links in alerts begin with it.
     public_url: Option<String>,
+    /// Where the directory reaches the doors, without a slash at the end.
+    pub(super) doors_url: Option<String>,
+    /// Hints that were taken for a run that begins.
+    pub(super) taken: std::sync::Mutex<std::collections::BTreeMap<String, Waiting>>,
 }
 
 /// The environment that secrets of documents refer to.
@@ -51,7 +58,14 @@ impl Progress for Silent {
 
 impl Wired {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, lasting: Lasting::new(), public_url: None }
+        let taken = std::sync::Mutex::default();
+        Self { store, lasting: Lasting::new(), public_url: None, doors_url: None, taken }
+    }
+
+    /// The same, with doors that the internet reaches under this address.
+    pub(crate) fn with_doors_at(mut self, url: Option<String>) -> Self {
+        self.doors_url = url;
+        self
     }
 
     /// The same, reached by people under this address.
@@ -65,7 +79,7 @@ impl Wired {
         self.lasting.shared.clone()
     }
 
-    async fn connect(&self, name: &str) -> Result<Connected, Failure> {
+    pub(super) async fn connect(&self, name: &str) -> Result<Connected, Failure> {
         self.connect_with(name, &self.lasting).await
     }
 
@@ -339,7 +353,19 @@ impl Service for Wired {
         stop: CancellationToken,
         progress: Arc<dyn Progress>,
     ) -> Answer<'_, Approved> {
-        Box::pin(async move { self.do_run(order, stop, progress.as_ref()).await })
+        Box::pin(async move {
+            let known = self.known_before(&order.connection, order.trigger).await;
+            let counting = Counting { inner: progress.as_ref(), changed: AtomicUsize::new(0) };
+            let result = self.do_run(order, stop, &counting).await;
+            if let Ok(Approved::Run(report)) = &result {
+                let changed = counting.changed.load(std::sync::atomic::Ordering::Relaxed);
+                // What is measured of a run never makes it fail
+                if let Err(failure) = self.ran(report, changed, known).await {
+                    tracing::warn!(code = %failure.code, "it cannot be noted how fresh the site is: {failure}");
+                }
+            }
+            result
+        })
     }
     fn note(&self, note: AuditNote) -> Answer<'_, ()> {
         Box::pin(async move { self.store.note(note).await.map_err(|e| e.failure()) })

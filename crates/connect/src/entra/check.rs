@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use entrain_domain::notification::Watched;
 use entrain_domain::policy::{Scope, UserScope};
 
 use super::Entra;
@@ -131,6 +132,30 @@ impl Entra {
             }
         }
         Ok(findings)
+    }
+
+    /// Whether the permissions that the documents name for change notifications are in the token. Nothing is asked of
+    /// Graph, which would take an address that it can reach.
+    ///
+    /// # Errors
+    /// Whatever keeps a token from being had.
+    pub async fn check_notifications(&self) -> Result<Vec<PermissionFinding>, Error> {
+        let token = self.graph.tokens.get().await?;
+        let roles = token.roles();
+        // A token that cannot be read says nothing
+        if roles.is_empty() {
+            return Ok(Vec::new());
+        }
+        let held = |role: &str| roles.iter().any(|held| held == role || held == "Directory.Read.All");
+        let judge = |watched| {
+            let role = super::subscriptions::permission(watched);
+            if held(role) {
+                granted(role, &format!("changes of {} can be subscribed to", watched.as_str()))
+            } else {
+                missing(role, &format!("changes of {} cannot be subscribed to", watched.as_str()))
+            }
+        };
+        Ok(Watched::ALL.into_iter().map(judge).collect())
     }
 
     async fn sample(&self, endpoint: &'static str, target: Target) -> Result<Option<Vec<Sample>>, Error> {

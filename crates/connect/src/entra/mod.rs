@@ -14,6 +14,7 @@ mod people;
 mod read;
 mod sessions;
 mod signin;
+mod subscriptions;
 mod token;
 mod wire;
 
@@ -23,3 +24,4 @@ pub use credential::Credential;
 pub use options::{Cloud, EntraOptions};
 pub use read::{CaughtUp, DirectoryRead, Entra, Links, Since};
 pub use sessions::Sessions;
+pub use subscriptions::SubscriptionOrder;

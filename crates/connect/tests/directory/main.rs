@@ -7,3 +7,4 @@ mod graph;
 mod hostile;
 mod scope;
 mod signin;
+mod subscriptions;

@@ -91,6 +91,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
         };
         tell_directory(&read, progress);
+        if let Some(changes) = read.snapshot.changes().filter(|changes| !changes.is_empty()) {
+            let assignments = usize::from(changes.assignments.is_some());
+            let objects = changes.users.len() + changes.groups.len() + assignments;
+            progress.report(Event::DirectoryChanged { objects });
+        }
         // Entries that say what was known already, as replays do, change nothing.
         if let Left::Nothing(last) = &left
             && due == Due::Nothing

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Reply};
+use crate::notified::Wanted;
 use crate::problem::Problem;
 use crate::runs::Started;
 use crate::service::{Connection, Order, Searched, What};
@@ -47,6 +48,30 @@ fn shown(ask: &Ask, connection: &Connection) -> Value {
         "next_scheduled_at": next,
         "running": ask.api.runs.of(&connection.name),
     })
+}
+
+/// How change notifications of a connection stand.
+pub(super) async fn notifications(ask: Ask) -> Result {
+    let connection = ask.connection().await?;
+    let shown = ask.api.service.notifications(&connection.name).await?;
+    let troubles: Vec<Value> = shown
+        .standing
+        .troubles
+        .iter()
+        .map(|trouble| {
+            let (what, remedy) = trouble.words();
+            let mut value = json!(trouble);
+            (value["message"], value["remedy"]) = (json!(what), json!(remedy));
+            value
+        })
+        .collect();
+    Ok(Reply::json(json!({
+        "enabled": shown.wanted == Wanted::Yes,
+        "subscriptions": shown.standing.subscriptions,
+        "last_heard_at": shown.standing.heard_at,
+        "troubles": troubles,
+        "freshness": { "all": shown.freshness.0, "by_notification": shown.freshness.1 },
+    })))
 }
 
 pub(super) async fn connections(ask: Ask) -> Result {

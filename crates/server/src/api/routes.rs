@@ -161,6 +161,7 @@ pub(crate) static ROUTES: &[Route] = &[
             may("group", Takes::Text(320), "Id or name of a group, on either side."),
             FULL,
         ], &[], No, GOOD, "Object", handlers::explain),
+    route!(Get "/connections/{connection}/notifications" get_notifications Viewer "How change notifications stand: subscriptions, troubles, and how long changes took.", &[], &[], No, GOOD, "Object", handlers::notifications),
     route!(Get "/connections/{connection}/reports/{report}" get_report Viewer "A report, such as `drift`; reads both sides.", &[], &[], No, GOOD, "Object", handlers::report),
     route!(Get "/connections/{connection}/users" search_users Viewer "People of the directory, as they were last read.", &[SEARCH, LIMIT], &[], No, GOOD, "Object", handlers::users),
     route!(Get "/connections/{connection}/groups" search_groups Viewer "Groups of the directory, as they were last read.", &[SEARCH, LIMIT], &[], No, GOOD, "Object", handlers::groups),

@@ -11,6 +11,7 @@ mod clocks;
 mod connections;
 mod memory;
 mod mirror;
+mod notifications;
 mod opening;
 mod replicas;
 mod runs;

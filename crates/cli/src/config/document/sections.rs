@@ -28,6 +28,9 @@ pub(crate) struct Sections {
     /// When `entrain serve` runs the connection by itself; `entrain sync` runs at once whatever stands here.
     #[serde(default)]
     pub(crate) schedule: ScheduleSection,
+    /// Change notifications of Microsoft Graph: runs begin within seconds of a change. The schedule goes on beside them.
+    #[serde(default)]
+    pub(crate) notifications: NotificationsSection,
     /// How groups are named and bound, and what may be taken out of them.
     #[serde(default)]
     pub(crate) groups: GroupsSection,
@@ -238,6 +241,22 @@ pub(crate) struct ScheduleSection {
     /// their end.
     #[serde(default)]
     pub(crate) blackout: Vec<String>,
+}
+
+/// Change notifications of Microsoft Graph.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NotificationsSection {
+    /// Whether `entrain serve` subscribes to them. It needs `--public-url`, an address that the internet reaches, and
+    /// the permission `Group.Read.All` beside the usual ones.
+    pub(crate) enabled: bool,
+    /// So long after the last notification of a burst a run begins, such as `2s` (the default).
+    pub(crate) quiet: Option<String>,
+    /// So long after the first one it begins at the latest, such as `10s` (the default).
+    pub(crate) longest_wait: Option<String>,
+    /// So long after the schedule has found a change that no notification announced, notifications are taken for lost,
+    /// such as `15m` (the default).
+    pub(crate) loss_after: Option<String>,
 }
 
 /// How groups are named and bound.

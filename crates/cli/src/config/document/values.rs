@@ -17,6 +17,7 @@ use entrain_domain::policy::{
     site_name_problem,
 };
 
+use entrain_engine::notifications::hints::Patience;
 use entrain_engine::schedule::{Rhythm, Schedule, Window};
 
 use crate::wire::Renames;
@@ -26,8 +27,8 @@ use super::lines::{Lines, join};
 use super::notify::Notify;
 use super::problem::{Problem, ProblemKind};
 use super::sections::{
-    DirectorySection, ExistingGroups, Field, GuestsWord, KindLimit, Mode, Nesting, ScheduleSection, Sections,
-    Users, WhenWritten,
+    DirectorySection, ExistingGroups, Field, GuestsWord, KindLimit, Mode, Nesting, NotificationsSection,
+    ScheduleSection, Sections, Users, WhenWritten,
 };
 
 /// A credential of the app registration, as the document names it.
@@ -69,6 +70,8 @@ pub(crate) struct Meaning {
     pub(crate) full_every: Duration,
     /// `schedule`
     pub(crate) schedule: Schedule,
+    /// `notifications`, where they are enabled.
+    pub(crate) notifications: Option<Patience>,
     /// When credentials end, as far as the document says.
     pub(crate) expires: Expires,
     /// `notify`
@@ -170,6 +173,7 @@ impl Reader<'_> {
             ),
         };
         let (schedule, full_every) = self.schedule(&s.schedule);
+        let notifications = self.notifications(&s.notifications);
         let timeout = self.span("network.timeout", s.network.timeout.as_deref(), Duration::from_secs(1));
         if let Some(proxy) = &s.network.proxy {
             let url = url::Url::parse(proxy)
@@ -205,6 +209,7 @@ impl Reader<'_> {
             timeout,
             full_every,
             schedule,
+            notifications,
             expires,
             notify,
             rules: rules?,
@@ -383,6 +388,28 @@ impl Reader<'_> {
             zone: zone.unwrap_or(jiff::tz::TimeZone::UTC),
         };
         (schedule, full_every.unwrap_or(FULL_EVERY))
+    }
+
+    /// How patient the connection is with hints, where notifications are enabled.
+    fn notifications(&mut self, s: &NotificationsSection) -> Option<Patience> {
+        let usual = Patience::default();
+        let second = Duration::from_secs(1);
+        let quiet = self.span("notifications.quiet", s.quiet.as_deref(), Duration::from_millis(100));
+        let at_most = self.span("notifications.longest_wait", s.longest_wait.as_deref(), second);
+        let loss_after = self.span("notifications.loss_after", s.loss_after.as_deref(), second);
+        let patience = Patience {
+            quiet: quiet.unwrap_or(usual.quiet),
+            at_most: at_most.unwrap_or(usual.at_most),
+            loss_after: loss_after.unwrap_or(usual.loss_after),
+        };
+        if patience.at_most < patience.quiet {
+            self.found(
+                "notifications.longest_wait",
+                "is shorter than quiet",
+                "write more, or less for quiet",
+            );
+        }
+        s.enabled.then_some(patience)
     }
 
     fn selectors(&mut self, key: &str, texts: &[String]) -> Vec<GroupSelector> {

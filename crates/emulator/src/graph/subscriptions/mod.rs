@@ -169,7 +169,10 @@ impl Context<'_> {
         if expires.duration_since(now) > limit {
             return Err(ends(format!("Subscription expiration can only be {most} minutes in the future.")));
         }
-        Ok(expires)
+        let granted = self.settings.notifications.life_s.and_then(|seconds| i64::try_from(seconds).ok());
+        Ok(granted
+            .and_then(|seconds| now.checked_add(SignedDuration::from_secs(seconds)).ok())
+            .unwrap_or(expires))
     }
 }
 
