@@ -148,6 +148,34 @@ pub enum Error {
         /// The connection.
         connection: String,
     },
+    /// A backup is not one, or is cut off or altered.
+    #[error("the backup {path} cannot be used: {why}")]
+    BackupUnusable {
+        /// The file.
+        path: String,
+        /// How that shows.
+        why: String,
+    },
+    /// A backup of another version.
+    #[error("the backup {path} is of another version: {why}")]
+    BackupOther {
+        /// The file.
+        path: String,
+        /// Which.
+        why: String,
+    },
+    /// The secrets of a backup were sealed with another key than the one that is here.
+    #[error("the secrets in the backup {path} were sealed with another secret key than the one here")]
+    BackupKey {
+        /// The file.
+        path: String,
+    },
+    /// A database that was to be empty is not.
+    #[error("the database holds something already: its table {table} is not empty")]
+    NotEmpty {
+        /// The first table that was seen to hold something.
+        table: String,
+    },
     /// The writer has stopped, because the store is being closed.
     #[error("the database is closed")]
     Closed,
@@ -271,6 +299,25 @@ impl Error {
                 "Nothing is to be done: the other server finishes the run. If it happens often, look at what freezes or cuts off this one.",
             )
             .of(connection),
+            Self::BackupUnusable { path, .. } => local(
+                FailureCode::StoreUnreadable,
+                "Take another copy of the backup, or an earlier one. Nothing was written.",
+            )
+            .of(path),
+            Self::BackupOther { path, .. } => local(
+                FailureCode::StoreNewer,
+                "Restore it with the Entrain that made it; a later Entrain brings the tables up to date when it opens the database. Nothing was written.",
+            )
+            .of(path),
+            Self::BackupKey { path } => local(
+                FailureCode::KeyMismatch,
+                "Put the secret.key of the machine that was backed up in place of the one here, or name it with --secret-key-file. If it is lost: --without-secrets, and store each connection's secrets again. Nothing was written.",
+            )
+            .of(path),
+            Self::NotEmpty { .. } => local(
+                FailureCode::UsageInvalid,
+                "Restore into an empty database, or give up what this one holds with --replace. Nothing was written.",
+            ),
             Self::RunExists(id) => local(FailureCode::Internal, "Please report this.").of(id),
             Self::NotIntended { step, .. } => local(FailureCode::Internal, "Please report this.").of(step),
         }

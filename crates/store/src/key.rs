@@ -72,6 +72,11 @@ impl Key {
         Self { cipher, id }
     }
 
+    /// Names the key without telling anything of it.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Seals the value of one field of a connection document.
     pub(crate) fn seal(&self, connection: &str, field: &str, secret: &SecretString) -> Result<Sealed> {
         let mut nonce = [0_u8; 24];

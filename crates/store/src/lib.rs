@@ -14,6 +14,7 @@
 //! | `figures` | what each run came to, in numbers |
 //! | `runs`, `decisions` | runs and journals; what people said of held plans |
 //! | `audit` | the chain of audit entries |
+//! | `backup` | everything as one file, and back |
 //! | `accounts` | people who sign in: accounts, sessions, links that work once |
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
@@ -26,6 +27,7 @@
 mod accounts;
 mod alerts;
 mod audit;
+mod backup;
 mod claim;
 mod connections;
 mod decisions;
@@ -51,6 +53,7 @@ mod sum;
 mod writer;
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerdict};
+pub use backup::{Backup, Occupied, SealedSecrets};
 pub use claim::Claim;
 pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
 pub use error::{ClaimError, Error, Result};

@@ -42,7 +42,7 @@ pub struct Store {
 
 pub(crate) struct Inner {
     pub(crate) readers: Pool,
-    writer: Pool,
+    pub(crate) writer: Pool,
     pub(crate) queue: mpsc::Sender<Job>,
     pub(crate) key: Key,
     pub(crate) locks: Locks,
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// `PRAGMA application_id` of our files: "Entr" in ASCII.
 const APPLICATION_ID: u32 = 0x456e_7472;

@@ -1,4 +1,4 @@
-//! `entrain admin`: keys of the API, accounts of the console, alerts.
+//! `entrain admin`: keys of the API, accounts of the console, alerts, backup and restore.
 
 use clap::Subcommand;
 use entrain_domain::service::Role;
@@ -32,6 +32,10 @@ pub(crate) enum AdminCommand {
         #[command(subcommand)]
         command: Option<AlertsCommand>,
     },
+    /// Writes everything in the database into one new file, also while the service runs; the secret key is not in it
+    Backup(super::backup::BackupArgs),
+    /// Puts a backup into an empty database, which may be of the other kind
+    Restore(super::backup::RestoreArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +82,8 @@ pub(super) async fn run(cx: &Context<'_>, command: AdminCommand) -> Result<Exit,
         AdminCommand::Account { command } => return super::account::run(cx, command).await,
         AdminCommand::ApiKey { command } => command,
         AdminCommand::Alerts { command } => return alerts::run(cx, command).await,
+        AdminCommand::Backup(args) => return super::backup::backup(cx, &args).await,
+        AdminCommand::Restore(args) => return super::backup::restore(cx, &args).await,
     };
     let store = wire::open_store(cx).await?;
     match command {

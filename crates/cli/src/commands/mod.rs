@@ -6,6 +6,7 @@ mod alerts;
 mod apply;
 mod attributes;
 mod audit;
+mod backup;
 mod check;
 mod connection;
 mod demo;
@@ -144,7 +145,7 @@ enum Command {
     },
     /// Runs every connection by its schedule and answers the API, until it is told to stop
     Serve(serve::ServeArgs),
-    /// Keys of the API, and alerts
+    /// Keys of the API, accounts of the console, alerts, backup and restore
     Admin {
         #[command(subcommand)]
         command: admin::AdminCommand,

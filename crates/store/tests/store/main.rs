@@ -6,6 +6,7 @@ mod support;
 
 mod accounts;
 mod alerts;
+mod backup;
 mod claims;
 mod clocks;
 mod connections;

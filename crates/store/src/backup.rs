@@ -1,0 +1,556 @@
+//! Backup and restore: everything in the database as one file, which either database can take back.
+//!
+//! The file is lines of JSON: a head, then each table with its rows, then the number of rows with the SHA-256 of all
+//! lines before. It is read in one transaction, so it is one moment of the database, also while servers run. What
+//! belongs to live processes (claims, servers) or lets people in (sessions, links that work once) is not in it. Nor is
+//! the secret key: sealed secrets stay sealed.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use entrain_domain::run::AuditNote;
+use futures_util::TryStreamExt as _;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions as _, Connection as _, Decode, Row, Type};
+
+use crate::error::{ClaimError, Error, Result};
+use crate::lease::LEASE;
+use crate::pool::{Pool, Tx, on};
+use crate::store::{self, Store};
+use crate::writer::Batch;
+use crate::{audit, files};
+
+const FORMAT: &str = "entrain-backup-1";
+/// Tables that belong to live processes, or let people in who were signed in then.
+const LEFT_OUT: [&str; 4] = ["claims", "servers", "sessions", "one_time_links"];
+const SECRETS: &str = "connection_secrets";
+/// Made by the migrations, with its one row; its end of the audit chain is the file's after a restore.
+const MARKER: &str = "store_marker";
+/// Rows that are written by one statement.
+const ROWS: usize = 100;
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Backup {
+    /// When the database was as it is in the file.
+    pub made_at: Timestamp,
+    /// The Entrain that wrote it.
+    pub product_version: String,
+    /// How many rows.
+    pub rows: u64,
+    /// SHA-256 of the file without its last line, in hex.
+    pub sha256: String,
+}
+
+/// What a restore does to a database that holds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occupied {
+    /// It is refused.
+    Refuse,
+    /// What it holds is given up.
+    Replace,
+}
+
+/// What a restore does with sealed secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedSecrets {
+    /// They are restored, and must have been sealed with the key that is here.
+    Keep,
+    /// They are left out, because their key is lost.
+    LeaveOut,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    format: String,
+    product_version: String,
+    tables_version: Vec<i64>,
+    made_at: Timestamp,
+    /// Ids of the keys that seal secrets in the file; ids are digests and open nothing.
+    sealed_with: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableLine {
+    table: String,
+    columns: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Number,
+    Bytes,
+}
+
+struct Column {
+    name: String,
+    kind: Kind,
+}
+
+struct Table {
+    name: String,
+    columns: Vec<Column>,
+}
+
+enum Cell {
+    Text(Option<String>),
+    Number(Option<i64>),
+    Bytes(Option<Vec<u8>>),
+}
+
+impl Table {
+    fn line(&self) -> TableLine {
+        let columns = self.columns.iter().map(|column| column.name.clone()).collect();
+        TableLine { table: self.name.clone(), columns }
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        names.join(", ")
+    }
+
+    fn insert(&self, rows: usize) -> String {
+        let width = self.columns.len();
+        let row = |at: usize| {
+            let places: Vec<_> = (1..=width).map(|column| format!("${}", at * width + column)).collect();
+            format!("({})", places.join(", "))
+        };
+        let rows: Vec<_> = (0..rows).map(row).collect();
+        format!("INSERT INTO \"{}\" ({}) VALUES {}", self.name, self.names(), rows.join(", "))
+    }
+
+    /// The cells of one line of the file; `None` when they are not of this table.
+    fn cells(&self, line: &str) -> Option<Vec<Cell>> {
+        let values: Vec<Value> = serde_json::from_str(line).ok()?;
+        if values.len() != self.columns.len() {
+            return None;
+        }
+        let cell = |(column, value): (&Column, Value)| match (column.kind, value) {
+            (Kind::Text, Value::Null) => Some(Cell::Text(None)),
+            (Kind::Number, Value::Null) => Some(Cell::Number(None)),
+            (Kind::Bytes, Value::Null) => Some(Cell::Bytes(None)),
+            (Kind::Text, Value::String(text)) => Some(Cell::Text(Some(text))),
+            (Kind::Number, Value::Number(number)) => number.as_i64().map(|n| Cell::Number(Some(n))),
+            (Kind::Bytes, Value::String(text)) => hex::decode(text).ok().map(|b| Cell::Bytes(Some(b))),
+            _ => None,
+        };
+        self.columns.iter().zip(values).map(cell).collect()
+    }
+}
+
+/// The tables that are backed up, each behind those that it refers to, as the migrations of this program make them.
+async fn tables() -> Result<Vec<Table>> {
+    let doing = "making the tables in memory";
+    let mut connection =
+        SqliteConnectOptions::new().in_memory(true).connect().await.map_err(Error::database(doing))?;
+    store::MIGRATIONS
+        .run(&mut connection)
+        .await
+        .map_err(|error| Error::Damaged { place: "the tables in memory".into(), why: error.to_string() })?;
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' \
+         AND name <> '_sqlx_migrations' ORDER BY rowid",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .map_err(Error::database(doing))?;
+    let mut tables = Vec::new();
+    for name in names.into_iter().filter(|name| !LEFT_OUT.contains(&name.as_str())) {
+        let columns: Vec<(String, String)> =
+            sqlx::query_as("SELECT name, type FROM pragma_table_info($1) ORDER BY cid")
+                .bind(&name)
+                .fetch_all(&mut connection)
+                .await
+                .map_err(Error::database(doing))?;
+        let column = |(column, word): (String, String)| match word.as_str() {
+            "TEXT" => Ok(Column { name: column, kind: Kind::Text }),
+            "BIGINT" => Ok(Column { name: column, kind: Kind::Number }),
+            "BYTEA" => Ok(Column { name: column, kind: Kind::Bytes }),
+            other => Err(Error::Damaged {
+                place: format!("table {name}"),
+                why: format!("a column is of the type {other}"),
+            }),
+        };
+        let columns = columns.into_iter().map(column).collect::<Result<_>>()?;
+        tables.push(Table { name: name.clone(), columns });
+    }
+    connection.close().await.map_err(Error::database(doing))?;
+    Ok(tables)
+}
+
+fn values<R>(row: &R, columns: &[Column]) -> Result<Vec<Value>, sqlx::Error>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    for<'r> Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> Option<Vec<u8>>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let value = |(at, column): (usize, &Column)| {
+        Ok(match column.kind {
+            Kind::Text => row.try_get::<Option<String>, _>(at)?.map_or(Value::Null, Value::from),
+            Kind::Number => row.try_get::<Option<i64>, _>(at)?.map_or(Value::Null, Value::from),
+            Kind::Bytes => {
+                let bytes = row.try_get::<Option<Vec<u8>>, _>(at)?;
+                bytes.map_or(Value::Null, |bytes| Value::from(hex::encode(bytes)))
+            }
+        })
+    };
+    columns.iter().enumerate().map(value).collect()
+}
+
+/// Writes lines and digests them.
+struct Lines<W: std::io::Write> {
+    out: W,
+    hash: Sha256,
+    rows: u64,
+}
+
+impl<W: std::io::Write> Lines<W> {
+    fn put(&mut self, line: &impl Serialize) -> std::io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.hash.update(&text);
+        self.out.write_all(&text)
+    }
+}
+
+fn last_line(rows: u64, sha256: &str) -> String {
+    format!("{{\"rows\":{rows},\"sha256\":\"{sha256}\"}}\n")
+}
+
+fn migrations() -> Vec<i64> {
+    store::MIGRATIONS.iter().map(|migration| migration.version).collect()
+}
+
+/// A line of a backup that was found sound.
+enum Line<'a> {
+    Head(Head),
+    Table(&'a Table),
+    Row(&'a Table, Vec<Cell>),
+}
+
+/// A backup file, read from its beginning.
+struct Reader<'a> {
+    path: &'a Path,
+    tables: &'a [Table],
+    file: BufReader<File>,
+    hash: Sha256,
+    rows: u64,
+    table: Option<usize>,
+    begun: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn open(path: &'a Path, tables: &'a [Table]) -> Result<Self> {
+        let file = File::open(path).map_err(Error::file(path))?;
+        if !file.metadata().map_err(Error::file(path))?.is_file() {
+            return Err(Error::File { path: path.display().to_string(), why: "it is not a file".into() });
+        }
+        let file = BufReader::new(file);
+        Ok(Self { path, tables, file, hash: Sha256::new(), rows: 0, table: None, begun: false })
+    }
+
+    fn refused(&self, why: impl Into<String>) -> Error {
+        Error::BackupUnusable { path: self.path.display().to_string(), why: why.into() }
+    }
+
+    /// The next line; `None` behind the last one, whose digest agreed.
+    fn next(&mut self) -> Result<Option<Line<'a>>> {
+        let mut bytes = Vec::new();
+        self.file.read_until(b'\n', &mut bytes).map_err(Error::file(self.path))?;
+        if !self.begun {
+            self.begun = true;
+            let head = self.head(&bytes)?;
+            self.hash.update(&bytes);
+            return Ok(Some(Line::Head(head)));
+        }
+        if bytes.last() != Some(&b'\n') {
+            return Err(self.refused("it is cut off"));
+        }
+        if bytes.starts_with(b"{\"rows\":") {
+            let sha256 = hex::encode(self.hash.clone().finalize());
+            let more = !self.file.fill_buf().map_err(Error::file(self.path))?.is_empty();
+            if bytes != last_line(self.rows, &sha256).as_bytes() || more {
+                return Err(self.refused("it was altered: its content does not agree with its digest"));
+            }
+            return Ok(None);
+        }
+        self.hash.update(&bytes);
+        let altered = || self.refused("it was altered: a line is not as it was written");
+        let text = std::str::from_utf8(&bytes).map_err(|_| altered())?;
+        if bytes.starts_with(b"[") {
+            let table = &self.tables[self.table.ok_or_else(altered)?];
+            let cells = table.cells(text).ok_or_else(altered)?;
+            self.rows += 1;
+            return Ok(Some(Line::Row(table, cells)));
+        }
+        let line: TableLine = serde_json::from_str(text).map_err(|_| altered())?;
+        // Each table once, in this order
+        let from = self.table.map_or(0, |at| at + 1);
+        let found = self.tables[from..].iter().position(|table| table.name == line.table);
+        let at = from + found.ok_or_else(altered)?;
+        if self.tables[at].line().columns != line.columns {
+            return Err(altered());
+        }
+        self.table = Some(at);
+        Ok(Some(Line::Table(&self.tables[at])))
+    }
+
+    fn head(&self, bytes: &[u8]) -> Result<Head> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: String,
+        }
+        let foreign = || self.refused("it does not begin as a backup of Entrain does");
+        let format: Format = serde_json::from_slice(bytes).map_err(|_| foreign())?;
+        if format.format != FORMAT {
+            return Err(match format.format.strip_prefix("entrain-backup-") {
+                Some(_) => Error::BackupOther {
+                    path: self.path.display().to_string(),
+                    why: format!("its form is {}, and this Entrain reads {FORMAT}", format.format),
+                },
+                None => foreign(),
+            });
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(|_| foreign())?;
+        if head.tables_version != migrations() {
+            return Err(Error::BackupOther {
+                path: self.path.display().to_string(),
+                why: format!("its tables are those of Entrain {}", head.product_version),
+            });
+        }
+        Ok(head)
+    }
+
+    fn summary(self, head: Head) -> Backup {
+        let sha256 = hex::encode(self.hash.finalize());
+        Backup { made_at: head.made_at, product_version: head.product_version, rows: self.rows, sha256 }
+    }
+}
+
+/// Reads a backup to its end, and says what it is when it is whole, unaltered and of this Entrain's tables.
+async fn examine(path: &Path, tables: &[Table]) -> Result<(Backup, Vec<String>)> {
+    let mut reader = Reader::open(path, tables)?;
+    let mut head = None;
+    while let Some(line) = reader.next()? {
+        if let Line::Head(found) = line {
+            head = Some(found);
+        }
+    }
+    let head = head.ok_or_else(|| reader.refused("it is empty"))?;
+    let keys = head.sealed_with.clone();
+    Ok((reader.summary(head), keys))
+}
+
+impl Store {
+    /// Writes everything in the database into a new file, for its owner only. The file appears when it is whole; one
+    /// that exists is not touched.
+    ///
+    /// # Errors
+    ///
+    /// When the file exists or its folder cannot be written to, or when the database fails.
+    pub async fn backup(&self, path: &Path, author: &str) -> Result<Backup> {
+        let failed = || Error::file(path);
+        if std::fs::symlink_metadata(path).is_ok() {
+            return Err(Error::File { path: path.display().to_string(), why: "it exists already".into() });
+        }
+        let tables = tables().await?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let part = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(failed())?;
+        let out = part.as_file().try_clone().map_err(failed())?;
+        let mut lines = Lines { out: BufWriter::new(out), hash: Sha256::new(), rows: 0 };
+
+        let doing = "reading for a backup";
+        let mut tx = match &self.inner.readers {
+            Pool::Sqlite(pool) => Tx::Sqlite(pool.begin().await.map_err(Error::database(doing))?),
+            Pool::Postgres(pool) => Tx::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await
+                    .map_err(Error::database(doing))?,
+            ),
+        };
+        let sealed_with: Vec<String> = on!(Tx, &mut tx, tx => sqlx::query_scalar(
+            "SELECT DISTINCT key_id FROM connection_secrets ORDER BY key_id").fetch_all(&mut **tx).await)
+        .map_err(Error::database(doing))?;
+        let head = Head {
+            format: FORMAT.into(),
+            product_version: env!("CARGO_PKG_VERSION").into(),
+            tables_version: migrations(),
+            made_at: self.now(),
+            sealed_with,
+        };
+        lines.put(&head).map_err(failed())?;
+        for table in &tables {
+            lines.put(&table.line()).map_err(failed())?;
+            let all = format!("SELECT {} FROM \"{}\"", table.names(), table.name);
+            on!(Tx, &mut tx, tx => {
+                let mut rows = sqlx::query(AssertSqlSafe(all)).fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await.map_err(Error::database(doing))? {
+                    let row = values(&row, &table.columns).map_err(Error::database(doing))?;
+                    lines.rows += 1;
+                    lines.put(&row).map_err(failed())?;
+                }
+            });
+        }
+        on!(Tx, tx, tx => tx.rollback().await).map_err(Error::database(doing))?;
+
+        let Lines { mut out, hash, rows } = lines;
+        let sha256 = hex::encode(hash.finalize());
+        out.write_all(last_line(rows, &sha256).as_bytes()).and_then(|()| out.flush()).map_err(failed())?;
+        drop(out);
+        part.as_file().sync_all().map_err(failed())?;
+        part.persist_noclobber(path).map_err(|error| Error::file(path)(error.error))?;
+        files::sync_folder(path)?;
+        self.note(AuditNote {
+            actor: author.into(),
+            action: "backup_made".into(),
+            object: path.display().to_string(),
+            detail: format!("{rows} rows, SHA-256 {sha256}"),
+        })
+        .await?;
+        Ok(Backup { made_at: head.made_at, product_version: head.product_version, rows, sha256 })
+    }
+
+    /// Puts a backup in place of what the database holds, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the file is cut off, altered, or of another version; when the database holds something that is not to be
+    /// replaced; when its secrets were sealed with another key; when a server runs. Nothing is written then.
+    pub async fn restore(
+        &self,
+        path: &Path,
+        occupied: Occupied,
+        secrets: SealedSecrets,
+        author: &str,
+    ) -> Result<Backup> {
+        let tables = tables().await?;
+        let (found, keys) = examine(path, &tables).await?;
+        if secrets == SealedSecrets::Keep && keys.iter().any(|key| key != self.inner.key.id()) {
+            return Err(Error::BackupKey { path: path.display().to_string() });
+        }
+        let _server = self.claim_server("a restore").await?;
+        self.no_server().await?;
+        let mut claims = Vec::new();
+        for connection in self.list().await? {
+            claims.push(self.claim(&connection.name, "a restore").await.map_err(|error| match error {
+                ClaimError::Failed(error) => error,
+                ClaimError::Busy { holder } => {
+                    Error::ServerRunning { place: format!("the connection \"{}\"", connection.name), holder }
+                }
+            })?);
+        }
+
+        let doing = "restoring";
+        let mut batch = Batch { tx: self.inner.writer.begin().await?, chain: None };
+        for table in tables.iter().rev() {
+            let held = format!("SELECT count(*) FROM \"{}\"", table.name);
+            let forget = format!("DELETE FROM \"{}\"", table.name);
+            let held: i64 = on!(Tx, &mut batch.tx, tx => sqlx::query_scalar(AssertSqlSafe(held)).fetch_one(&mut **tx).await)
+                .map_err(Error::database(doing))?;
+            if held > 0 && table.name != MARKER && occupied == Occupied::Refuse {
+                return Err(Error::NotEmpty { table: table.name.clone() });
+            }
+            // Somebody who is signed in is so by an account that may not be there afterwards
+            if table.name == "accounts" {
+                for dependent in ["sessions", "one_time_links"] {
+                    let forget = format!("DELETE FROM \"{dependent}\"");
+                    on!(Tx, &mut batch.tx, tx => sqlx::query(AssertSqlSafe(forget)).execute(&mut **tx).await.map(drop))
+                        .map_err(Error::database(doing))?;
+                }
+            }
+            on!(Tx, &mut batch.tx, tx => sqlx::query(AssertSqlSafe(forget)).execute(&mut **tx).await.map(drop))
+                .map_err(Error::database(doing))?;
+        }
+
+        let mut reader = Reader::open(path, &tables)?;
+        let mut waiting: Vec<Vec<Cell>> = Vec::new();
+        let mut current = None;
+        loop {
+            let line = reader.next()?;
+            let row = matches!(line, Some(Line::Row(..)));
+            if let Some(table) = current
+                && (!row || waiting.len() == ROWS)
+            {
+                insert(&mut batch, table, std::mem::take(&mut waiting)).await?;
+            }
+            match line {
+                Some(Line::Head(_)) => {}
+                Some(Line::Table(table)) => current = Some(table),
+                Some(Line::Row(table, cells)) => {
+                    if table.name != SECRETS || secrets == SealedSecrets::Keep {
+                        waiting.push(cells);
+                    }
+                }
+                None => break,
+            }
+        }
+        // The file may have been changed since it was examined
+        if hex::encode(reader.hash.clone().finalize()) != found.sha256 {
+            return Err(reader.refused("it was altered while it was being read"));
+        }
+        let note = AuditNote {
+            actor: author.into(),
+            action: "backup_restored".into(),
+            object: path.display().to_string(),
+            detail: format!("made at {}, {} rows, SHA-256 {}", found.made_at, found.rows, found.sha256),
+        };
+        audit::append(&mut batch, &note, self.now()).await?;
+        audit::close(&mut batch).await?;
+        batch.tx.commit().await?;
+        for claim in claims {
+            claim.release().await?;
+        }
+        Ok(found)
+    }
+
+    /// Fails when a server is seen to run over a PostgreSQL database.
+    async fn no_server(&self) -> Result<()> {
+        let beats = async || -> Result<Vec<(String, i64)>> {
+            on!(Pool, &self.inner.readers, db =>
+                sqlx::query_as("SELECT id, beat FROM servers ORDER BY id").fetch_all(db).await)
+            .map_err(Error::database("looking for servers"))
+        };
+        let before = beats().await?;
+        if self.inner.file.is_some() || before.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(LEASE + Duration::from_secs(1)).await;
+        match beats().await?.into_iter().find(|seen| !before.contains(seen)) {
+            None => Ok(()),
+            Some((id, _)) => Err(Error::ServerRunning {
+                place: "the PostgreSQL database".into(),
+                holder: format!("server {id}"),
+            }),
+        }
+    }
+}
+
+async fn insert(batch: &mut Batch, table: &Table, rows: Vec<Vec<Cell>>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sql = table.insert(rows.len());
+    on!(Tx, &mut batch.tx, tx => {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for cell in rows.into_iter().flatten() {
+            query = match cell {
+                Cell::Text(text) => query.bind(text),
+                Cell::Number(number) => query.bind(number),
+                Cell::Bytes(bytes) => query.bind(bytes),
+            };
+        }
+        query.execute(&mut **tx).await.map(drop)
+    })
+    .map_err(Error::database("restoring"))
+}
