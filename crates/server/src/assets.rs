@@ -24,6 +24,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     [
         ("console.css", "text/css; charset=utf-8", include_str!("../assets/console.css")),
         ("console.js", "text/javascript; charset=utf-8", include_str!("../assets/console.js")),
+        ("door.js", "text/javascript; charset=utf-8", include_str!("../assets/door.js")),
         ("icons.svg", "image/svg+xml", include_str!("../assets/icons.svg")),
         ("mark.svg", "image/svg+xml", include_str!("../assets/mark.svg")),
     ]

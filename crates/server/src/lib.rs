@@ -10,10 +10,10 @@
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `alerts` | looks after what people are told |
 //! | `access` | API keys and roles |
+//! | [`doors`] | addresses at which others knock: people who sign in, change notifications |
 //! | `runs` | runs under way: started, watched, stopped |
 //! | `scheduler` | starts what is due |
 //! | [`notified`] | change notifications: subscriptions, what was heard, runs |
-//! | `doors` | addresses at which others knock |
 //! | `listen` | the listener and its limits |
 //! | `health`, [`metrics`] | for the operator's probes |
 //! | `headers`, `problem` | what every answer carries, and how failures are told |
@@ -25,7 +25,7 @@ mod api;
 mod assets;
 mod body;
 mod console;
-mod doors;
+pub mod doors;
 mod headers;
 mod health;
 mod listen;
@@ -56,6 +56,7 @@ pub fn router(
     runs: Arc<Runs>,
     hearing: Arc<Hearing>,
     settings: Settings,
+    behind: Option<Arc<dyn doors::Behind>>,
 ) -> Router {
     metrics::begin();
     let clock = service.clone();
@@ -66,6 +67,7 @@ pub fn router(
         .merge(assets::routes())
         .merge(console::router(&console))
         .merge(doors::notifications::routes(hearing, Arc::new(move || clock.now())))
+        .merge(behind.map(|behind| doors::router(service.clone(), behind, &runs)).unwrap_or_default())
         .merge(api::router(service, runs));
     headers::guarded(routes, console::lost(console))
 }

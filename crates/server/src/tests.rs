@@ -273,7 +273,7 @@ fn over(service: Arc<Fake>) -> Router {
     let hearing = Hearing::new(service.clone());
     let service: Arc<dyn Service> = service;
     let settings = Settings::new(url::Url::parse("http://localhost").unwrap());
-    router(service.clone(), Runs::new(service, CancellationToken::new()), hearing, settings)
+    router(service.clone(), Runs::new(service, CancellationToken::new()), hearing, settings, None)
 }
 
 fn routes(behaves: Behaves) -> Router {

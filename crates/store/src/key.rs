@@ -79,10 +79,23 @@ impl Key {
 
     /// Seals the value of one field of a connection document.
     pub(crate) fn seal(&self, connection: &str, field: &str, secret: &SecretString) -> Result<Sealed> {
+        self.encrypt(&purpose(&self.id, "connection-secret", connection, field), secret)
+    }
+
+    /// Seals a text that is given away and comes back.
+    pub(crate) fn seal_token(&self, what: &str, text: &SecretString) -> Result<Sealed> {
+        self.encrypt(&purpose(&self.id, "token", what, ""), text)
+    }
+
+    /// Opens it.
+    pub(crate) fn open_token(&self, what: &str, nonce: &[u8], content: &[u8]) -> Option<SecretString> {
+        self.decrypt(&purpose(&self.id, "token", what, ""), nonce, content)
+    }
+
+    fn encrypt(&self, aad: &[u8], secret: &SecretString) -> Result<Sealed> {
         let mut nonce = [0_u8; 24];
         random(&mut nonce)?;
-        let aad = purpose(&self.id, connection, field);
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &aad };
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad };
         let content = self
             .cipher
             .encrypt(&XNonce::from(nonce), payload)
@@ -96,11 +109,15 @@ impl Key {
         if sealed.key_id != self.id {
             return Err(wrong());
         }
-        let nonce: [u8; 24] = sealed.nonce.as_slice().try_into().map_err(|_| wrong())?;
-        let aad = purpose(&self.id, connection, field);
-        let payload = Payload { msg: &sealed.content, aad: &aad };
-        let plain = Zeroizing::new(self.cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| wrong())?);
-        std::str::from_utf8(&plain).map(SecretString::from).map_err(|_| wrong())
+        let aad = purpose(&self.id, "connection-secret", connection, field);
+        self.decrypt(&aad, &sealed.nonce, &sealed.content).ok_or_else(wrong)
+    }
+
+    fn decrypt(&self, aad: &[u8], nonce: &[u8], content: &[u8]) -> Option<SecretString> {
+        let nonce: [u8; 24] = nonce.try_into().ok()?;
+        let payload = Payload { msg: content, aad };
+        let plain = Zeroizing::new(self.cipher.decrypt(&XNonce::from(nonce), payload).ok()?);
+        std::str::from_utf8(&plain).map(SecretString::from).ok()
     }
 }
 
@@ -109,9 +126,9 @@ pub(crate) fn default_path(data_dir: &Path) -> PathBuf {
     data_dir.join("secret.key")
 }
 
-fn purpose(key_id: &str, connection: &str, field: &str) -> Vec<u8> {
+fn purpose(key_id: &str, kind: &str, connection: &str, field: &str) -> Vec<u8> {
     let mut aad = Vec::new();
-    for part in ["entrain sealed secret 1", key_id, "connection-secret", connection, field] {
+    for part in ["entrain sealed secret 1", key_id, kind, connection, field] {
         aad.extend_from_slice(&(part.len() as u64).to_le_bytes());
         aad.extend_from_slice(part.as_bytes());
     }
@@ -140,6 +157,22 @@ mod tests {
         let renamed =
             Sealed { key_id: other.id.clone(), nonce: sealed.nonce.clone(), content: sealed.content };
         assert!(other.open("Azure AD", "site.api_token", &renamed).is_err());
+    }
+
+    #[test]
+    fn a_token_opens_only_for_its_purpose_and_unchanged() {
+        let key = Key::new(&[7; 32]);
+        let text = SecretString::from("who it is");
+        let Sealed { nonce, mut content, .. } = key.seal_token("page", &text).unwrap();
+        let opened = key.open_token("page", &nonce, &content).unwrap();
+        assert_eq!(opened.expose_secret(), "who it is");
+        assert!(key.open_token("other", &nonce, &content).is_none());
+        assert!(Key::new(&[8; 32]).open_token("page", &nonce, &content).is_none());
+        assert!(key.open_token("page", &nonce[1..], &content).is_none());
+        let secret = Sealed { key_id: key.id.clone(), nonce: nonce.clone(), content: content.clone() };
+        assert!(key.open("page", "", &secret).is_err(), "a token is no secret of a document");
+        content[0] ^= 1;
+        assert!(key.open_token("page", &nonce, &content).is_none());
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
 //! | `notifications` | subscriptions, hints, and how long changes took |
 //! | `sum` | checksums of rows |
+//! | `token` | sealed texts that are given away and come back |
 //!
 //! Everything that a method has written is on disk when it returns.
 
@@ -50,6 +51,7 @@ mod runs;
 mod service;
 mod store;
 mod sum;
+mod token;
 mod writer;
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerdict};

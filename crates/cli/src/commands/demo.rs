@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
 use clap::Args;
 use entrain_domain::accounts::AccountChange;
-use entrain_domain::service::Role;
+use entrain_domain::service::{Role, slug};
 use entrain_domain::{Failure, FailureCode};
 use entrain_emulator::{Description, Emulator, Options, WorldSource};
 use entrain_engine::ports::Clock as _;
@@ -45,7 +46,9 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     let tour = Tour::new(&cx);
     tour.greet(emulator.description()).await;
 
-    let text = document(emulator.description());
+    register(&emulator);
+    let webhook_key = webhook_key()?;
+    let text = document(emulator.description(), &webhook_key);
     let document = Document::parse(&text, "the demo's document")?;
     let store = wire::open_store(&cx).await?;
     connection::add(&store, &document, "entrain demo").await?;
@@ -60,7 +63,7 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     } else {
         Box::pin(tour.leave_something(&connected, &emulator)).await?;
         let service = Box::pin(service(&cx)).await?;
-        next(&cx, &folder, &emulator, Some(&service));
+        next(&cx, &folder, &emulator, Some((&service, &webhook_key)));
         wire::told_to_end().await;
         service.serving.end().await;
     }
@@ -68,8 +71,32 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
+/// Lets people come back from the company's sign-in to the service.
+fn register(emulator: &Emulator) {
+    let path = format!("/access/{}/callback", slug(NAME));
+    let id = &emulator.description().client_id;
+    if let Some(app) = emulator.state().world_mut().tenant.applications.get_mut(id) {
+        app.redirect_uris = ["127.0.0.1", "localhost"].map(|host| format!("http://{host}{path}")).into();
+    }
+}
+
+/// A key for the webhook, made at random.
+fn webhook_key() -> Result<String, Failure> {
+    let secret = random_secret()?;
+    let bytes = &secret.as_bytes()[..32.min(secret.len())];
+    Ok(format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
+}
+
 /// The document that a person would write for this company.
-fn document(company: &Description) -> String {
+fn document(company: &Description, webhook_key: &str) -> String {
+    let domain = company.admin_email.rsplit('@').next().unwrap_or_default();
+    let capitalised = |word: &str| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+            .unwrap_or_default()
+    };
     format!(
         r#"name = "{NAME}"
 
@@ -95,7 +122,18 @@ port = {mail_port}
 tls = "none"                        # on this machine only
 from = "Entrain <entrain@acme.example>"
 to = ["it@acme.example"]
+
+[doors.access]                      # people sign in at a page, and have their access at once
+name = "{company_name}"
+contact = "it-help@{domain}"
+
+[doors.token_issuance]              # Entra ID tells of each sign-in
+client_id = "{client_id}"
+
+[doors.webhook]                     # any other broker tells of it
+secret = "{webhook_key}"
 "#,
+        company_name = capitalised(domain.split('.').next().unwrap_or_default()),
         tenant_id = company.tenant_id,
         client_id = company.client_id,
         client_secret = company.client_secret,
@@ -166,10 +204,10 @@ async fn service(cx: &Context<'_>) -> Result<Service, Failure> {
     Ok(Service { serving, key, link, password })
 }
 
-fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<&Service>) {
+fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<(&Service, &str)>) {
     let mut page = Page::new();
     page.line("").toned(Tone::Strong, "What to try next");
-    if let Some(Service { serving, key, link, password }) = service {
+    if let Some((Service { serving, key, link, password }, webhook_key)) = service {
         let (folder, url) = (folder.display(), &serving.url);
         page.line("  The company keeps running, and the service over it. Open the console; a plan waits there for you:");
         page.parts(&[
@@ -183,6 +221,14 @@ fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<&S
         ));
         page.line(format!("    API      {url}/api/v1   (described by {url}/api/v1/openapi.json)"));
         page.line(format!("    health   {url}/health/ready     figures  {url}/metrics"));
+        let (slug, control) = (slug(NAME), &emulator.description().control_url);
+        page.line("    Sign-in doors, once the connection applies (entrain connection mode, below):");
+        page.line(format!("      access page     {url}/access/{slug}   sign in as anybody of the company"));
+        page.line(format!("      Entra ID calls  {url}/doors/{slug}/token-issuance   let it do so:"));
+        page.line(format!(
+            "        curl {control}/sign-in/token-issuance -d '{{\"url\": \"{url}/doors/{slug}/token-issuance\", \"user\": \"WHO\"}}'"
+        ));
+        page.line(format!("      signed webhook  {url}/doors/{slug}/webhook   with the key {webhook_key}"));
         page.line("    It previews by its schedule; entrain connection mode lets it apply. A key of the API, for a day:");
         page.line(format!("    curl -H 'Authorization: Bearer {}' {url}/api/v1/runs", key.expose_secret()));
         page.line("  In another terminal:");

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, Exit};
 use crate::ui::{Page, Tone};
 use crate::wire;
+use crate::wire::doors::WiredDoors;
 use crate::wire::service::Wired;
 
 /// How long runs and requests under way are waited for (quality.md R-11: ten seconds in all).
@@ -90,7 +91,7 @@ impl Serving {
         let stop = CancellationToken::new();
         let url = reach.public.clone().unwrap_or_else(|| format!("http://{address}"));
         let wired = Wired::new(store.clone()).reached_under(&url).with_doors_at(reach.public.clone());
-        let shared = wired.shared();
+        let (shared, lasting) = (wired.shared(), wired.lasting());
         let wired = Arc::new(wired);
         let hearing = Hearing::new(wired.clone());
         let service: Arc<dyn Service> = wired;
@@ -98,7 +99,10 @@ impl Serving {
         let mut settings = Settings::new(url.parse().map_err(|_| no_address(&url))?);
         settings.idle = reach.idle;
         let first = first_link(service.as_ref(), &url).await?;
-        let routes = router(service.clone(), runs.clone(), hearing.clone(), settings);
+        let doors = WiredDoors::new(store.clone(), lasting, service.clone(), &url, stop.clone());
+        let behind = Arc::new(doors.clone());
+        let routes = router(service.clone(), runs.clone(), hearing.clone(), settings, Some(behind));
+        tokio::spawn(async move { doors.warm().await });
         let keeper = Keeper::new(service.clone(), runs.clone(), hearing);
         let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
         let telling = tokio::spawn(Alerts::new(service.clone()).run(stop.clone()));

@@ -4,6 +4,7 @@
 mod accounts;
 mod adapters;
 pub(crate) mod alerts;
+pub(crate) mod doors;
 mod export;
 mod host;
 pub(crate) mod notifications;

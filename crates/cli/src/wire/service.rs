@@ -45,7 +45,7 @@ pub(crate) struct Wired {
 }
 
 /// The environment that secrets of documents refer to.
-fn environment(name: &str) -> Option<std::ffi::OsString> {
+pub(super) fn environment(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name)
 }
 
@@ -77,6 +77,11 @@ impl Wired {
     /// What its clients share.
     pub(crate) fn shared(&self) -> Shared {
         self.lasting.shared.clone()
+    }
+
+    /// What outlives its pieces of work.
+    pub(crate) fn lasting(&self) -> Lasting {
+        self.lasting.clone()
     }
 
     pub(super) async fn connect(&self, name: &str) -> Result<Connected, Failure> {

@@ -2,6 +2,7 @@
 //! what is kept of it.
 
 mod check;
+pub(crate) mod doors;
 mod leavers;
 mod lines;
 mod notify;
@@ -216,6 +217,15 @@ fn secrets_of(sections: &Sections) -> Vec<(String, &Secret)> {
             [("url", &channel.url), ("secret", &channel.secret), ("password", &channel.password)]
         {
             secrets.extend(secret.as_ref().map(|secret| (format!("notify.channels.{name}.{key}"), secret)));
+        }
+    }
+    if let Some(secret) = sections.doors.access.as_ref().and_then(|access| access.client_secret.as_ref()) {
+        secrets.push((doors::CLIENT_SECRET.to_owned(), secret));
+    }
+    if let Some(webhook) = &sections.doors.webhook {
+        secrets.push((doors::WEBHOOK_SECRET.to_owned(), &webhook.secret));
+        if let Some(secret) = &webhook.previous_secret {
+            secrets.push((doors::PREVIOUS_SECRET.to_owned(), secret));
         }
     }
     secrets

@@ -55,6 +55,10 @@ pub(crate) struct Sections {
     /// Whom `entrain serve` tells when the connection needs people, how often, and over which channels.
     #[serde(default)]
     pub(crate) notify: NotifySection,
+    /// Ways in for the sync of one person at the moment they sign in, open while `entrain serve` runs. Each door is there
+    /// when its section is. What they do goes through the same rules and guards as a run; in preview they write nothing.
+    #[serde(default)]
+    pub(crate) doors: DoorsSection,
     /// How the clouds are reached.
     #[serde(default)]
     pub(crate) network: NetworkSection,
@@ -673,4 +677,60 @@ pub(crate) struct NetworkSection {
     pub(crate) proxy: Option<String>,
     /// How long one request may take, such as `60s`.
     pub(crate) timeout: Option<String>,
+}
+
+/// Ways in for the sync of one person.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DoorsSection {
+    /// The access page `/access/{slug}`: people sign in with Entra ID, watch how their access is set up, and go on to Jira.
+    pub(crate) access: Option<AccessSection>,
+    /// The door `/doors/{slug}/token-issuance` for a custom authentication extension of Entra ID (event
+    /// TokenIssuanceStart), which Entra ID calls while somebody signs in to the Atlassian application.
+    pub(crate) token_issuance: Option<TokenIssuanceSection>,
+    /// The door `/doors/{slug}/webhook` for any other broker of identities: Standard Webhooks, signed with HMAC-SHA256.
+    pub(crate) webhook: Option<WebhookSection>,
+}
+
+/// The access page.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessSection {
+    /// Application (client) id that people sign in to; that of `[directory]` when left out. Its redirect address is
+    /// `<public URL>/access/{slug}/callback`.
+    pub(crate) client_id: Option<String>,
+    /// Client secret of that application: `env:NAME`, `file:PATH`, or the secret itself, which is sealed when stored. Only
+    /// together with `client_id`.
+    pub(crate) client_secret: Option<Secret>,
+    /// Name of the company on the page; the connection's name when left out.
+    #[schemars(length(min = 1, max = 60))]
+    pub(crate) name: Option<String>,
+    /// Colour of buttons, such as `#7a1f57`. White text on it must have a contrast of at least 4.5 to 1.
+    pub(crate) accent: Option<String>,
+    /// Whom people ask who get nothing: an e-mail address, an `https` address, or a short text.
+    #[schemars(length(min = 1, max = 200))]
+    pub(crate) contact: Option<String>,
+    /// Address of the site as people open it, such as `https://acme.atlassian.net`; `site.url` when left out. Needed where
+    /// `site.url` is a gateway address.
+    pub(crate) destination: Option<String>,
+}
+
+/// The custom authentication extension.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenIssuanceSection {
+    /// Application (client) id of the app registration that stands for the extension's API: the audience of the tokens that
+    /// Entra ID calls with.
+    pub(crate) client_id: String,
+}
+
+/// The signed webhook.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookSection {
+    /// Key of the signatures, as `whsec_` and 24 to 64 bytes in base64: `env:NAME`, `file:PATH`, or the key itself, which
+    /// is sealed when stored.
+    pub(crate) secret: Secret,
+    /// The key before, which is taken as well while it is being changed.
+    pub(crate) previous_secret: Option<Secret>,
 }

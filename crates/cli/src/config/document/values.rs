@@ -78,6 +78,8 @@ pub(crate) struct Meaning {
     pub(crate) notify: Notify,
     /// The rules.
     pub(crate) rules: Rules,
+    /// `doors`
+    pub(crate) doors: super::doors::DoorsMeaning,
 }
 
 /// When credentials end, as far as the document says.
@@ -191,6 +193,7 @@ impl Reader<'_> {
         }
         let notify = super::notify::read(self, &s.notify);
         let rules = self.rules(s);
+        let doors = super::doors::read(self, s);
         Some(Meaning {
             credential: credential?,
             authority_url,
@@ -213,6 +216,7 @@ impl Reader<'_> {
             expires,
             notify,
             rules: rules?,
+            doors,
         })
     }
 
@@ -226,7 +230,7 @@ impl Reader<'_> {
         day.map(|day| day.timestamp())
     }
 
-    fn address(&mut self, key: &str, text: Option<&str>) -> Option<BaseUrl> {
+    pub(super) fn address(&mut self, key: &str, text: Option<&str>) -> Option<BaseUrl> {
         match BaseUrl::parse(text?) {
             Ok(url) => Some(url),
             Err(error) => {
