@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { chromium } from "playwright-core";
 
-const binary = resolve(process.env.ENTRAIN_BIN ?? "target/debug/entrain");
+export const binary = resolve(process.env.ENTRAIN_BIN ?? "target/debug/entrain");
 const browserPath = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
 export const pictures = resolve(process.env.E2E_PICTURES ?? "target/e2e");
 export const password = "several words in a row";

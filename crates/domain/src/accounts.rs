@@ -62,3 +62,12 @@ pub enum AccountChange {
     /// Another password's hash; whoever is signed in is signed out.
     Password(String),
 }
+
+/// Whom a link that works once is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkFor {
+    /// Whoever opens it makes the first administrator.
+    First,
+    /// Whoever opens it is signed in as this account, by id.
+    Account(String),
+}

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use entrain_domain::accounts::{Account, AccountChange, Session};
+use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
 use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
@@ -69,8 +69,8 @@ pub trait Accounts: Send + Sync {
         account: Option<&'a str>,
         ends_at: Timestamp,
     ) -> Answer<'a, ()>;
-    /// Whom a link is for: nothing where it is no good, `Some(None)` where it allows the first account.
-    fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<Option<String>>>;
+    /// Whom a link is for; nothing where it is no good.
+    fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<LinkFor>>;
 }
 
 /// Passwords hashed or checked at one time: each takes 19 MiB.

@@ -1,7 +1,7 @@
 //! People who sign in to the console: their accounts, their sessions, and links that work once. Of a session and of a
 //! link only a digest is stored, of a password only what argon2id makes of it; none of them is made here.
 
-use entrain_domain::accounts::{Account, AccountChange, Session};
+use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
 use entrain_domain::run::AuditNote;
 use entrain_domain::service::Role;
 use jiff::Timestamp;
@@ -157,12 +157,13 @@ fn link_sum(hash: &str, account: Option<&str>, ends_at: i64) -> i64 {
 }
 
 /// Whom a link is for, unless it has ended.
-fn link(row: Option<LinkRow>, now: Timestamp) -> Result<Option<Option<String>>> {
+fn link(row: Option<LinkRow>, now: Timestamp) -> Result<Option<LinkFor>> {
     let Some((hash, account, ends_at, sum)) = row else { return Ok(None) };
     if link_sum(&hash, account.as_deref(), ends_at) != sum {
         return Err(Error::row("one_time_links", "of a link"));
     }
-    Ok((now.as_millisecond() < ends_at).then_some(account))
+    let whose = account.map_or(LinkFor::First, LinkFor::Account);
+    Ok((now.as_millisecond() < ends_at).then_some(whose))
 }
 
 /// Does one operation within the transaction.
@@ -241,12 +242,12 @@ async fn end_sessions(batch: &mut Batch, account: &str) -> Result<()> {
 }
 
 /// Uses a link up; it must be for this account, or for the first one.
-async fn spend(batch: &mut Batch, hash: &str, account: Option<&str>, now: Timestamp) -> Result<()> {
+async fn spend(batch: &mut Batch, hash: &str, whose: &LinkFor, now: Timestamp) -> Result<()> {
     let doing = "using a link";
     let row: Option<LinkRow> =
         on!(Tx, &mut batch.tx, tx => sqlx::query_as(LINK).bind(hash).fetch_optional(&mut **tx).await)
             .map_err(Error::database(doing))?;
-    if link(row, now)?.is_none_or(|whose| whose.as_deref() != account) {
+    if link(row, now)?.as_ref() != Some(whose) {
         return Err(Error::LinkSpent);
     }
     on!(Tx, &mut batch.tx, tx => sqlx::query(SPEND).bind(hash).execute(&mut **tx).await.map(|_| ()))
@@ -256,7 +257,7 @@ async fn spend(batch: &mut Batch, hash: &str, account: Option<&str>, now: Timest
 async fn make(batch: &mut Batch, account: &Account, link: Option<&str>, author: &str) -> Result<()> {
     let doing = "storing an account";
     if let Some(link) = link {
-        spend(batch, link, None, account.created_at).await?;
+        spend(batch, link, &LinkFor::First, account.created_at).await?;
         if !all_in(batch).await?.is_empty() {
             return Err(Error::LinkSpent);
         }
@@ -321,7 +322,7 @@ async fn begin(batch: &mut Batch, session: &Session, link: Option<&str>) -> Resu
     let now = session.began_at;
     let account = account_in(batch, &session.account).await?;
     if let Some(link) = link {
-        spend(batch, link, Some(&account.id), now).await?;
+        spend(batch, link, &LinkFor::Account(account.id.clone()), now).await?;
     }
     if account.disabled_at.is_some() {
         return Err(Error::AccountUnknown(account.id));
@@ -441,8 +442,8 @@ impl Store {
         self.write(Write::Account(AccountWrite::LinkMade { hash, account, at, ends_at })).await
     }
 
-    /// Whom a link is for, by its digest: nothing where it is no good, `Some(None)` where it allows the first account.
-    pub async fn link(&self, hash: &str) -> Result<Option<Option<String>>> {
+    /// Whom a link is for, by its digest; nothing where it is no good.
+    pub async fn link(&self, hash: &str) -> Result<Option<LinkFor>> {
         let row: Option<LinkRow> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(LINK).bind(hash).fetch_optional(db).await)
         .map_err(Error::database("reading a link"))?;

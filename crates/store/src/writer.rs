@@ -130,7 +130,7 @@ impl Stage {
 async fn together(pool: &Pool, fences: &Fences, writes: &[&Write]) -> Result<(), Stage> {
     let mut batch = Batch { tx: pool.begin().await.map_err(Stage::Before)?, chain: None };
     let mut held: Vec<Arc<Fence>> = writes.iter().filter_map(|write| fence_of(fences, write)).collect();
-    held.sort_by_key(|fence| Arc::as_ptr(fence));
+    held.sort_by_key(Arc::as_ptr);
     held.dedup_by(|one, other| Arc::ptr_eq(one, other));
     for fence in &held {
         fence.hold(&mut batch.tx).await.map_err(Stage::Before)?;

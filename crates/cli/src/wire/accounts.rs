@@ -1,6 +1,6 @@
 //! People who sign in, from the store to the service.
 
-use entrain_domain::accounts::{Account, AccountChange, Session};
+use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
 use entrain_server::accounts::{Accounts, NewAccount};
 use entrain_server::service::Answer;
 use jiff::Timestamp;
@@ -52,7 +52,7 @@ impl Accounts for Wired {
     ) -> Answer<'a, ()> {
         Box::pin(async move { self.store.make_link(digest, account, ends_at).await.map_err(|e| e.failure()) })
     }
-    fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<Option<String>>> {
+    fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<LinkFor>> {
         Box::pin(async move { self.store.link(digest).await.map_err(|e| e.failure()) })
     }
 }

@@ -11,7 +11,7 @@ use super::parts::{Chip, count, number, sentence, share};
 const FEW: usize = 3;
 /// Rows of a page that shows one section alone.
 pub(crate) const MANY: usize = 60;
-/// Removals from one group that are told as one cause, when they are at least half of all.
+/// People leaving one group that are told as one cause, when they are at least half of all leavers.
 const CAUSE: usize = 4;
 
 /// What a step of this kind does.
@@ -117,12 +117,13 @@ pub(crate) struct Wanted {
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) paragraphs: Vec<String>,
-    /// What holds it: guard and sentence.
+    /// What holds it: the finding, and what it is measured by.
     pub(crate) held: Vec<(String, String)>,
     pub(crate) tabs: Vec<Tab>,
     pub(crate) sections: Vec<Section>,
     pub(crate) asides: Vec<(String, String, String)>,
     pub(crate) seats: Vec<Seats>,
+    pub(crate) seats_change: bool,
     pub(crate) steps: usize,
     pub(crate) held_steps: usize,
     pub(crate) removals: usize,
@@ -194,16 +195,30 @@ fn matches(row: &Row, find: &str) -> bool {
         || row.cuts.iter().chain(&row.adds).any(|tag| has(&tag.text))
 }
 
-/// The group that most removals are from, where that is one cause.
-fn cause(plan: &PlanView) -> Option<(String, usize)> {
+/// The group that most of those who only lose something leave, with how many they are, where that is one cause.
+fn cause(lives: &[Life<'_>]) -> Option<(String, usize)> {
     let mut of_group: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut all = 0;
-    for step in plan.steps.iter().filter(|step| step.kind == "remove_member") {
+    let leavers: Vec<&Life<'_>> =
+        lives.iter().filter(|life| life.leaves() && life.rungs.is_empty()).collect();
+    for step in leavers.iter().flat_map(|life| &life.leaves) {
         *of_group.entry(group_of(step)).or_default() += 1;
-        all += 1;
     }
     let (group, n) = of_group.into_iter().max_by_key(|(_, n)| *n)?;
-    (n >= CAUSE && n * 2 >= all && !group.is_empty()).then(|| (group.to_owned(), n))
+    (n >= CAUSE && n * 2 >= leavers.len() && !group.is_empty()).then(|| (group.to_owned(), n))
+}
+
+/// What a guard says: the finding, and what it is measured by.
+fn holds(reason: &str) -> (String, String) {
+    let finding = short(reason);
+    let rest = reason.trim().strip_prefix(finding).unwrap_or_default();
+    let rest = sentence(rest.trim_start_matches([',', ';', ':', ' ']));
+    (capital(finding), rest)
+}
+
+/// What a guard says, without its numbers' background.
+pub(crate) fn short(reason: &str) -> &str {
+    let short = reason.split([';', ':']).next().unwrap_or_default();
+    short.split(", of ").next().unwrap_or_default().trim()
 }
 
 struct Parts<'a> {
@@ -214,17 +229,17 @@ struct Parts<'a> {
     others: Vec<&'a Life<'a>>,
 }
 
-/// Whether this person's only loss is that of the group that is told as one cause.
+/// Whether this person leaves the group that is told as one cause.
 fn by_cause(life: &Life<'_>, cause: Option<&(String, usize)>) -> bool {
     cause.is_some_and(|(group, _)| {
-        life.leaves() && life.rungs.is_empty() && life.leaves.iter().all(|step| group_of(step) == group)
+        life.leaves() && life.rungs.is_empty() && life.leaves.iter().any(|step| group_of(step) == group)
     })
 }
 
 impl Letter {
     pub(crate) fn of(plan: &PlanView, wanted: Wanted) -> Self {
         let lives = plan.lives();
-        let cause = cause(plan);
+        let cause = cause(&lives);
         let mut parts =
             Parts { held_by: vec![], joiners: vec![], movers: vec![], leavers: vec![], others: vec![] };
         for life in &lives {
@@ -243,7 +258,7 @@ impl Letter {
         let held_steps = plan.steps.iter().filter(|step| step.held_by.is_some()).count();
         let mut letter = Self {
             paragraphs: paragraphs(plan, &parts, cause.as_ref()),
-            held: plan.held.iter().map(|held| (guard_word(&held.guard), sentence(&held.reason))).collect(),
+            held: plan.held.iter().map(|held| holds(&held.reason)).collect(),
             tabs: tabs(plan, &parts, held_steps, &wanted.show),
             sections: Vec::new(),
             asides: plan
@@ -252,6 +267,7 @@ impl Letter {
                 .map(|one| (one.object.clone(), sentence(&one.reason), sentence(&one.remedy)))
                 .collect(),
             seats: plan.seats.iter().map(seats).collect(),
+            seats_change: plan.seats.values().any(|seats| seats.before != seats.after),
             steps: plan.steps.len(),
             held_steps,
             removals: plan.of_kind("remove_member").filter(|step| step.held_by.is_some()).count(),
@@ -274,7 +290,9 @@ impl Letter {
         if let Some((group, _)) = cause
             && (wants("leavers") || show == "held")
         {
-            let note = count(parts.held_by.len() as u64, "person", "people");
+            let steps: usize = parts.held_by.iter().map(|life| life.steps().count()).sum();
+            let people = count(parts.held_by.len() as u64, "person", "people");
+            let note = format!("{people}, {}", count(steps as u64, "step", "steps"));
             self.section("cause", &format!("Leaving {group}"), note, &parts.held_by);
         }
         let plain: [(&str, &str, &Vec<&Life<'_>>); 4] = [
@@ -384,9 +402,12 @@ impl Letter {
                 "Nothing to do".into()
             };
         };
-        let short = held.reason.split([';', ':']).next().unwrap_or_default();
-        let short = short.split(", of ").next().unwrap_or_default();
-        format!("Held: {}", short.trim())
+        if held.guard == "removals"
+            && let Some((group, n)) = cause(&plan.lives())
+        {
+            return format!("Held: {} would leave {group} at once", count(n as u64, "person", "people"));
+        }
+        format!("Held: {}", short(&held.reason))
     }
 }
 
@@ -421,10 +442,12 @@ fn paragraphs(plan: &PlanView, parts: &Parts<'_>, cause: Option<&(String, usize)
         if held { format!("If you approve everything, {joined}.") } else { format!("{}.", capital(&joined)) };
     let removals = plan.of_kind("remove_member").count();
     if let Some((group, n)) = cause {
+        let theirs: usize = parts.held_by.iter().map(|life| life.leaves.len()).sum();
         let of = count(removals as u64, "removal has", "removals have");
+        let people = count(*n as u64, "person is", "people are");
         text.push_str(&format!(
-            " {} of the {of} one cause: these people are no longer in {group} in the directory.",
-            number(*n as u64)
+            " {} of the {of} one cause: {people} no longer in {group} in the directory.",
+            number(theirs as u64)
         ));
     }
     let mut paragraphs = vec![text];
@@ -544,11 +567,11 @@ mod tests {
     #[test]
     fn the_cause_comes_before_the_list() {
         let letter = Letter::of(&plan(), Wanted::default());
-        assert_eq!(Letter::finding(&plan()), "Held: 10 memberships of “Jira Field” would be removed");
+        assert_eq!(Letter::finding(&plan()), "Held: 10 people would leave Jira Field at once");
         assert_eq!(
             letter.paragraphs[0],
             "If you approve everything, 1 person joins and 10 people lose access. 10 of the 10 removals have one \
-             cause: these people are no longer in Jira Field in the directory."
+             cause: 10 people are no longer in Jira Field in the directory."
         );
         let titles: Vec<&str> = letter.sections.iter().map(|section| section.title.as_str()).collect();
         assert_eq!(titles, ["Leaving Jira Field", "Joiners"]);

@@ -8,6 +8,7 @@ use entrain_engine::schedule::{Due, Health};
 use jiff::{SignedDuration, Timestamp};
 
 use super::chart::{DAYS, Lives, Rhythm};
+use super::letter::short;
 use super::parts::{Chip, When, count, icon, number, sentence, share, took};
 use super::rows::RunRow;
 use super::shell::{Shell, encoded};
@@ -187,7 +188,7 @@ fn waits(connection: &Connection, standing: &Standing, now: Timestamp) -> Vec<Wa
         waits.push(Waits {
             state: "warn",
             icon: "held",
-            title: first.map_or_else(|| "A plan is held".into(), |held| capital(&held.reason)),
+            title: first.map_or_else(|| "A plan is held".into(), |held| capital(short(&held.reason))),
             text: format!("Held {}. {written}{also}", When::new(report.started_at, now).words()),
             action: Some((format!("/runs/{run}/plan"), "Review")),
         });
@@ -212,9 +213,9 @@ fn waits(connection: &Connection, standing: &Standing, now: Timestamp) -> Vec<Wa
     }
     for row in &standing.credentials {
         let title = match (row.state, row.days_left) {
-            (CredentialState::Expired, _) => format!("The {} has ended", row.credential),
+            (CredentialState::Expired, _) => format!("The {} has ended", credential_name(row)),
             (CredentialState::Soon, Some(days)) => {
-                format!("The {} ends in {}", row.credential, count(days.unsigned_abs(), "day", "days"))
+                format!("The {} ends in {}", credential_name(row), count(days.unsigned_abs(), "day", "days"))
             }
             _ => continue,
         };
@@ -277,6 +278,19 @@ fn rungs(standing: &Standing) -> Vec<Rungs> {
         .collect()
 }
 
+/// A credential, in few words.
+fn credential_name(row: &CredentialRow) -> &'static str {
+    match row.key {
+        "directory.client_secret" => "Entra client secret",
+        "directory.certificate_file" => "Entra certificate",
+        "directory.federated_token_file" => "Entra federated token",
+        "directory.managed_identity" => "Managed identity",
+        "site.api_token" => "Jira API token",
+        "site.organization.api_key" => "Organization key",
+        _ => row.credential,
+    }
+}
+
 fn ends(row: &CredentialRow) -> Ends {
     let days = row.days_left.map(|days| count(days.unsigned_abs(), "day", "days"));
     let chip = match row.state {
@@ -286,7 +300,7 @@ fn ends(row: &CredentialRow) -> Ends {
     };
     let otherwise = if row.state == CredentialState::Unknown { "end not known" } else { "does not end" };
     Ends {
-        what: row.credential,
+        what: credential_name(row),
         chip,
         days: days.unwrap_or_else(|| otherwise.into()),
         day: row.expires.map(|at| at.strftime("%-d %B %Y").to_string()).unwrap_or_default(),

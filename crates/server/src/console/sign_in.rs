@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use entrain_domain::FailureCode;
-use entrain_domain::accounts::{Account, Session};
+use entrain_domain::accounts::{Account, LinkFor, Session};
 use entrain_domain::service::Role;
 use jiff::SignedDuration;
 
@@ -129,7 +129,7 @@ fn spent() -> Problem {
 
 pub(super) async fn first_page(visit: Visit) -> Result {
     match visit.console.service.link(&digest(visit.path("link"))).await? {
-        Some(None) => {
+        Some(LinkFor::First) => {
             let head = visit.head("The first administrator");
             Reply::page(&FirstPage { head, name: String::new(), error: None })
         }
@@ -139,7 +139,7 @@ pub(super) async fn first_page(visit: Visit) -> Result {
 
 pub(super) async fn first(visit: Visit) -> Result {
     let link = digest(visit.path("link"));
-    if visit.console.service.link(&link).await? != Some(None) {
+    if visit.console.service.link(&link).await? != Some(LinkFor::First) {
         return Err(spent());
     }
     let name = visit.text("name").unwrap_or_default().trim().to_owned();
@@ -171,7 +171,7 @@ pub(super) async fn first(visit: Visit) -> Result {
 
 /// The account that a link signs in as.
 async fn entering(visit: &Visit) -> Result<Account> {
-    let Some(Some(id)) = visit.console.service.link(&digest(visit.path("link"))).await? else {
+    let Some(LinkFor::Account(id)) = visit.console.service.link(&digest(visit.path("link"))).await? else {
         return Err(spent());
     };
     visit.console.service.account(&id).await?.ok_or_else(spent)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use entrain_domain::accounts::{Account, AccountChange, Session};
+use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
 use entrain_domain::service::Role;
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,7 +19,7 @@ pub(super) struct People {
     now: Mutex<Timestamp>,
     pub(super) accounts: Mutex<BTreeMap<String, Account>>,
     pub(super) sessions: Mutex<BTreeMap<String, Session>>,
-    pub(super) links: Mutex<BTreeMap<String, Option<String>>>,
+    pub(super) links: Mutex<BTreeMap<String, LinkFor>>,
     writes: AtomicUsize,
 }
 
@@ -40,7 +40,10 @@ impl People {
             now: Mutex::new(now),
             accounts: Mutex::new(Role::ALL.into_iter().map(account).collect()),
             sessions: Mutex::default(),
-            links: Mutex::new([(digest("first"), None), (digest("enter"), Some("viewer".into()))].into()),
+            links: Mutex::new(
+                [(digest("first"), LinkFor::First), (digest("enter"), LinkFor::Account("viewer".into()))]
+                    .into(),
+            ),
             writes: AtomicUsize::new(0),
         }
     }
@@ -143,10 +146,14 @@ impl Accounts for Fake {
         self.change(())
     }
     fn make_link<'a>(&'a self, digest: &'a str, account: Option<&'a str>, _: Timestamp) -> Answer<'a, ()> {
-        self.people.links.lock().unwrap().insert(digest.into(), account.map(Into::into));
+        self.people
+            .links
+            .lock()
+            .unwrap()
+            .insert(digest.into(), account.map_or(LinkFor::First, |id| LinkFor::Account(id.into())));
         self.change(())
     }
-    fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<Option<String>>> {
+    fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<LinkFor>> {
         self.give(self.people.links.lock().unwrap().get(digest).cloned())
     }
 }

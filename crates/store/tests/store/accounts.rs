@@ -1,6 +1,6 @@
 //! Accounts, sessions, links that work once, and what runs came to in numbers.
 
-use entrain_domain::accounts::{AccountChange, Session};
+use entrain_domain::accounts::{AccountChange, LinkFor, Session};
 use entrain_domain::service::Role;
 use entrain_store::Error;
 use jiff::SignedDuration;
@@ -71,7 +71,7 @@ on_both!(a_link_works_once_and_the_first_administrators_only_while_there_is_none
     store.make_link("first", None, ends).await.unwrap();
     store.make_link("also-first", None, ends).await.unwrap();
     store.make_link("over", None, world.now()).await.unwrap();
-    assert_eq!(store.link("first").await.unwrap(), Some(None));
+    assert_eq!(store.link("first").await.unwrap(), Some(LinkFor::First));
     assert_eq!((store.link("over").await.unwrap(), store.link("never").await.unwrap()), (None, None));
     for wrong in ["over", "never"] {
         let spent = store.make_account("X", Role::Viewer, "h".into(), Some(wrong.into()), "X").await;
