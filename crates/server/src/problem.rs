@@ -11,7 +11,7 @@ use serde_json::json;
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
-    pub(crate) failure: Failure,
+    pub(crate) failure: Box<Failure>,
     retry_after: Option<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Problem {
     }
 
     pub(crate) fn body(&self) -> serde_json::Value {
-        let Failure { code, message, object, remedy, .. } = &self.failure;
+        let Failure { code, message, object, remedy, .. } = &*self.failure;
         let mut body = json!({
             "type": format!("urn:entrain:error:{code}"),
             "title": code.meaning(),
@@ -83,7 +83,7 @@ impl Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        Self { status: status(failure.code), failure, retry_after: None }
+        Self { status: status(failure.code), failure: Box::new(failure), retry_after: None }
     }
 }
 

@@ -82,7 +82,7 @@ impl Progressed {
                     StepResult::Failed => self.failed += 1,
                 }
             }
-            Event::Waiting { what } => self.waiting = Some(what.to_string()),
+            Event::Waiting { what } => self.waiting = Some(what.clone()),
         }
     }
 }

@@ -96,7 +96,6 @@ pub(super) async fn end_session(visit: Visit) -> Result {
 }
 
 /// Light, dark, or as the system has it; kept in the browser alone.
-#[expect(clippy::unused_async, reason = "handlers are")]
 pub(super) async fn theme(visit: Visit) -> Result {
     let settings = &visit.console.settings;
     let back = Reply::to(next(visit.text("next")))?;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 const SLOTS: usize = 96;
 const SLOT: SignedDuration = SignedDuration::from_mins(15);
 /// Days of the lives.
-pub(crate) const DAYS: usize = 28;
+pub(crate) const DAYS: i64 = 28;
 
 /// What a slot of time came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,9 +41,7 @@ fn height(n: u64, most: u64) -> u64 {
     if n == 0 {
         return 15;
     }
-    let ratio = (n as f64 / most.max(4) as f64).sqrt();
-    #[expect(clippy::cast_sign_loss, reason = "neither is below zero")]
-    let tenths = (ratio * 380.0) as u64;
+    let tenths = (n.saturating_mul(380 * 380) / most.max(4)).isqrt();
     tenths.clamp(40, 380)
 }
 
@@ -129,7 +127,7 @@ impl Lives {
     pub(crate) fn of(figures: &[RunFigures], now: Timestamp) -> Self {
         let day = SignedDuration::from_hours(24);
         let today = now.as_second().div_euclid(day.as_secs());
-        let first = today - i64::try_from(DAYS).unwrap_or(28) + 1;
+        let first = today - DAYS + 1;
         let name = |number: i64| {
             Timestamp::from_second(number * day.as_secs()).unwrap_or(now).strftime("%-d %b").to_string()
         };

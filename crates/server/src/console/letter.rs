@@ -1,6 +1,7 @@
 //! A plan as a letter: the cause before the list, then who joins, moves and leaves.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use entrain_domain::plan::StepKind;
 use entrain_engine::plan_view::{Life, PlanView, SeatsView, StepView};
@@ -445,10 +446,12 @@ fn paragraphs(plan: &PlanView, parts: &Parts<'_>, cause: Option<&(String, usize)
         let theirs: usize = parts.held_by.iter().map(|life| life.leaves.len()).sum();
         let of = count(removals as u64, "removal has", "removals have");
         let people = count(*n as u64, "person is", "people are");
-        text.push_str(&format!(
+        // Writing into a text cannot fail
+        let _ = write!(
+            text,
             " {} of the {of} one cause: {people} no longer in {group} in the directory.",
             number(theirs as u64)
-        ));
+        );
     }
     let mut paragraphs = vec![text];
     if held && removals > 0 {

@@ -99,7 +99,7 @@ pub(super) async fn page(visit: Visit) -> Result {
     let connection = visit.connection().await?;
     let service = &visit.console.service;
     let now = service.now();
-    let since = now.saturating_sub(SignedDuration::from_hours(24 * DAYS as i64)).unwrap_or(now);
+    let since = now.saturating_sub(SignedDuration::from_hours(24 * DAYS)).unwrap_or(now);
     let standing = service.standing(&connection.name, since).await?;
     let runs = service.runs(Some(&connection.name), None, 5).await?;
     let running = visit.console.runs.of(&connection.name).is_some();
@@ -320,7 +320,7 @@ struct LivesPage {
 pub(super) async fn lives(visit: Visit) -> Result {
     let connection = visit.connection().await?;
     let now = visit.console.service.now();
-    let since = now.saturating_sub(SignedDuration::from_hours(24 * DAYS as i64)).unwrap_or(now);
+    let since = now.saturating_sub(SignedDuration::from_hours(24 * DAYS)).unwrap_or(now);
     let standing = visit.console.service.standing(&connection.name, since).await?;
     Reply::page(&LivesPage {
         shell: visit.shell_of(&connection.name, "Joiners, movers, leavers").await?.at("Overview"),

@@ -180,7 +180,7 @@ pub(crate) fn initials(name: &str) -> String {
 
 /// `N of M` as the width of a bar of 100.
 pub(crate) fn share(part: u64, whole: u64) -> u64 {
-    if whole == 0 { 0 } else { (part.saturating_mul(100) / whole).min(100) }
+    part.saturating_mul(100).checked_div(whole).map_or(0, |share| share.min(100))
 }
 
 #[cfg(test)]

@@ -220,6 +220,7 @@ struct Said {
 
 #[derive(Template)]
 #[template(path = "run.html")]
+#[expect(clippy::struct_excessive_bools, reason = "what the template asks")]
 struct RunPage {
     shell: Shell,
     id: String,

@@ -10,7 +10,6 @@ use super::Visit;
 use super::pages::{self, Entry};
 use super::parts::{Chip, initials, sentence};
 use crate::api::routes::Verb;
-use crate::assets;
 use crate::problem::Problem;
 use crate::service::Connection;
 
@@ -24,12 +23,6 @@ pub(crate) struct Head {
     pub(crate) csrf: String,
     /// The address of this page.
     pub(crate) here: String,
-}
-
-impl Head {
-    pub(crate) fn asset(&self, name: &str) -> &'static str {
-        assets::address(name)
-    }
 }
 
 /// A place in the sidebar.
