@@ -3,6 +3,7 @@
 
 mod commands;
 mod config;
+mod telemetry;
 mod ui;
 mod wire;
 
@@ -22,13 +23,15 @@ fn main() -> ExitCode {
         Err(usage) => return commands::usage(&usage),
     };
     let terminal = Terminal::of_process(&environment);
-    ui::start_logging(cli.settings.log_format, cli.settings.log.as_deref(), terminal);
     let printer = Printer::new(if cli.json() { Format::Json } else { Format::Text }, terminal);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return commands::no_runtime(&printer, &error),
     };
+    let logs = (cli.settings.log_format, cli.settings.log.as_deref());
+    let telemetry = telemetry::Telemetry::start(logs, terminal, &environment, runtime.handle());
     let exit = runtime.block_on(commands::run(cli, &printer, terminal, &environment));
+    telemetry.end();
     // A blocking read of a file that hangs is no reason to stay
     runtime.shutdown_background();
     let exit = exit.unwrap_or_else(|failure| {

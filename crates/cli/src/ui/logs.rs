@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::registry::LookupSpan;
 
 use super::Terminal;
 use crate::config::LogFormat;
@@ -55,17 +56,16 @@ impl<'a> MakeWriter<'a> for CleanStderr {
     }
 }
 
-/// Starts logging for the process. A filter that cannot be read is as good as none.
-pub(crate) fn start_logging(format: Option<LogFormat>, filter: Option<&str>, terminal: Terminal) {
-    let filter =
-        filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(CleanStderr);
-    let format = format.unwrap_or(if terminal.err { LogFormat::Text } else { LogFormat::Json });
-    // Only the first subscriber counts; there is no other
-    let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
+/// How logs of the process look: text on a terminal and JSON elsewhere, unless somebody asks for one of them.
+pub(crate) fn log_layer<S>(format: Option<LogFormat>, terminal: Terminal) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(CleanStderr);
+    match format.unwrap_or(if terminal.err { LogFormat::Text } else { LogFormat::Json }) {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.json().boxed(),
+    }
 }
 
 #[cfg(test)]

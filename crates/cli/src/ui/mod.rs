@@ -27,7 +27,7 @@ pub(crate) use entrain_engine::plan_view::{PlanView, count};
 pub(crate) use csv::{csv, csv_rows};
 pub(crate) use explanation::explanation;
 pub(crate) use letter::{SHOWN, letter};
-pub(crate) use logs::start_logging;
+pub(crate) use logs::log_layer;
 pub(crate) use markdown::markdown;
 pub(crate) use page::{Page, Tone, table};
 pub(crate) use progress::{ProgressBars, Shown};
