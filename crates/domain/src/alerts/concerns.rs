@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Concern, ConcernKind, Severity};
 use crate::failure::Failure;
-use crate::plan::{DriftKind, Guard, SeatForecast};
+use crate::plan::{DriftKind, Guard, SeatForecast, Waiting};
 use crate::reports::{CredentialRow, CredentialState};
 use crate::run::{RunReport, RunStatus, RunSummary, Trigger};
 use crate::service::slug;
@@ -133,7 +133,8 @@ fn of_run(about: &About<'_>, last: &RunReport, ended: &[&RunReport], decision: S
         )));
     }
     // A run that finds nothing changed does not ask the site
-    let counted = ended.iter().find(|report| !report.seats.is_empty());
+    let counted = ended.iter().find(|report| !report.seats.is_empty() || !report.waiting.is_empty());
+    found.extend(counted.into_iter().flat_map(|report| waiting(about, &report.waiting)));
     let seats = counted.into_iter().flat_map(|report| &report.seats);
     found.extend(seats.filter_map(|(product, seats)| seats_left(about, product, seats)));
     found.extend(drift(about, &last.drift));
@@ -178,6 +179,29 @@ fn seats_left(about: &About<'_>, product: &str, seats: &SeatForecast) -> Option<
     };
     let remedy = "buy seats, or free some: entrain report leavers shows who no longer needs one";
     Some(about.concern((ConcernKind::Seats, severity, product.to_owned()), sentence, remedy.into(), ""))
+}
+
+fn waiting(about: &About<'_>, line: &[Waiting]) -> Vec<Concern> {
+    let mut products: BTreeMap<&str, Vec<&Waiting>> = BTreeMap::new();
+    for one in line {
+        products.entry(&one.product).or_default().push(one);
+    }
+    let concern = |(product, people): (&str, Vec<&Waiting>)| {
+        let since = people.iter().map(|one| one.since).min().map(|at| at.strftime("%F").to_string());
+        let name = people.first().map_or(product, |one| one.product_name.as_str());
+        let who = if people.len() == 1 {
+            "one person waits".to_owned()
+        } else {
+            format!("{} people wait", people.len())
+        };
+        about.concern(
+            (ConcernKind::Waiting, Severity::Warning, product.to_owned()),
+            format!("{who} for a seat of {name}, since {}", since.unwrap_or_default()),
+            "buy seats, free some, or raise the budget; entrain report seats shows the line".into(),
+            "",
+        )
+    };
+    products.into_iter().map(concern).collect()
 }
 
 fn drift(about: &About<'_>, drift: &BTreeMap<DriftKind, usize>) -> Option<Concern> {
@@ -339,6 +363,25 @@ mod tests {
         assert_eq!(kinds(&with(96)), [(ConcernKind::Seats, Severity::Warning)]);
         assert_eq!(kinds(&with(100)), [(ConcernKind::Seats, Severity::Critical)]);
         assert_eq!(with(96)[0].key(), with(100)[0].key());
+    }
+
+    #[test]
+    fn whoever_waits_for_a_seat_is_one_concern_for_each_product() {
+        let waits = |product: &str, place| Waiting {
+            product: product.into(),
+            product_name: "Jira".into(),
+            place,
+            user: "Ana".into(),
+            directory_id: None,
+            since: Timestamp::UNIX_EPOCH,
+            groups: Vec::new(),
+        };
+        let line = vec![waits("jira-software", 1), waits("jira-software", 2), waits("confluence", 1)];
+        let run = RunReport { waiting: line, ..report(RunStatus::Partial) };
+        // A run that finds nothing changed does not look at the line
+        let told = found(vec![report(RunStatus::Converged), run], Standing::Waits);
+        assert_eq!(kinds(&told), [(ConcernKind::Waiting, Severity::Warning); 2]);
+        assert!(told[1].sentence.contains("2 people wait for a seat of Jira"), "{told:?}");
     }
 
     #[test]
