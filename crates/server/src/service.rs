@@ -1,12 +1,14 @@
 //! What the service needs from behind it, as one trait that the binary implements over the store and the wired
 //! engines. In its terms there is no SQL, no HTTP client and no file.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use entrain_domain::Failure;
 use entrain_domain::model::RunId;
+use entrain_domain::plan::explain::Explanation;
 use entrain_domain::plan::{Approval, LadderRow};
 use entrain_domain::reports::CredentialRow;
 use entrain_domain::run::{AuditNote, Decided, JournalEntry, Relation, RunFigures, RunSummary, Trigger};
@@ -59,6 +61,17 @@ pub struct Story {
     pub relation: Option<Relation>,
     /// What later runs are to it.
     pub later: Vec<(RunId, Relation)>,
+}
+
+/// What new rules would change.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// The plan under the new rules, as the contract has it.
+    pub plan: Value,
+    /// Ids of the steps that these rules ask for and those before did not.
+    pub new: BTreeSet<String>,
+    /// How many steps those before asked for and these do not.
+    pub gone: u64,
 }
 
 /// What the overview of a connection is drawn from. No cloud is asked for it.
@@ -174,7 +187,9 @@ pub trait Service: Accounts + crate::notified::Notified {
         connection: &'a str,
         question: Question,
         freshness: Freshness,
-    ) -> Answer<'a, Value>;
+    ) -> Answer<'a, Explanation>;
+    /// What a new document would change, as far as both sides are remembered; nothing is stored.
+    fn what_if<'a>(&'a self, connection: &'a str, document: String) -> Answer<'a, Option<Tried>>;
     /// A report by name.
     fn report<'a>(&'a self, connection: &'a str, report: &'a str) -> Answer<'a, Value>;
     /// Looks for people or groups in the mirror of the directory.

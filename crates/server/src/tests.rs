@@ -8,8 +8,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use entrain_domain::model::RunId;
+use entrain_domain::model::{DirectoryGroupId, DirectoryUserId, RunId};
 use entrain_domain::notification::{LifecycleEvent, SubscriptionId, Watched};
+use entrain_domain::plan::explain::{Explanation, Link, Member, MemberState, Place, Related};
 use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -28,7 +29,9 @@ use tower::ServiceExt as _;
 
 use crate::api::routes::{ROUTES, Route, Takes};
 use crate::notified::{Hearing, Notified, Shown, Subscriber, Wanted};
-use crate::service::{Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story};
+use crate::service::{
+    Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, Tried,
+};
 use crate::{Runs, Settings, metrics, router};
 use people::People;
 
@@ -75,6 +78,38 @@ fn summary(name: &str) -> RunSummary {
         phase: Phase::Ended,
         started_at: now(),
         report: None,
+    }
+}
+
+/// An explanation of whatever was asked.
+fn explanation(name: &str, question: &Question) -> Explanation {
+    let place = Place {
+        name: name.into(),
+        site_name: None,
+        directory_id: DirectoryGroupId::parse("g").ok(),
+        site_id: None,
+        member: true,
+        paths: vec![vec![name.into()]],
+        on_site: Some(false),
+        why: name.into(),
+        site: name.into(),
+    };
+    let member = Member {
+        name: name.into(),
+        mail: None,
+        directory_id: DirectoryUserId::parse("u").ok(),
+        site_id: None,
+        state: MemberState::InStep,
+        text: name.into(),
+    };
+    Explanation {
+        object: name.into(),
+        verdict: name.into(),
+        chain: vec![Link { what: "record", text: name.into() }],
+        related: match question {
+            Question::Group(_) => Related::Members(vec![member]),
+            _ => Related::Groups(vec![place]),
+        },
     }
 }
 
@@ -168,14 +203,21 @@ impl Service for Fake {
     fn plan<'a>(&'a self, _: &'a str, _: Freshness) -> Answer<'a, Value> {
         self.give(json!({}))
     }
-    fn explain<'a>(&'a self, _: &'a str, _: Question, _: Freshness) -> Answer<'a, Value> {
-        self.give(json!({}))
+    fn explain<'a>(&'a self, _: &'a str, question: Question, _: Freshness) -> Answer<'a, Explanation> {
+        self.give(explanation(self.hostile, &question))
+    }
+    fn what_if<'a>(&'a self, _: &'a str, _: String) -> Answer<'a, Option<Tried>> {
+        let name = self.hostile;
+        let step = json!({ "id": "s1", "kind": "add_member", "reason": name,
+            "user": { "name": name }, "group": { "name": name } });
+        self.give(Some(Tried { plan: json!({ "steps": [step] }), new: ["s1".into()].into(), gone: 1 }))
     }
     fn report<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Value> {
         self.give(json!({}))
     }
     fn search<'a>(&'a self, _: &'a str, _: Searched, _: &'a str, _: usize) -> Answer<'a, Value> {
-        self.give(json!({}))
+        let hit = json!({ "directory_id": self.hostile, "name": self.hostile, "mail": self.hostile });
+        self.give(json!({ "read": true, "found": [hit], "more": false }))
     }
     fn run(&self, _: Order, _: CancellationToken, _: Arc<dyn Progress>) -> Answer<'_, Approved> {
         self.change(Approved::Waiting { by: vec!["one".into()], needed: 2 })
@@ -211,7 +253,9 @@ impl Service for Fake {
         self.give(Some(json!({})))
     }
     fn audit(&self, _: Option<i64>, _: u32) -> Answer<'_, Vec<Value>> {
-        self.give(Vec::new())
+        let said = self.hostile;
+        self.give(vec![json!({ "seq": 1, "at": now(), "actor": said, "action": said, "object": said,
+            "detail": said, "hash": "0" })])
     }
     fn verify_audit(&self) -> Answer<'_, Value> {
         self.give(json!({}))

@@ -9,6 +9,7 @@ use entrain_connect::entra::Credential;
 use entrain_connect::entra::oidc::{Authority, CallerCheck, RelyingParty, SignIn, Wanted};
 use entrain_connect::http::{BaseUrl, Plane};
 use entrain_domain::model::RunId;
+use entrain_domain::plan::explain::Related;
 use entrain_domain::run::Trigger;
 use entrain_domain::service::{Mode, slug};
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -318,8 +319,10 @@ impl Inner {
         }
         let question = Question::User(arrival.who.clone());
         let explained = self.service.explain(connection, question, Freshness::Incremental).await?;
-        let groups = explained["groups"].as_array();
-        let member = groups.is_some_and(|groups| groups.iter().any(|group| group["member"] == true));
+        let member = match &explained.related {
+            Related::Groups(places) => places.iter().any(|place| place.member),
+            Related::Members(_) => false,
+        };
         Ok(if member { Ending::Ready { waiting: 0 } } else { Ending::Nothing })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use entrain_connect::http::Shared;
 use entrain_domain::model::RunId;
+use entrain_domain::plan::explain::Explanation;
 use entrain_domain::plan::{Approval, ladder_rows};
 use entrain_domain::reports::credentials;
 use entrain_domain::run::{AuditNote, Decision, RunStatus, RunSummary};
@@ -18,7 +19,7 @@ use entrain_engine::ports::{Clock as _, Event, Progress};
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Question, RunOptions};
 use entrain_server::service::{
-    Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, What,
+    Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, Tried, What,
 };
 use entrain_store::{AuditVerdict, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -47,6 +48,21 @@ pub(crate) struct Wired {
 /// The environment that secrets of documents refer to.
 pub(super) fn environment(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name)
+}
+
+/// A document, which must bear the name of its connection.
+fn named(text: &str, name: &str) -> Result<Document, Failure> {
+    let document = Document::parse(text, "the document")?;
+    if document.name() != name && entrain_domain::service::slug(document.name()) != name {
+        return Err(Failure::new(
+            FailureCode::DocumentInvalid,
+            FailureClass::Local,
+            "the document bears another name than the address",
+            "send it to the address of its own name",
+        )
+        .of(document.name()));
+    }
+    Ok(document)
 }
 
 /// Nobody watches.
@@ -129,16 +145,7 @@ impl Wired {
     }
 
     async fn put_document(&self, name: &str, text: &str, by: &str) -> Result<i64, Failure> {
-        let document = Document::parse(text, "the document")?;
-        if document.name() != name && entrain_domain::service::slug(document.name()) != name {
-            return Err(Failure::new(
-                FailureCode::DocumentInvalid,
-                FailureClass::Local,
-                "the document bears another name than the address",
-                "send it to the address of its own name",
-            )
-            .of(document.name()));
-        }
+        let document = named(text, name)?;
         // A path is read by the service, with its rights: whoever may store documents is an administrator
         let known = self.store.get(document.name()).await.map_err(|e| e.failure())?;
         let kept = known.map(|stored| stored.document.secrets);
@@ -334,10 +341,24 @@ impl Service for Wired {
         connection: &'a str,
         question: Question,
         freshness: Freshness,
-    ) -> Answer<'a, Value> {
+    ) -> Answer<'a, Explanation> {
         Box::pin(async move {
             let engine = self.connect(connection).await?.engine;
-            Ok(json!(Box::pin(engine.explain(&question, freshness, &Silent)).await?.explanation))
+            Ok(Box::pin(engine.explain(&question, freshness, &Silent)).await?.explanation)
+        })
+    }
+    fn what_if<'a>(&'a self, connection: &'a str, document: String) -> Answer<'a, Option<Tried>> {
+        Box::pin(async move {
+            let document = named(&document, connection)?;
+            let stored = stored(&self.store, connection).await?.document;
+            let before = Document::parse(&stored.document, connection)?;
+            let tried = build(&environment, &self.lasting, self.store.clone(), &document, &stored.secrets)?;
+            let what_if = Box::pin(tried.engine.what_if(&before.meaning().rules)).await?;
+            Ok(what_if.map(|what_if| Tried {
+                plan: what_if.preview.document,
+                new: what_if.new.iter().map(ToString::to_string).collect(),
+                gone: what_if.gone.len() as u64,
+            }))
         })
     }
     fn report<'a>(&'a self, connection: &'a str, report: &'a str) -> Answer<'a, Value> {

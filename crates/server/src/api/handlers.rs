@@ -175,7 +175,8 @@ pub(super) async fn explain(ask: Ask) -> Result {
             return Err(Problem::request("nobody is asked about", "give user, group, or both"));
         }
     };
-    Ok(Reply::json(ask.api.service.explain(&connection.name, question, freshness(&ask)).await?))
+    let told = ask.api.service.explain(&connection.name, question, freshness(&ask)).await?;
+    Ok(Reply::json(json!(told)))
 }
 
 pub(super) async fn report(ask: Ask) -> Result {

@@ -25,8 +25,8 @@
 //! | [`throttle`] | how often a name may be tried |
 //! | [`shell`], [`parts`] | the frame around pages, and their small parts |
 //! | `sign_in`, `account` | signing in and out, the first administrator, one's own account |
-//! | `overview`, `connections`, `runs`, `plan` | the pages themselves |
-//! | `chart`, `rows`, `letter` | what they are drawn from: months, runs, plans |
+//! | `overview`, `connections`, `runs`, `plan`, `people`, `rules`, `audit` | the pages themselves |
+//! | `chart`, `rows`, `letter`, `explained` | what they are drawn from: months, runs, plans, explanations |
 
 mod account;
 mod chart;
@@ -39,10 +39,14 @@ mod sign_in;
 mod throttle;
 mod visit;
 
+mod audit;
 mod connections;
+mod explained;
 mod letter;
 mod overview;
+mod people;
 mod plan;
+mod rules;
 mod runs;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use entrain_domain::service::Role;
 
 use super::visit::{Reply, Visit};
-use super::{account, connections, overview, plan, runs, sign_in};
+use super::{account, audit, connections, overview, people, plan, rules, runs, sign_in};
 use crate::api::routes::Verb;
 use crate::problem::Problem;
 
@@ -86,4 +86,13 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/runs/{run}/why" why Viewer ["who"], plan::why),
     page!(Post "/runs/{run}/approve" approve Approver ["number", "reason", "accept_empty"], plan::approve),
     page!(Post "/runs/{run}/reject" reject Approver [], plan::reject),
+    page!(Get "/connections/{connection}/people" people Viewer ["find"], people::people),
+    page!(Get "/connections/{connection}/person" person Viewer ["who", "group"], people::person),
+    page!(Get "/connections/{connection}/groups" groups Viewer ["find"], people::groups),
+    page!(Get "/connections/{connection}/group" group Viewer ["which", "from"], people::group),
+    page!(Get "/connections/{connection}/rules" rules Viewer [], rules::page),
+    page!(Post "/connections/{connection}/rules/try" try_rules Administrator ["document"], rules::attempt),
+    page!(Post "/connections/{connection}/rules" save_rules Administrator ["document"], rules::save),
+    page!(Get "/audit" audit Viewer ["before"], audit::list),
+    page!(Get "/audit/chain" audit_chain Viewer [], audit::chain),
 ];

@@ -27,6 +27,11 @@ fn address(page: &Page) -> String {
     ] {
         path = path.replace(name, value);
     }
+    match page.id {
+        "person" => path.push_str("?who=u"),
+        "group" => path.push_str("?which=g"),
+        _ => {}
+    }
     path
 }
 

@@ -1,0 +1,107 @@
+//! Explanations as parts of pages: the chain, with links of one kind together, and memberships of both sides.
+
+use entrain_domain::plan::explain::{Explanation, Link, Member, MemberState, Place};
+
+use super::parts::{Chip, sentence};
+use super::shell::encoded;
+
+/// One kind of link of the chain.
+pub(crate) struct Reason {
+    pub(crate) what: &'static str,
+    pub(crate) texts: Vec<String>,
+}
+
+/// Most texts of one kind on a page; the rest is counted.
+const SHOWN: usize = 20;
+
+/// The chain, with neighbours of one kind told together.
+pub(crate) fn chain(explanation: &Explanation) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut left_out = 0;
+    for Link { what, text } in &explanation.chain {
+        match reasons.last_mut().filter(|last| last.what == *what) {
+            Some(last) if last.texts.len() < SHOWN => last.texts.push(sentence(text)),
+            Some(_) => left_out += 1,
+            None => reasons.push(Reason { what, texts: vec![sentence(text)] }),
+        }
+    }
+    if left_out > 0 {
+        reasons.push(Reason { what: "more", texts: vec![format!("{left_out} more of the same kind.")] });
+    }
+    reasons
+}
+
+/// A group, as seen from one person.
+pub(crate) struct PlaceRow {
+    pub(crate) name: String,
+    pub(crate) href: String,
+    pub(crate) chip: Chip,
+    /// The shortest way in.
+    pub(crate) path: Vec<String>,
+    pub(crate) why: String,
+    pub(crate) site: String,
+}
+
+impl PlaceRow {
+    /// Nothing for a group that has nothing to do with the person.
+    pub(crate) fn of(place: &Place, slug: &str) -> Option<Self> {
+        if !place.member && place.paths.is_empty() && place.on_site != Some(true) {
+            return None;
+        }
+        let chip = match (place.member, place.on_site) {
+            (true, Some(true)) => Chip::new("ok", "ok", "member"),
+            (true, Some(false)) => Chip::new("info", "plus", "to be added"),
+            (true, None) => Chip::new("", "wait", "not known"),
+            (false, Some(true)) => Chip::new("warn", "warn", "on the site only"),
+            (false, _) => Chip::new("", "minus", "not a member"),
+        };
+        let which = place.directory_id.as_ref().map_or(&*place.name, |id| id.as_str());
+        Some(Self {
+            href: format!("/connections/{slug}/group?which={}", encoded(which)),
+            name: place.site_name.as_ref().unwrap_or(&place.name).to_string(),
+            chip,
+            path: place
+                .paths
+                .first()
+                .map(|path| path.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
+            why: sentence(&place.why),
+            site: sentence(&place.site),
+        })
+    }
+}
+
+/// A member, as seen from a group.
+pub(crate) struct MemberRow {
+    pub(crate) name: String,
+    pub(crate) href: Option<String>,
+    pub(crate) mail: String,
+    pub(crate) directory: bool,
+    pub(crate) site: bool,
+    pub(crate) chip: Chip,
+    pub(crate) text: String,
+}
+
+impl MemberRow {
+    pub(crate) fn of(member: &Member, slug: &str) -> Self {
+        let (chip, directory, site) = match member.state {
+            MemberState::InStep => (Chip::new("ok", "ok", "on both sides"), true, true),
+            MemberState::Missing => (Chip::new("info", "plus", "to be added"), true, false),
+            MemberState::Leaving => (Chip::new("warn", "minus", "to be taken out"), false, true),
+            MemberState::Own => (Chip::new("", "person", "somebody’s own"), false, true),
+            MemberState::Unknown => (Chip::new("", "wait", "not known"), false, true),
+            MemberState::LeftOut => (Chip::new("", "off", "left out"), true, false),
+        };
+        let who = member.directory_id.as_ref().map(|id| id.as_str());
+        let who = who.or_else(|| member.site_id.as_ref().map(|id| id.as_str()));
+        Self {
+            name: member.name.to_string(),
+            href: who.map(|who| format!("/connections/{slug}/person?who={}", encoded(who))),
+            mail: member.mail.as_ref().map(ToString::to_string).unwrap_or_default(),
+            directory,
+            site,
+            chip,
+            text: sentence(&member.text),
+        }
+    }
+}
