@@ -206,11 +206,7 @@ fn read(state: &Emulator, name: &str, fields: Fields) -> Result<Ask, Refusal> {
     }
     let challenge = field("code_challenge").map(str::len);
     let method = field("code_challenge_method");
-    let sound = match (challenge, method) {
-        (None, None) => true,
-        (Some(43..=128), None | Some("S256" | "plain")) => true,
-        _ => false,
-    };
+    let sound = matches!((challenge, method), (None, None) | (Some(43..=128), None | Some("S256" | "plain")));
     if !sound {
         let text = "The size or the method of the Code_Challenge parameter is not valid.";
         return told("invalid_request", 501_491, text);

@@ -98,7 +98,7 @@ pub(super) struct Visits {
     service: Arc<dyn Service>,
     behind: Arc<dyn Behind>,
     runs: Arc<Runs>,
-    visits: Mutex<HashMap<(String, String), Visit>>,
+    known: Mutex<HashMap<(String, String), Visit>>,
 }
 
 /// Moves the stage as the sync goes on.
@@ -135,14 +135,14 @@ impl Progress for Teller {
 
 impl Visits {
     pub(super) fn new(service: Arc<dyn Service>, behind: Arc<dyn Behind>, runs: Arc<Runs>) -> Self {
-        Self { service, behind, runs, visits: Mutex::default() }
+        Self { service, behind, runs, known: Mutex::default() }
     }
 
     /// The visit of a person, begun now unless there is one.
     pub(super) fn join(&self, connection: &str, person: &Person) -> Visit {
         let now = self.service.now();
         let key = (connection.to_owned(), person.id.clone());
-        let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut visits = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(visit) = visits.get(&key).filter(|visit| visit.counts(now)) {
             return visit.clone();
         }
