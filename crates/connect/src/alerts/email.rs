@@ -1,5 +1,6 @@
 //! Letters as e-mail, through the mail server of the company.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use entrain_domain::alerts::Letter;
@@ -202,18 +203,18 @@ fn html(letter: &Letter, public_url: Option<&str>) -> String {
     let mut page = String::from("<!doctype html><html><body style=\"font-family:sans-serif\">\n");
     for notice in &letter.notices {
         let Said { head, sentence, remedy, since, link } = text::said(notice, public_url);
-        page += &format!("<p><strong>{}</strong><br>{}", escaped(&head), escaped(&sentence));
+        let _ = write!(page, "<p><strong>{}</strong><br>{}", escaped(&head), escaped(&sentence));
         if let Some(remedy) = remedy {
-            page += &format!("<br>What to do: {}", escaped(&remedy));
+            let _ = write!(page, "<br>What to do: {}", escaped(&remedy));
         }
-        page += &format!("<br><small>{}</small>", escaped(&since));
+        let _ = write!(page, "<br><small>{}</small>", escaped(&since));
         if let Some(link) = link {
-            page += &format!("<br><a href=\"{}\">Look at it</a>", escaped(&link));
+            let _ = write!(page, "<br><a href=\"{}\">Look at it</a>", escaped(&link));
         }
         page += "</p>\n";
     }
     for line in text::more(letter).into_iter().chain([text::foot(letter)]) {
-        page += &format!("<p><small>{}</small></p>\n", escaped(&line));
+        let _ = write!(page, "<p><small>{}</small></p>\n", escaped(&line));
     }
     page + "</body></html>\n"
 }

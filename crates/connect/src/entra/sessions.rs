@@ -11,11 +11,14 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::token::State;
 use super::{Credential, EntraOptions};
 
+/// Every sign-in by the digest of who signs in and with what.
+type Held = HashMap<[u8; 32], Arc<AsyncMutex<State>>>;
+
 /// The sign-ins of a process; clones are the same. All readers that use them must have one
 /// [`Environment`](crate::http::Environment): lives of tokens count in its time.
 #[derive(Clone, Default)]
 pub struct Sessions {
-    held: Arc<Mutex<HashMap<[u8; 32], Arc<AsyncMutex<State>>>>>,
+    held: Arc<Mutex<Held>>,
 }
 
 impl std::fmt::Debug for Sessions {

@@ -218,7 +218,7 @@ fn pass(books: &[&Book<'_>], steps: &[Step], line: &[Claim], out: &HashSet<usize
             continue;
         }
         let behind: Vec<u32> =
-            claim.needs.iter().flat_map(|(at, who)| tills[*at].seat(who).to_vec()).collect();
+            claim.needs.iter().flat_map(|(at, who)| tills[*at].seat(who).clone()).collect();
         outcome.after.insert(claim.ix, behind);
     }
     outcome
@@ -389,10 +389,10 @@ pub(super) fn forecast(input: &PlanInput<'_>, steps: &[Step]) -> BTreeMap<Produc
 
 /// Seats of every product whose taken seats are counted, when of a plan only these steps were done. Like the forecast, it is
 /// never too low.
-pub fn seats_after(
+pub fn seats_after<S: std::hash::BuildHasher>(
     input: &PlanInput<'_>,
     plan: &super::Plan,
-    done: &HashSet<super::StepId>,
+    done: &HashSet<super::StepId, S>,
 ) -> BTreeMap<ProductKey, SeatForecast> {
     let steps: Vec<Step> = plan.steps.iter().filter(|step| done.contains(&step.id())).cloned().collect();
     forecast(input, &steps)

@@ -197,7 +197,7 @@ fn freed(product: &Product, holders: &Holders<'_>, known: bool, plan: &Plan) -> 
             Action::TakeRung { account, .. } => ways.entry(account.as_str()).or_default().push(vec![at]),
             Action::AddMember { group, person } => {
                 let grants = group.site_id.as_ref().is_some_and(|id| product.groups.contains(id));
-                stays.extend(person.site_id.as_ref().filter(|_| grants).map(|id| id.as_str()));
+                stays.extend(person.site_id.as_ref().filter(|_| grants).map(crate::model::AccountId::as_str));
             }
             Action::ComeBack { account, .. } => {
                 stays.insert(account.as_str());

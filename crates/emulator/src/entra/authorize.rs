@@ -55,7 +55,7 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
 ) -> Response {
     let fields = fields(query.unwrap_or_default().as_bytes());
-    let ask = match read(&state, &tenant, fields) {
+    let ask = match read(&state, &tenant, &fields) {
         Ok(ask) => ask,
         Err(refusal) => return refused(&state, refusal),
     };
@@ -71,7 +71,7 @@ pub(super) async fn choose(State(state): State<Shared>, Path(tenant): Path<Strin
     let chosen = fields.remove("user").unwrap_or_default();
     let typed = fields.remove("name").unwrap_or_default();
     let who = if chosen.is_empty() { typed.trim() } else { chosen.trim() }.to_owned();
-    let ask = match read(&state, &tenant, fields) {
+    let ask = match read(&state, &tenant, &fields) {
         Ok(ask) => ask,
         Err(refusal) => return refused(&state, refusal),
     };
@@ -134,7 +134,7 @@ pub(super) async fn logout(
     }
 }
 
-fn read(state: &Emulator, name: &str, fields: Fields) -> Result<Ask, Refusal> {
+fn read(state: &Emulator, name: &str, fields: &Fields) -> Result<Ask, Refusal> {
     let shown = |code, text: String| Err(Refusal::Shown(code, text));
     let field = |name: &str| fields.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let missing = |name: &str| {

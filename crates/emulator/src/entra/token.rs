@@ -57,7 +57,7 @@ fn redeem(
         return Err(Failure::unknown_tenant(name));
     }
     let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
-    let (app, _) = client(state, tenant, headers, form)?;
+    let (app, _) = client(state, tenant, headers, form, None)?;
     let code = field("code").ok_or_else(|| Failure::missing("code"))?;
     let redirect = field("redirect_uri").ok_or_else(|| Failure::missing("redirect_uri"))?;
     let granted = state.codes.redeem(code, state.now())?;
@@ -125,17 +125,18 @@ fn grant(
         }
     }
     let scope = field("scope").ok_or_else(|| Failure::missing("scope"))?;
-    let (app, credential) = client(state, tenant, headers, form)?;
-    check_scope(state, tenant, scope)?;
+    let (app, credential) = client(state, tenant, headers, form, Some(scope))?;
     Ok(access::issue(state, tenant, app, credential))
 }
 
-/// The application that asks, and the digest of what it proved itself with.
+/// The application that asks, and the digest of what it proved itself with. A scope that cannot be had is told before a
+/// wrong secret is.
 fn client<'a>(
     state: &Emulator,
     tenant: &'a Tenant,
     headers: &HeaderMap,
     form: &HashMap<String, String>,
+    scope: Option<&str>,
 ) -> Result<(&'a Application, Option<String>), Failure> {
     let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let basic = basic(headers);
@@ -162,6 +163,9 @@ fn client<'a>(
             7_000_112,
             format!("Application '{client_id}'({}) is disabled.", app.display_name),
         ));
+    }
+    if let Some(scope) = scope {
+        check_scope(state, tenant, scope)?;
     }
     let credential = match (field("client_assertion"), secret) {
         (Some(assertion), _) => {

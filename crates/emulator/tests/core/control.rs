@@ -20,7 +20,14 @@ impl Control {
         let answer = client().request(method, url).body(body).send().await.unwrap();
         let status = answer.status().as_u16();
         let bytes = answer.bytes().await.unwrap();
-        (status, if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() })
+        // A hook answers as chats do, in plain text; everything else in JSON
+        let plain = path.starts_with("/hook/");
+        let body = match bytes.as_ref() {
+            b"" => Value::Null,
+            text if plain => String::from_utf8_lossy(text).into(),
+            json => serde_json::from_slice(json).unwrap(),
+        };
+        (status, body)
     }
 
     async fn get(&self, path: &str) -> Value {
