@@ -1,7 +1,5 @@
 //! `entrain admin backup` and `restore` through the real binary.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be built is a failed test")]
-
 #[path = "support/mod.rs"]
 mod support;
 

@@ -232,6 +232,7 @@ fn signature(id: &str, at: i64, key: &str, body: &str) -> String {
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it reads better where it is called")]
 fn change(bench: &Bench, http: &reqwest::Client, changes: Value) {
     let url = format!("{}/world/changes", bench.company().control_url);
     let (status, text) = bench.runtime.block_on(async {

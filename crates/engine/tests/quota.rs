@@ -1,7 +1,8 @@
 //! N-02: a quota of a cloud is used up. The run is parked with the time of the reset, nothing is asked before it, and the
 //! first run after it does what was left.
 
-#[expect(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
+#![expect(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
+
 mod support;
 
 use std::time::Duration;

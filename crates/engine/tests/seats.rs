@@ -1,7 +1,8 @@
 //! Seats in whole runs: nobody is let in beyond the budget, also when the site lags; a site that refuses for want of a seat
 //! is asked once for each product; the line holds over runs and ends by itself.
 
-#[expect(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
+#![expect(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
+
 mod support;
 
 use entrain_domain::model::{AccountState, ProductKey, SiteGroupId};

@@ -67,7 +67,7 @@ impl Alerts {
             match &delivered.outcome {
                 Ok(()) => tracing::info!(connection, channel, "people were told"),
                 Err(undelivered) => {
-                    tracing::warn!(connection, channel, "people could not be told: {undelivered}")
+                    tracing::warn!(connection, channel, "people could not be told: {undelivered}");
                 }
             }
         }

@@ -339,7 +339,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads a backup to its end, and says what it is when it is whole, unaltered and of this Entrain's tables.
-async fn examine(path: &Path, tables: &[Table]) -> Result<(Backup, Vec<String>)> {
+fn examine(path: &Path, tables: &[Table]) -> Result<(Backup, Vec<String>)> {
     let mut reader = Reader::open(path, tables)?;
     let mut head = None;
     while let Some(line) = reader.next()? {
@@ -435,7 +435,7 @@ impl Store {
         author: &str,
     ) -> Result<Backup> {
         let tables = tables().await?;
-        let (found, keys) = examine(path, &tables).await?;
+        let (found, keys) = examine(path, &tables)?;
         if secrets == SealedSecrets::Keep && keys.iter().any(|key| key != self.inner.key.id()) {
             return Err(Error::BackupKey { path: path.display().to_string() });
         }

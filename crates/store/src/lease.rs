@@ -274,7 +274,12 @@ mod tests {
     fn a_beat_is_still_only_after_the_whole_lease_and_a_new_holder_begins_anew() {
         let (fences, start) = (Fences::default(), Instant::now());
         assert!(!fences.stands_still("a", 1, 7, start));
-        assert!(!fences.stands_still("a", 1, 7, start + LEASE - Duration::from_millis(1)));
+        assert!(!fences.stands_still(
+            "a",
+            1,
+            7,
+            (start + LEASE).checked_sub(Duration::from_millis(1)).unwrap()
+        ));
         assert!(fences.stands_still("a", 1, 7, start + LEASE));
         assert!(!fences.stands_still("a", 2, 7, start + LEASE));
         assert!(!fences.stands_still("b", 1, 7, start + LEASE));

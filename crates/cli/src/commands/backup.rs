@@ -1,6 +1,6 @@
 //! `entrain admin backup` and `entrain admin restore`.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -90,7 +90,9 @@ fn confirm() -> Result<(), Failure> {
             "add --yes",
         );
     }
-    eprint!("This gives up everything that the database holds. Type \"replace\" to go on: ");
+    // Without a terminal to write to there is nobody to answer
+    let question = "This gives up everything that the database holds. Type \"replace\" to go on: ";
+    let _ = std::io::stderr().write_all(question.as_bytes());
     let mut answer = String::new();
     if std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "replace" {
         return Ok(());

@@ -165,16 +165,13 @@ async fn administrator(store: &Store) -> Result<(SecretString, String), Failure>
     let hash = hash_password(password.clone()).await?;
     let by = "entrain demo";
     // A folder that was given may have seen a demo before
-    let account = match store.account_named(ADMINISTRATOR).await.map_err(|e| e.failure())? {
-        Some(known) => {
-            let change = AccountChange::Password(hash);
-            store.change_account(&known.id, change, by).await.map_err(|e| e.failure())?;
-            known
-        }
-        None => {
-            let made = store.make_account(ADMINISTRATOR, Role::Administrator, hash, None, by).await;
-            made.map_err(|e| e.failure())?
-        }
+    let account = if let Some(known) = store.account_named(ADMINISTRATOR).await.map_err(|e| e.failure())? {
+        let change = AccountChange::Password(hash);
+        store.change_account(&known.id, change, by).await.map_err(|e| e.failure())?;
+        known
+    } else {
+        let made = store.make_account(ADMINISTRATOR, Role::Administrator, hash, None, by).await;
+        made.map_err(|e| e.failure())?
     };
     let ends =
         SystemClock.now().saturating_add(SignedDuration::from_hours(24)).unwrap_or(jiff::Timestamp::MAX);

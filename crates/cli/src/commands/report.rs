@@ -87,10 +87,10 @@ pub(crate) enum ReportFormat {
 
 pub(super) async fn run(cx: &Context<'_>, command: ReportCommand) -> Result<Exit, Failure> {
     match command {
-        ReportCommand::Drift(args) => drift::run(cx, &args).await,
+        ReportCommand::Drift(args) => Box::pin(drift::run(cx, &args)).await,
         ReportCommand::Leavers(args) => Box::pin(leavers::run(cx, &args)).await,
-        ReportCommand::Unlinked(args) => unlinked::run(cx, &args).await,
-        ReportCommand::Seats(args) => seats::run(cx, &args).await,
+        ReportCommand::Unlinked(args) => Box::pin(unlinked::run(cx, &args)).await,
+        ReportCommand::Seats(args) => Box::pin(seats::run(cx, &args)).await,
         ReportCommand::Credentials(args) => credentials::run(cx, &args).await,
         ReportCommand::Members(args) => members::run(cx, &args).await,
         ReportCommand::Ladder(args) => ladder::run(cx, &args).await,

@@ -120,11 +120,12 @@ impl Progress for ProgressBars {
             Event::Phase(Phase::Reading) => self.begin(state, "reading both sides"),
             Event::Phase(Phase::Verifying) => self.begin(state, "reading back what was written"),
             Event::Phase(Phase::Ended) | Event::Planned { steps: 0, .. } => Self::end_bar(state),
-            Event::Began { .. } | Event::Phase(Phase::Planned | Phase::Applying) => {}
+            Event::Began { .. }
+            | Event::DirectoryChanged { .. }
+            | Event::Phase(Phase::Planned | Phase::Applying) => {}
             Event::DirectoryRead { users, groups } => {
                 self.begin(state, &format!("directory read: {users} users, {groups} groups"));
             }
-            Event::DirectoryChanged { .. } => {}
             Event::SiteRead { accounts, groups } => {
                 self.begin(state, &format!("site read: {accounts} accounts, {groups} groups"));
             }

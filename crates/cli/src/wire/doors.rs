@@ -37,7 +37,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// What is not there is looked for no more often than this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// For how long what was built is kept at most: as long a rotated secret is not noticed.
-const KEPT: Duration = Duration::from_secs(60);
+const KEPT: Duration = Duration::from_mins(1);
 /// How long a call of Entra ID waits for signing keys that are not at hand: the answer has 300 ms in all.
 const KEYS: Duration = Duration::from_millis(150);
 /// Runs that people at doors ask for begin no more often than this.
@@ -144,10 +144,10 @@ impl WiredDoors {
         let entry = self.entry(&slug(connection)).await?;
         entry.ok_or_else(|| closed(connection, "the connection has no doors any more"))
     }
+}
 
-    fn party<'a>(&self, entry: &'a Entry, connection: &str) -> Result<&'a RelyingParty, Failure> {
-        entry.party.as_ref().ok_or_else(|| closed(connection, "the connection has no access page any more"))
-    }
+fn party<'a>(entry: &'a Entry, connection: &str) -> Result<&'a RelyingParty, Failure> {
+    entry.party.as_ref().ok_or_else(|| closed(connection, "the connection has no access page any more"))
 }
 
 fn closed(connection: &str, what: &str) -> Failure {
@@ -335,7 +335,7 @@ impl Behind for WiredDoors {
     fn begin<'a>(&'a self, connection: &'a str) -> Answer<'a, Begun> {
         Box::pin(async move {
             let entry = self.of(connection).await?;
-            let party = self.party(&entry, connection)?;
+            let party = party(&entry, connection)?;
             let begun = party.begin(&Wanted::default()).await.map_err(|e| e.failure())?;
             let kept = serde_json::to_string(&begun.sign_in).map_err(|_| unreadable())?;
             Ok(Begun { url: begun.url, state: begun.sign_in.state.clone(), kept: kept.into() })
@@ -350,7 +350,7 @@ impl Behind for WiredDoors {
     ) -> Answer<'a, Person> {
         Box::pin(async move {
             let entry = self.of(connection).await?;
-            let party = self.party(&entry, connection)?;
+            let party = party(&entry, connection)?;
             let sign_in: SignIn = serde_json::from_str(kept.expose_secret()).map_err(|_| unreadable())?;
             let person = party.finish(&sign_in, code, SystemClock.now()).await.map_err(|e| e.failure())?;
             Ok(Person { id: person.object_id, name: person.name, username: person.preferred_username })

@@ -214,7 +214,7 @@ fn html(letter: &Letter, public_url: Option<&str>) -> String {
         page += "</p>\n";
     }
     for line in text::more(letter).into_iter().chain([text::foot(letter)]) {
-        let _ = write!(page, "<p><small>{}</small></p>\n", escaped(&line));
+        let _ = writeln!(page, "<p><small>{}</small></p>", escaped(&line));
     }
     page + "</body></html>\n"
 }

@@ -178,7 +178,7 @@ async fn what_the_documents_refuse_is_refused() {
         (status, body["error"]["code"].as_str().unwrap_or_default().to_owned())
     };
     let refused = |status: u16, code: &str| (status, code.to_owned());
-    let far = (bench.emulator.state().now() + Duration::from_secs(41_761 * 60)).to_string();
+    let far = (bench.emulator.state().now() + Duration::from_mins(41761)).to_string();
     let http = |o: &mut Value| o["notificationUrl"] = json!("http://hooks.example.com/x");
     assert_eq!(post(&http).await, refused(400, "InvalidRequest"));
     let long = |o: &mut Value| o["clientState"] = json!("x".repeat(129));

@@ -92,8 +92,8 @@ impl MemberRow {
             MemberState::Unknown => (Chip::new("", "wait", "not known"), false, true),
             MemberState::LeftOut => (Chip::new("", "off", "left out"), true, false),
         };
-        let who = member.directory_id.as_ref().map(|id| id.as_str());
-        let who = who.or_else(|| member.site_id.as_ref().map(|id| id.as_str()));
+        let who = member.directory_id.as_ref().map(entrain_domain::model::DirectoryUserId::as_str);
+        let who = who.or_else(|| member.site_id.as_ref().map(entrain_domain::model::AccountId::as_str));
         Self {
             name: member.name.to_string(),
             href: who.map(|who| format!("/connections/{slug}/person?who={}", encoded(who))),

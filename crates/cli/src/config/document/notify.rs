@@ -156,7 +156,7 @@ fn email(reader: &mut Reader<'_>, key: &str, s: &ChannelSection) -> Option<Carri
             reader.found(&format!("{key}.password"), "is missing", "add password = \"env:…\" beside user");
         }
         (None, Some(_)) => {
-            reader.found(&format!("{key}.user"), "is missing", "add user = \"…\" beside password")
+            reader.found(&format!("{key}.user"), "is missing", "add user = \"…\" beside password");
         }
         _ => {}
     }
@@ -201,7 +201,7 @@ pub(super) fn usable(key: &str, value: &SecretString) -> Result<(), Absent> {
     if !key.starts_with("notify.channels.") {
         return Ok(());
     }
-    if key.ends_with(".url")
+    if key.rsplit('.').next() == Some("url")
         && let Err(error) = web_address(value)
     {
         let failure = error.failure();
