@@ -60,8 +60,9 @@ impl House {
 
     fn with(bench: Bench) -> Self {
         let client = bench.company().client_id.clone();
+        // The schedule is far away: whoever gets in step does so through a door
         let doors = format!(
-            "\n[doors.access]\nname = \"Norrvik <b>\"\naccent = \"#7a1f57\"\ncontact = \"it-help@norrvik.example\"\n\
+            "\n[schedule]\ncron = \"0 3 29 2 *\"\n\n[doors.access]\nname = \"Norrvik <b>\"\naccent = \"#7a1f57\"\ncontact = \"it-help@norrvik.example\"\n\
              [doors.token_issuance]\nclient_id = \"{client}\"\n\
              [doors.webhook]\nsecret = \"{KEY}\"\nprevious_secret = \"{OLD_KEY}\"\n"
         );
