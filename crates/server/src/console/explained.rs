@@ -11,6 +11,21 @@ pub(crate) struct Reason {
     pub(crate) texts: Vec<String>,
 }
 
+/// A sentence that may begin with the kind of a step, which programs write with a line.
+fn told(text: &str) -> String {
+    let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if first.contains('_') && first.chars().all(|c| c == '_' || c.is_ascii_lowercase()) {
+        return sentence(&format!("{} {rest}", first.replace('_', " ")));
+    }
+    sentence(text)
+}
+
+/// The name in what an explanation calls its object: what stands between the first quotation marks.
+pub(crate) fn name_of(object: &str) -> String {
+    let quoted = object.split_once('“').and_then(|(_, rest)| rest.split_once('”'));
+    quoted.map_or(object, |(name, _)| name).to_owned()
+}
+
 /// Most texts of one kind on a page; the rest is counted.
 const SHOWN: usize = 20;
 
@@ -20,9 +35,9 @@ pub(crate) fn chain(explanation: &Explanation) -> Vec<Reason> {
     let mut left_out = 0;
     for Link { what, text } in &explanation.chain {
         match reasons.last_mut().filter(|last| last.what == *what) {
-            Some(last) if last.texts.len() < SHOWN => last.texts.push(sentence(text)),
+            Some(last) if last.texts.len() < SHOWN => last.texts.push(told(text)),
             Some(_) => left_out += 1,
-            None => reasons.push(Reason { what, texts: vec![sentence(text)] }),
+            None => reasons.push(Reason { what, texts: vec![told(text)] }),
         }
     }
     if left_out > 0 {
@@ -103,5 +118,18 @@ impl MemberRow {
             chip,
             text: sentence(&member.text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_steps_are_words_and_names_stand_alone() {
+        assert_eq!(told("add_member “A_b” done"), "Add member “A_b” done.");
+        assert_eq!(told("Nothing to do"), "Nothing to do.");
+        assert_eq!(name_of("user “Ana Horvat” <ana@x.example> (1)"), "Ana Horvat");
+        assert_eq!(name_of("no quotes"), "no quotes");
     }
 }

@@ -116,6 +116,7 @@ struct PersonPage {
     who: String,
     group: String,
     verdict: String,
+    name: String,
     object: String,
     chain: Vec<Reason>,
     places: Vec<PlaceRow>,
@@ -146,12 +147,13 @@ pub(super) async fn person(visit: Visit) -> Result {
     };
     let places: Vec<PlaceRow> = all.iter().filter_map(|place| PlaceRow::of(place, &slug)).collect();
     Reply::page(&PersonPage {
-        shell: visit.shell_of(&connection.name, told.object.clone()).await?.at("People"),
+        shell: visit.shell_of(&connection.name, explained::name_of(&told.object)).await?.at("People"),
         verdict: sentence(&told.verdict),
         chain: explained::chain(&told),
         elsewhere: (all.len() - places.len()) as u64,
         places,
-        object: told.object,
+        name: explained::name_of(&told.object),
+        object: sentence(&told.object),
         slug,
         who,
         group,
@@ -165,6 +167,7 @@ struct GroupPage {
     slug: String,
     which: String,
     verdict: String,
+    name: String,
     object: String,
     chain: Vec<Reason>,
     members: Vec<MemberRow>,
@@ -187,7 +190,7 @@ pub(super) async fn group(visit: Visit) -> Result {
     let from = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or(0).min(all.len());
     let members = all[from..].iter().take(PAGE).map(|member| MemberRow::of(member, &slug)).collect();
     Reply::page(&GroupPage {
-        shell: visit.shell_of(&connection.name, told.object.clone()).await?.at("Groups"),
+        shell: visit.shell_of(&connection.name, explained::name_of(&told.object)).await?.at("Groups"),
         verdict: sentence(&told.verdict),
         chain: explained::chain(&told),
         total: all.len() as u64,
@@ -195,7 +198,8 @@ pub(super) async fn group(visit: Visit) -> Result {
         after: (from + PAGE < all.len()).then_some(from + PAGE),
         from,
         members,
-        object: told.object,
+        name: explained::name_of(&told.object),
+        object: sentence(&told.object),
         which: encoded(&which),
         slug,
     })

@@ -57,10 +57,20 @@ struct Named {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Planned {
-    #[serde(default)]
     steps: Vec<Step>,
+    set_aside: Vec<Aside>,
+    notes: Vec<Aside>,
+}
+
+/// Something that the plan cannot do, or does without a step.
+#[derive(Deserialize)]
+struct Aside {
+    object: String,
+    reason: String,
+    remedy: String,
 }
 
 struct Row {
@@ -84,6 +94,8 @@ struct TryPage {
     rows: Vec<Row>,
     more: u64,
     gone: u64,
+    /// What is set aside, or happens without a step.
+    asides: Vec<Aside>,
 }
 
 /// What is sent: the document, with the line ends that a browser makes of it taken back.
@@ -101,7 +113,10 @@ pub(super) async fn attempt(visit: Visit) -> Result {
     let tried = visit.console.service.what_if(&connection.name, document.clone()).await?;
     let known = tried.is_some();
     let (plan, new, gone) = tried.map_or_else(Default::default, |tried| (tried.plan, tried.new, tried.gone));
-    let planned: Planned = serde_json::from_value(plan).unwrap_or(Planned { steps: Vec::new() });
+    let planned: Planned = serde_json::from_value(plan).unwrap_or_default();
+    let mut asides = planned.set_aside;
+    asides.extend(planned.notes);
+    asides.truncate(SHOWN);
     let steps: Vec<Step> = planned.steps.into_iter().filter(|step| new.contains(&step.id)).collect();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for step in &steps {
@@ -119,6 +134,12 @@ pub(super) async fn attempt(visit: Visit) -> Result {
         shell: visit.shell_of(&connection.name, "What if").await?.at("Rules"),
         headline: match (known, all, gone) {
             (false, ..) => "It cannot be said yet what this would change".into(),
+            (_, 0, 0) if !asides.is_empty() => {
+                format!(
+                    "These rules ask for no step; {} to know",
+                    count(asides.len() as u64, "thing", "things")
+                )
+            }
             (_, 0, 0) => "These rules change nothing on the site".into(),
             (_, 0, gone) => format!("{} would not be asked for any more", count(gone, "step", "steps")),
             (_, all, _) => {
@@ -133,6 +154,7 @@ pub(super) async fn attempt(visit: Visit) -> Result {
         rows: rows.collect(),
         more,
         gone,
+        asides,
     })
 }
 
