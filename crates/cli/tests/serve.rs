@@ -329,6 +329,7 @@ fn w_07_bodies_without_end_and_bodies_that_drip_are_cut_off() {
     let announced = head.replace("Transfer-Encoding: chunked", "Content-Length: 1000000000");
     let answer = raw(&served, announced.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
     let at = Instant::now();
     let answer = raw(&served, format!("{head}1\r\n{{\r\n").as_bytes());
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");

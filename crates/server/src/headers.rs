@@ -4,11 +4,11 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -32,6 +32,7 @@ pub(crate) fn guarded(routes: Router, lost: MethodRouter) -> Router {
         .fallback_service(lost)
         .route_layer(from_fn(metrics::counted))
         .layer(from_fn(well_formed))
+        .layer(map_response(last_words))
         .layer(CatchPanicLayer::custom(panicked));
     // Pages and what they load say more exactly what they need
     fixed.into_iter().fold(routes, |routes, (name, value)| {
@@ -45,6 +46,14 @@ fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!("a handler panicked: {}", what.unwrap_or("without a word"));
     Problem::internal().into_response()
+}
+
+/// Who sent more than is read is told that the connection ends here: nobody sends the next request into it.
+async fn last_words(mut response: Response) -> Response {
+    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// One Host, and a sane one; an address of a sane length.
