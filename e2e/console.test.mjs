@@ -33,7 +33,12 @@ const every = async (page) => {
   await page.goto(`${demo.url}/runs/${run}/plan`);
   const why = await page.locator(".plan-row a[data-inline]").first().getAttribute("href");
   await page.goto(`${demo.url}${CONNECTION}/runs`);
-  const runs = await page.locator("tbody a").evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+  const links = () => page.locator("tbody a").evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+  const runs = await links();
+  await page.goto(`${demo.url}${CONNECTION}/people?find=duarte`);
+  const [person] = await links();
+  await page.goto(`${demo.url}${CONNECTION}/groups?find=jira+engineering`);
+  const [group] = await links();
   return {
     overview: CONNECTION,
     lives: `${CONNECTION}/lives`,
@@ -44,6 +49,14 @@ const every = async (page) => {
     run: runs.at(-1),
     connections: "/connections",
     setup: `${CONNECTION}/setup`,
+    people: `${CONNECTION}/people`,
+    person,
+    "person-in-group": `${person}&group=Jira+Engineering`,
+    groups: `${CONNECTION}/groups`,
+    group,
+    rules: `${CONNECTION}/rules`,
+    audit: "/audit",
+    chain: "/audit/chain",
     account: "/account",
     nothing: "/nothing-here",
   };
@@ -254,4 +267,32 @@ test("a person who may not is told so in the same dress, and a lost session as w
   await page.getByRole("link", { name: "Sign in" }).click();
   assert.equal(await heading(page), "Sign in");
   await context.close();
+});
+
+test("new rules show what they would change before they are saved, and a viewer cannot change them", async () => {
+  const { context, page, trouble } = await open(browser);
+  await signIn(page, demo.url, "administrator");
+  await page.goto(`${demo.url}${CONNECTION}/rules`);
+  const before = await page.locator("#document").inputValue();
+  assert.match(before, /client_secret = "sealed"/);
+  await page.fill("#document", before.replace("[scope]", "[scope]\nmembers = 1"));
+  await page.getByRole("button", { name: "Show what it would change" }).click();
+  assert.match(await page.locator("main").textContent(), /members/, "a wrong key is named");
+  await page.goto(`${demo.url}${CONNECTION}/rules`);
+  await page.fill("#document", before.replace('"Project Barometer"', '"All Staff"'));
+  await page.getByRole("button", { name: "Show what it would change" }).click();
+  await page.waitForURL((at) => at.pathname.endsWith("/rules/try"));
+  assert.match(await heading(page), /^(These rules ask|\d+ steps? would)/);
+  assert.match(await page.locator("main").textContent(), /Project Barometer/);
+  await page.getByRole("button", { name: "Save as a new version" }).click();
+  await page.waitForURL((at) => at.pathname === `${CONNECTION}/rules`);
+  assert.match(await page.locator("#document").inputValue(), /"All Staff"/);
+  assert.match(await page.locator(".page-head").textContent(), /Version 2\./);
+  await context.close();
+  const other = await open(browser);
+  await signIn(other.page, demo.url, "viewer");
+  await other.page.goto(`${demo.url}${CONNECTION}/rules`);
+  assert.equal(await other.page.locator("#document").count(), 0);
+  await other.context.close();
+  assert.deepEqual(trouble, []);
 });
