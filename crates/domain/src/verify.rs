@@ -6,6 +6,7 @@ mod seats;
 mod undo;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -129,11 +130,10 @@ impl<'a> Check<'a> {
 
     /// Order, doubles and holds.
     fn shape(&mut self, plan: &Plan) {
-        let mut names = HashSet::new();
+        for step in doubles(&plan.steps) {
+            self.find(Some(step), "the step is in the plan twice");
+        }
         for (at, step) in plan.steps.iter().enumerate() {
-            if !names.insert(name_of(step)) {
-                self.find(Some(step), "the step is in the plan twice");
-            }
             for before in &step.after {
                 match plan.steps.get(*before as usize) {
                     Some(earlier) if (*before as usize) < at => {
@@ -191,11 +191,11 @@ impl<'a> Check<'a> {
                     self.find(Some(step), "invites somebody who is linked to an account on the site");
                 }
             }
-            Action::TakeRung { measure, person, account, proof } => {
-                if person.directory_id.as_ref() != Some(proof.user()) {
+            Action::TakeRung { measure, person, departed } => {
+                if person.directory_id.as_ref() != Some(departed.proof.user()) {
                     self.find(Some(step), "takes a rung on somebody whom its proof is not about");
                 }
-                self.rung(step, *measure, person, account);
+                self.rung(step, *measure, person, &departed.account);
             }
             Action::ComeBack { from, person, account } => {
                 let place = person.directory_id.as_ref().and_then(|user| self.input.memory.on_ladder(user));
@@ -225,7 +225,9 @@ impl<'a> Check<'a> {
                 }
                 self.sources_in_scope(step, group);
             }
-            Action::RenameGroup { group, site_id, name } => self.renaming(step, group, site_id, name),
+            Action::RenameGroup { group, renaming } => {
+                self.renaming(step, group, &renaming.site_id, &renaming.name);
+            }
             Action::AdoptGroup { group, site_id } => {
                 self.sources_in_scope(step, group);
                 if self.stands_for_another(site_id, &group.anchor) {
@@ -248,8 +250,9 @@ impl<'a> Check<'a> {
                 }
                 self.sources_in_scope(step, group);
             }
-            Action::RemoveMember { group, site_group, account, owned, .. } => {
-                self.removal(step, group, site_group, account, owned.is_some());
+            Action::RemoveMember { group, removal, .. } => {
+                let owned = removal.owned.is_some();
+                self.removal(step, group, &removal.site_group, &removal.account, owned);
             }
         }
     }
@@ -740,6 +743,22 @@ fn name_of(step: &Step) -> (StepKind, Option<&str>, Option<&str>) {
         (None, account) => account.as_ref().map(AccountId::as_str),
     });
     (step.action.kind(), group, person)
+}
+
+/// Steps that bear the name of another one. Hashes of the names, because a set of the names of all steps of a first plan
+/// is half as large as the plan; where two agree, the names decide.
+fn doubles(steps: &[Step]) -> Vec<&Step> {
+    let hasher = RandomState::new();
+    let mut hashes: Vec<(u64, u32)> =
+        steps.iter().zip(0..).map(|(step, at)| (hasher.hash_one(name_of(step)), at)).collect();
+    hashes.sort_unstable();
+    let mut doubles = Vec::new();
+    for same in hashes.chunk_by(|(a, _), (b, _)| a == b).filter(|same| same.len() > 1) {
+        let mut names = HashSet::new();
+        let steps = same.iter().map(|(_, at)| &steps[*at as usize]);
+        doubles.extend(steps.filter(|step| !names.insert(name_of(step))));
+    }
+    doubles
 }
 
 fn ledger_size(memory: &Memory) -> usize {

@@ -197,7 +197,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
 /// The groups for which a fresh plan asks again for what this run did.
 fn lagging(fresh: &Plan, applied: &Applied) -> Vec<SiteGroupId> {
     let group = |step: &Step| match &step.action {
-        Action::RemoveMember { site_group, .. } => Some(site_group.clone()),
+        Action::RemoveMember { removal, .. } => Some(removal.site_group.clone()),
         action => action.group().and_then(|group| group.site_id.clone()),
     };
     let lagging: BTreeSet<SiteGroupId> = fresh

@@ -52,11 +52,11 @@ pub(crate) fn step_document(step: &Step) -> Value {
     if let Action::UpdateUser { update, .. } = &step.action {
         document.insert("update".into(), json!(**update));
     }
-    if let Action::RenameGroup { name, .. } = &step.action {
-        document.insert("new_name".into(), json!(**name));
+    if let Action::RenameGroup { renaming, .. } = &step.action {
+        document.insert("new_name".into(), json!(*renaming.name));
     }
-    if let Action::TakeRung { proof, .. } = &step.action {
-        document.insert("trigger".into(), json!(proof.leaving()));
+    if let Action::TakeRung { departed, .. } = &step.action {
+        document.insert("trigger".into(), json!(departed.proof.leaving()));
     }
     document.insert("reason".into(), json!(step.reason.to_string()));
     document.insert("undoable".into(), json!(step.undo() == Undo::Possible));
@@ -86,7 +86,9 @@ pub fn object_of(step: &Step) -> String {
         | Action::ComeBack { person, .. } => person_label(person),
         Action::UpdateUser { person, update } => format!("{} of {}", update.part(), person_label(person)),
         Action::CreateGroup { group } | Action::AdoptGroup { group, .. } => format!("group “{}”", group.name),
-        Action::RenameGroup { group, name, .. } => format!("group “{}” to “{name}”", group.name),
+        Action::RenameGroup { group, renaming } => {
+            format!("group “{}” to “{}”", group.name, renaming.name)
+        }
         Action::AddMember { group, person } | Action::RemoveMember { group, person, .. } => {
             format!("{} in group “{}”", person_label(person), group.name)
         }

@@ -4,6 +4,7 @@
 //! regard to the case of ASCII letters, and nothing else is folded (no plus-address stripping, no Unicode folding).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// An e-mail address, kept as written and compared without regard to ASCII case.
@@ -67,6 +68,15 @@ impl PartialEq for EmailAddress {
     }
 }
 impl Eq for EmailAddress {}
+
+impl Hash for EmailAddress {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for byte in self.0.bytes() {
+            state.write_u8(byte.to_ascii_lowercase());
+        }
+        state.write_u8(0xff);
+    }
+}
 
 impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

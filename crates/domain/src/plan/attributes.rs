@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::guard::Before;
 use super::matching::{self, Lookups, Match, Matches};
 use super::planner::{Draft, PlanInput};
-use super::reason::Reason;
+use super::reason::{Differing, Reason};
 use super::step::{Action, SetAside, Update};
 use crate::memory::{AppliedValues, Memory, MemoryChange};
 use crate::model::{
@@ -30,8 +30,8 @@ pub fn profiles_to_ask(
     let mut accounts: Vec<AccountId> = matches
         .people
         .iter()
-        .filter_map(|(id, matched)| {
-            let (user, account) = (directory.user(id)?, matched.account()?);
+        .filter_map(|(ix, matched)| {
+            let (user, account) = (directory.user_at(ix)?, matched.account()?);
             let applied = memory.applied_profile(account);
             let (wanted, _) = rules.attributes.profile(user, applied);
             let open = touchable(site, rules, user, account) && !differing(&wanted, applied).is_empty();
@@ -135,8 +135,8 @@ impl Draft<'_> {
             return;
         }
         let mut left = Left::default();
-        for (id, matched) in matches.people.iter() {
-            let Some(user) = directory.user(id) else { continue };
+        for (ix, matched) in matches.people.iter() {
+            let Some(user) = directory.user_at(ix) else { continue };
             let account = match matched {
                 Match::Account(account) if touchable(site, rules, user, account) => Some(account),
                 Match::Invite(_) => None,
@@ -204,10 +204,11 @@ impl Draft<'_> {
     }
 
     fn update(&mut self, user: &DirectoryUser, account: Option<&AccountId>, update: Update, before: Before) {
-        let person = self.person(user, account);
-        let after: Vec<u32> = self.steps.user_step.get(&user.id).copied().into_iter().collect();
-        let reason =
-            Reason::Attributes { fields: update.changed().join(", ").into(), section: update.part(), before };
+        let Some(ix) = self.input.directory.user_ix(&user.id) else { return };
+        let person = self.person(ix, user, account);
+        let after = self.steps.user_step.get(ix).copied();
+        let differing = Differing { fields: update.changed().join(", "), section: update.part(), before };
+        let reason = Reason::Attributes(Box::new(differing));
         self.steps.push(Action::UpdateUser { person, update: Arc::new(update) }, reason, after, None);
     }
 }

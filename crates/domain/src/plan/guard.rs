@@ -149,7 +149,8 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
     for (group, name, lost) in emptied_groups(steps, input, reading) {
         if !input.approval.releases(Guard::EmptyGroup) {
             for step in steps.iter_mut() {
-                if matches!(&step.action, Action::RemoveMember { site_group, .. } if *site_group == group) {
+                if matches!(&step.action, Action::RemoveMember { removal, .. } if removal.site_group == group)
+                {
                     step.hold = step.hold.or(Some(Guard::EmptyGroup));
                 }
             }
@@ -328,9 +329,9 @@ fn memberships_beyond_limit(steps: &[Step], input: &PlanInput<'_>) -> Vec<String
     let mut by_group: BTreeMap<&SiteGroupId, (usize, &str)> = BTreeMap::new();
     let mut by_account: HashMap<&AccountId, usize> = HashMap::new();
     for step in steps {
-        if let Action::RemoveMember { site_group, account, group, .. } = &step.action {
-            by_group.entry(site_group).or_insert((0, &group.name)).0 += 1;
-            *by_account.entry(account).or_default() += 1;
+        if let Action::RemoveMember { group, removal, .. } = &step.action {
+            by_group.entry(&removal.site_group).or_insert((0, &group.name)).0 += 1;
+            *by_account.entry(&removal.account).or_default() += 1;
         }
     }
     let mut reasons = Vec::new();
@@ -362,8 +363,8 @@ fn emptied_groups(
 ) -> Vec<(SiteGroupId, String, usize)> {
     let mut lost: HashMap<&SiteGroupId, usize> = HashMap::new();
     for step in steps {
-        if let Action::RemoveMember { site_group, .. } = &step.action {
-            *lost.entry(site_group).or_default() += 1;
+        if let Action::RemoveMember { removal, .. } = &step.action {
+            *lost.entry(&removal.site_group).or_default() += 1;
         }
     }
     reading

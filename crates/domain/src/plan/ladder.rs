@@ -13,7 +13,7 @@ use super::guard::Guard;
 use super::matching::{Match, Matches};
 use super::planner::{Draft, PlanInput};
 use super::reason::{Left, Reason};
-use super::step::{Action, Person, Reversible, SetAside};
+use super::step::{Action, Departed, Person, Reversible, SetAside};
 use crate::memory::{FormerGroup, Hand, MemoryChange, OnLadder, WayBack};
 use crate::model::{
     AccountId, AccountKind, Closure, CompleteClosure, DirectoryUserId, EmailAddress, LeaverProof, Leaving,
@@ -227,8 +227,8 @@ impl Draft<'_> {
         let administrators = administrators(input);
         let mut removals: HashMap<AccountId, Vec<u32>> = HashMap::new();
         for (at, step) in self.steps.list().iter().enumerate() {
-            if let Action::RemoveMember { account, .. } = &step.action {
-                removals.entry(account.clone()).or_default().push(at as u32);
+            if let Action::RemoveMember { removal, .. } = &step.action {
+                removals.entry(removal.account.clone()).or_default().push(at as u32);
             }
         }
         for Leaver { place, proof, news } in leavers {
@@ -265,12 +265,9 @@ impl Draft<'_> {
                     origin: place.origin,
                     leads: input.site.leads(&place.account).to_vec(),
                 }));
-                let action = Action::TakeRung {
-                    measure,
-                    person: person.clone(),
-                    account: place.account.clone(),
-                    proof: proof.clone(),
-                };
+                let departed = Departed { account: place.account.clone(), proof: proof.clone() };
+                let action =
+                    Action::TakeRung { measure, person: person.clone(), departed: Box::new(departed) };
                 let at = self.steps.push(action, reason, before.iter().copied(), hold);
                 before.push(at);
             }
@@ -342,7 +339,8 @@ impl Draft<'_> {
     /// The way back of everybody who is in scope again: before anything is given to them.
     pub(super) fn come_back(&mut self, matches: &Matches) {
         let input = self.input;
-        for (user, matched) in matches.people.iter() {
+        for (ix, matched) in matches.people.iter() {
+            let user = input.directory.user_id_at(ix);
             let Some(place) = input.memory.on_ladder(user) else { continue };
             if *matched == Match::Parked {
                 continue;
@@ -372,7 +370,7 @@ impl Draft<'_> {
                 before = Some(self.steps.push(action, reason, before, None));
             }
             if let Some(at) = before {
-                self.steps.user_step.insert(user.clone(), at);
+                self.steps.user_step.put(ix, at);
             }
         }
     }

@@ -104,7 +104,7 @@ pub fn is_flip(step: &Step, memory: &crate::memory::Memory) -> bool {
             (Some(group), Some(account)) => memory.membership(group, account).is_some(),
             _ => false,
         },
-        Action::RemoveMember { owned: None, .. } => true,
+        Action::RemoveMember { removal, .. } => removal.owned.is_none(),
         _ => false,
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::by_user::ByUser;
 use super::step::SetAside;
 use crate::memory::{Memory, MemoryChange, Origin, UserLink};
 use crate::model::{
@@ -60,35 +61,36 @@ impl Match {
 
 /// People with their matches: in the order of ids, and found by their index without a comparison, for each of their
 /// memberships asks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct People {
-    sorted: Vec<(DirectoryUserId, Match)>,
-    /// Position by user index.
-    at: Vec<Option<u32>>,
+    sorted: Vec<UserIx>,
+    matched: ByUser<Match>,
 }
 
 impl People {
-    fn with_room(people: usize, slots: usize) -> Self {
-        Self { sorted: Vec::with_capacity(people), at: vec![None; slots] }
+    fn of(directory: &DirectorySnapshot, people: usize) -> Self {
+        Self { sorted: Vec::with_capacity(people), matched: ByUser::of(directory) }
     }
 
     /// The next person, in the order of ids.
-    fn push(&mut self, ix: Option<UserIx>, id: DirectoryUserId, matched: Match) {
-        if let Some(slot) = ix.and_then(|ix| self.at.get_mut(ix.position())) {
-            *slot = Some(self.sorted.len() as u32);
-        }
-        self.sorted.push((id, matched));
+    fn push(&mut self, user: UserIx, matched: Match) {
+        self.matched.put(user, matched);
+        self.sorted.push(user);
     }
 
     /// What somebody is on the site; `None` for those who take no part.
-    pub(super) fn get(&self, ix: UserIx) -> Option<&Match> {
-        let at = (*self.at.get(ix.position())?)?;
-        Some(&self.sorted[at as usize].1)
+    pub(super) fn get(&self, user: UserIx) -> Option<&Match> {
+        self.matched.get(user)
     }
 
     /// All of them, in the order of ids.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&DirectoryUserId, &Match)> {
-        self.sorted.iter().map(|(id, matched)| (id, matched))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (UserIx, &Match)> {
+        self.sorted.iter().filter_map(|user| Some((*user, self.matched.get(*user)?)))
+    }
+
+    /// Whether somebody is to be invited.
+    pub(super) fn has_newcomers(&self) -> bool {
+        self.iter().any(|(_, matched)| matches!(matched, Match::Invite(_)))
     }
 
     /// How many.
@@ -98,7 +100,7 @@ impl People {
 }
 
 /// Everybody in scope, matched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Matches {
     pub(super) people: People,
     pub(super) records: Vec<MemoryChange>,
@@ -171,24 +173,24 @@ pub(super) fn match_people(
 ) -> Matches {
     let people = audience.people();
     let directory = audience.directory();
-    let room = People::with_room(people.len(), directory.user_slots());
-    let mut out = Matches { people: room, ..Matches::default() };
+    let room = People::of(directory, people.len());
+    let mut out = Matches { people: room, records: Vec::new(), set_aside: Vec::new() };
     // Addresses and accounts that two people would share go to the linked one, else to neither.
-    let mut by_address: HashMap<String, Vec<&DirectoryUserId>> = HashMap::new();
+    let mut by_address: HashMap<EmailAddress, u32> = HashMap::with_capacity(people.len());
     // Whoever may take part counts: the account may be theirs.
     for user in people.iter().chain(&audience.unsure()) {
         if let Some(address) = user.address() {
-            by_address.entry(address.key()).or_default().push(&user.id);
+            *by_address.entry(address).or_default() += 1;
         }
     }
-    let mut found: Vec<(&DirectoryUser, Result<Match, SetAside>)> = Vec::with_capacity(people.len());
+    let mut found: Vec<(&DirectoryUser, Result<Match, Box<SetAside>>)> = Vec::with_capacity(people.len());
     for user in people.iter().copied() {
         let outcome =
             match known_account(user, site, memory).filter(|account| !was_removed(user, account, memory)) {
                 Some(account) => Ok(Match::Account(account.id.clone())),
                 None => match_by_address(user, site, rules, memory, lookups, &by_address),
             };
-        found.push((user, outcome));
+        found.push((user, outcome.map_err(Box::new)));
     }
     let mut holders: HashMap<AccountId, usize> = HashMap::new();
     for (_, outcome) in &found {
@@ -208,19 +210,22 @@ pub(super) fn match_people(
                     "give each of the two an address of their own in Entra ID",
                 ))
             }
-            other => other,
+            other => other.map_err(|aside| *aside),
         };
-        match outcome {
+        let matched = match outcome {
             Ok(matched) => {
                 if let Match::Account(account) = &matched {
                     remember(user, account, linked, &mut out.records);
                 }
-                out.people.push(directory.user_ix(&user.id), user.id.clone(), matched);
+                matched
             }
             Err(aside) => {
                 out.set_aside.push(aside);
-                out.people.push(directory.user_ix(&user.id), user.id.clone(), Match::Parked);
+                Match::Parked
             }
+        };
+        if let Some(ix) = directory.user_ix(&user.id) {
+            out.people.push(ix, matched);
         }
     }
     out
@@ -232,7 +237,7 @@ fn match_by_address(
     rules: &Rules,
     memory: &Memory,
     lookups: &Lookups,
-    by_address: &HashMap<String, Vec<&DirectoryUserId>>,
+    by_address: &HashMap<EmailAddress, u32>,
 ) -> Result<Match, SetAside> {
     let Some(address) = user.address() else {
         return Err(aside(
@@ -241,7 +246,7 @@ fn match_by_address(
             "set the mail attribute in Entra ID (for guests: mail or otherMails)",
         ));
     };
-    let sharing = by_address.get(&address.key()).map_or(0, Vec::len);
+    let sharing = by_address.get(&address).copied().unwrap_or_default();
     if sharing > 1 {
         return Err(aside(
             user,

@@ -6,6 +6,7 @@
 
 mod after;
 mod attributes;
+mod by_user;
 mod digest;
 mod drift;
 pub mod explain;
@@ -30,12 +31,12 @@ pub use ladder::{DueRung, LadderRow, ladder_report, ladder_rows, rungs_due};
 pub use marks::is_flip;
 pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
 pub use planner::{PlanInput, group_targets, plan};
-pub use reason::{Left, Reason};
+pub use reason::{Differing, Earlier, Left, Reason, Renamed, Wanted};
 pub use renaming::groups_to_rename;
 pub use seats::{SeatForecast, Waiting, groups_that_tell, seated_by, seats_after};
 pub use step::{
-    Action, Effect, GroupRef, Hold, Keeping, PerKind, Person, Reversible, SetAside, Step, StepId, StepKind,
-    Undo, Update,
+    Action, Departed, Effect, GroupRef, Hold, Keeping, PerKind, Person, Removal, Renaming, Reversible,
+    SetAside, Step, StepId, StepKind, Undo, Update,
 };
 pub use targets::Former;
 

@@ -7,18 +7,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::by_user::ByUser;
 use super::drift::{self, ByHand, TakenBack};
 use super::guard::{self, Approval, Guard, History};
 use super::marks;
 use super::matching::{self, Lookups, Match, Matches};
-use super::step::{Action, GroupRef, Person, SetAside, Step};
+use super::reason::Wanted;
+use super::step::{Action, GroupRef, Person, Removal, SetAside, Step};
 use super::targets::{self, Deleted, Filled, Former, Target, TargetState};
 use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Anchor, Memory, MemoryChange, Origin};
 use crate::model::{
     AbsenceProof, AccountId, AccountState, Closure, CompleteEntitlement, CompleteScope, Coverage,
     DirectorySnapshot, DirectoryUser, DirectoryUserId, GroupIx, SiteGroupId, SiteMembers, SiteSnapshot,
-    Through, Unread,
+    Through, Unread, UserIx,
 };
 use crate::policy::{About, Audience, Existing, GroupMode, Memberships, Rules, UserScope};
 
@@ -69,8 +71,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut draft = Draft {
         input,
         audience: &audience,
-        persons: HashMap::new(),
-        steps: Steps::default(),
+        persons: ByUser::of(directory),
+        steps: Steps::of(directory),
         records: resolved.records,
         set_aside: resolved.set_aside,
         notes: resolved.notes,
@@ -83,7 +85,6 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     draft.doubts();
     let scoped = targets::in_scope(directory, rules).len();
 
-    let mut invited_through: HashMap<DirectoryUserId, Arc<[Arc<str>]>> = HashMap::new();
     let mut open = Vec::with_capacity(resolved.list.len());
     let mut given = Vec::new();
     for target in resolved.list {
@@ -97,23 +98,23 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         }
     }
     // A group for newcomers is made when there are some.
-    if rules.memberships == Memberships::Leave
-        || !matches.people.iter().any(|(_, m)| matches!(m, Match::Invite(_)))
-    {
+    if rules.memberships == Memberships::Leave || !matches.people.has_newcomers() {
         given.clear();
     }
     // Groups that are set aside for their name bring people into scope all the same.
-    draft.paths_of_invitees(&matches, &mut invited_through);
+    let invited_through = draft.paths_of_invitees(&matches);
     draft.groups_and_adoptions(open.iter().map(|(target, _)| target).chain(&given));
     draft.removals(&open, &matches);
     draft.climb();
     draft.come_back(&matches);
     draft.invitations(&matches, &invited_through);
+    drop(invited_through);
     draft.attributes(&matches);
     draft.additions(&open, &matches);
     draft.newcomers(&given, &matches);
 
-    let Draft { steps, mut records, mut set_aside, notes, drift, unknown, .. } = draft;
+    let Draft { steps, mut records, mut set_aside, notes, drift, unknown, persons, .. } = draft;
+    drop(persons);
     let mut steps = steps.list;
     let places = drift::places(&drift, &steps, memory);
     set_aside.extend(marks::apply(&mut steps, input));
@@ -136,15 +137,20 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     Plan { steps, records, set_aside, notes, drift, held, released, waiting, seats, digest }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Steps {
     list: Vec<Step>,
     /// Position of the step that makes or adopts a site group.
     group_step: HashMap<Anchor, u32>,
-    pub(super) user_step: HashMap<DirectoryUserId, u32>,
+    /// Position of the step that everything given to a person waits for.
+    pub(super) user_step: ByUser<u32>,
 }
 
 impl Steps {
+    fn of(directory: &DirectorySnapshot) -> Self {
+        Self { list: Vec::new(), group_step: HashMap::new(), user_step: ByUser::of(directory) }
+    }
+
     pub(super) fn list(&self) -> &[Step] {
         &self.list
     }
@@ -165,7 +171,7 @@ impl Steps {
 pub(super) struct Draft<'a> {
     pub(super) input: &'a PlanInput<'a>,
     audience: &'a Audience<'a>,
-    persons: HashMap<DirectoryUserId, Arc<Person>>,
+    persons: ByUser<Arc<Person>>,
     pub(super) steps: Steps,
     pub(super) records: Vec<MemoryChange>,
     pub(super) set_aside: Vec<SetAside>,
@@ -268,10 +274,14 @@ impl Draft<'_> {
         });
     }
 
-    pub(super) fn person(&mut self, user: &DirectoryUser, account: Option<&AccountId>) -> Arc<Person> {
+    pub(super) fn person(
+        &mut self,
+        ix: UserIx,
+        user: &DirectoryUser,
+        account: Option<&AccountId>,
+    ) -> Arc<Person> {
         self.persons
-            .entry(user.id.clone())
-            .or_insert_with(|| {
+            .get_or_put(ix, || {
                 Arc::new(Person {
                     name: user.shared_label(),
                     directory_id: Some(user.id.clone()),
@@ -282,26 +292,27 @@ impl Draft<'_> {
             .clone()
     }
 
-    fn paths_of_invitees(&self, matches: &Matches, paths: &mut HashMap<DirectoryUserId, Arc<[Arc<str>]>>) {
+    /// The group through which each of those is reached who are to be invited.
+    fn paths_of_invitees(&self, matches: &Matches) -> ByUser<Arc<[Arc<str>]>> {
         let PlanInput { directory, rules, .. } = *self.input;
-        let wanted: HashSet<&DirectoryUserId> =
-            matches.people.iter().filter(|(_, m)| matches!(m, Match::Invite(_))).map(|(id, _)| id).collect();
-        if wanted.is_empty() || rules.scope.users != UserScope::InGroups {
-            return;
+        let mut paths: ByUser<Arc<[Arc<str>]>> = ByUser::of(directory);
+        if rules.scope.users != UserScope::InGroups || !matches.people.has_newcomers() {
+            return paths;
         }
         for (group, _) in targets::in_scope(directory, rules) {
             let Closure::Complete(closure) = rules.closure(directory, group) else { continue };
             let mut known: BTreeMap<GroupIx, Arc<[Arc<str>]>> = BTreeMap::new();
             for (ix, holder) in closure.members_with_holder() {
-                let id = directory.user_id_at(ix);
-                if wanted.contains(id) && !paths.contains_key(id) {
+                let invited = matches!(matches.people.get(ix), Some(Match::Invite(_)));
+                if invited && paths.get(ix).is_none() {
                     let path = known
                         .entry(holder)
                         .or_insert_with(|| closure.path_to(directory, holder).unwrap_or_default().into());
-                    paths.insert(id.clone(), path.clone());
+                    paths.put(ix, path.clone());
                 }
             }
         }
+        paths
     }
 
     fn groups_and_adoptions<'t>(&mut self, targets: impl Iterator<Item = &'t Target>) {
@@ -329,14 +340,18 @@ impl Draft<'_> {
             let (action, reason, hold) = match (&target.state, &target.group.site_id) {
                 (TargetState::Create, _) => {
                     let reason = match &target.group.anchor {
-                        Anchor::Directory(_) => Reason::NoGroup { directory_name, selector },
+                        Anchor::Directory(_) => {
+                            Reason::NoGroup(Box::new(Wanted { directory_name, selector }))
+                        }
                         Anchor::Named(_) => Reason::NoNamedGroup { filled: filled(target) },
                     };
                     (Action::CreateGroup { group: target.group.clone() }, reason, None)
                 }
-                (TargetState::Adopt, Some(site_id)) => {
-                    (adopt(site_id), Reason::GroupExists { directory_name, selector }, asks(false))
-                }
+                (TargetState::Adopt, Some(site_id)) => (
+                    adopt(site_id),
+                    Reason::GroupExists(Box::new(Wanted { directory_name, selector })),
+                    asks(false),
+                ),
                 (TargetState::TakeOver(former), Some(site_id)) => {
                     let hold = asks(*former == Former::NotInScope);
                     (adopt(site_id), Reason::TakesOver { directory_name, former: *former }, hold)
@@ -371,25 +386,25 @@ impl Draft<'_> {
         for target in given {
             let group_step = self.steps.group_step.get(&target.group.anchor).copied();
             let hold = group_step.and_then(|at| self.steps.list[at as usize].hold);
-            for (id, matched) in matches.people.iter() {
-                let (Match::Invite(_), Some(user)) = (matched, self.input.directory.user(id)) else {
+            for (ix, matched) in matches.people.iter() {
+                let (Match::Invite(_), Some(user)) = (matched, self.input.directory.user_at(ix)) else {
                     continue;
                 };
-                let after = [group_step, self.steps.user_step.get(id).copied()].into_iter().flatten();
-                let person = self.person(user, None);
+                let after = [group_step, self.steps.user_step.get(ix).copied()].into_iter().flatten();
+                let person = self.person(ix, user, None);
                 let group = target.group.clone();
                 self.steps.push(Action::AddMember { group, person }, Reason::Newcomer, after, hold);
             }
         }
     }
 
-    fn invitations(&mut self, matches: &Matches, paths: &HashMap<DirectoryUserId, Arc<[Arc<str>]>>) {
-        for (id, matched) in matches.people.iter() {
-            let (Match::Invite(address), Some(user)) = (matched, self.input.directory.user(id)) else {
+    fn invitations(&mut self, matches: &Matches, paths: &ByUser<Arc<[Arc<str>]>>) {
+        for (ix, matched) in matches.people.iter() {
+            let (Match::Invite(address), Some(user)) = (matched, self.input.directory.user_at(ix)) else {
                 continue;
             };
-            let person = self.person(user, None);
-            let reason = match (paths.get(id), &self.input.rules.scope.users) {
+            let person = self.person(ix, user, None);
+            let reason = match (paths.get(ix), &self.input.rules.scope.users) {
                 (Some(path), _) => Reason::NoAccount { path: path.clone() },
                 (None, UserScope::Assigned(application)) => {
                     Reason::NoAccountAssigned { application: application.clone() }
@@ -399,10 +414,10 @@ impl Draft<'_> {
             let at = self.steps.push(
                 Action::CreateUser { person, address: address.clone() },
                 reason,
-                self.steps.user_step.get(id).copied(),
+                self.steps.user_step.get(ix).copied(),
                 None,
             );
-            self.steps.user_step.insert(id.clone(), at);
+            self.steps.user_step.put(ix, at);
         }
     }
 
@@ -454,7 +469,7 @@ impl Draft<'_> {
                     }
                     if rules.protected.accounts.contains(account) || self.is_protected_address(user) {
                         if memory.membership(group, account).is_some() {
-                            let what = ByHand::MemberRemoved(self.person(user, Some(account)));
+                            let what = ByHand::MemberRemoved(self.person(ix, user, Some(account)));
                             let (group, taken_back) = (target.group.clone(), TakenBack::Cannot);
                             self.drift.push(drift::Found { what, group, taken_back });
                         }
@@ -466,8 +481,8 @@ impl Draft<'_> {
                         continue;
                     }
                 }
-                let after = [group_step, self.steps.user_step.get(&user.id).copied()].into_iter().flatten();
-                let person = self.person(user, account.as_ref());
+                let after = [group_step, self.steps.user_step.get(ix).copied()].into_iter().flatten();
+                let person = self.person(ix, user, account.as_ref());
                 let reason = match through {
                     Some(through) => Reason::Member { path: cache.path(directory, entitled, through) },
                     None => Reason::Everybody,
@@ -499,12 +514,15 @@ impl Draft<'_> {
 
     /// Memberships to be taken away, each with its proof, those that ended by themselves, and those that others made.
     fn removals(&mut self, open: &[(Target, CompleteEntitlement)], matches: &Matches) {
-        let PlanInput { site, rules, memory, .. } = *self.input;
+        let PlanInput { directory, site, rules, memory, .. } = *self.input;
         if rules.memberships == Memberships::Leave {
             return;
         }
         let owners = LazyCell::new(|| {
-            matches.people.iter().filter_map(|(user, m)| Some((m.account()?, user))).collect::<Owners<'_>>()
+            let people = matches.people.iter();
+            people
+                .filter_map(|(ix, m)| Some((m.account()?, directory.user_id_at(ix))))
+                .collect::<Owners<'_>>()
         });
         for (target, entitled) in open.iter().filter(|(t, _)| t.state != TargetState::Create) {
             let Some(group) = &target.group.site_id else { continue };
@@ -635,11 +653,7 @@ impl Draft<'_> {
         let reason = Reason::NotEntitled {
             evidence: proof.evidence(),
             directory_names: target.directory_names(),
-            owned: match owned {
-                Some(Origin::Created) => "granted by Entrain",
-                Some(Origin::Adopted | Origin::Found) => "was present on both sides",
-                None => "not Entrain's own, but the group is authoritative",
-            },
+            owned,
         };
         let adoption = self.steps.group_step.get(&target.group.anchor).copied();
         let hold = adoption.and_then(|at| self.steps.list[at as usize].hold).or_else(|| {
@@ -648,11 +662,13 @@ impl Draft<'_> {
         Some(self.steps.push(
             Action::RemoveMember {
                 group: Arc::new(GroupRef { site_id: Some(group.clone()), ..(*target.group).clone() }),
-                site_group: group.clone(),
                 person,
-                account: account.clone(),
-                proof,
-                owned,
+                removal: Box::new(Removal {
+                    site_group: group.clone(),
+                    account: account.clone(),
+                    proof,
+                    owned,
+                }),
             },
             reason,
             adoption,

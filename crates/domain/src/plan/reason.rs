@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::step::StepId;
 use super::targets::Former;
 use crate::memory::Origin;
-use crate::model::{ApplicationId, Evidence, Lead, Leaving};
+use crate::model::{ApplicationId, Evidence, Lead, Leaving, RunId};
 use crate::policy::Measure;
 
-/// The reason of a step, as a chain that can be printed as one sentence.
+/// The reason of a step, as a chain that can be printed as one sentence. Small, because every membership of a large tenant
+/// has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// The person is in scope and has no account.
@@ -28,19 +30,9 @@ pub enum Reason {
         application: ApplicationId,
     },
     /// The group is in scope and the site has none of that name.
-    NoGroup {
-        /// The directory group's own name.
-        directory_name: Arc<str>,
-        /// The selector that names it.
-        selector: Arc<str>,
-    },
+    NoGroup(Box<Wanted>),
     /// The group is in scope and the site has one of that name which nobody has linked.
-    GroupExists {
-        /// The directory group's own name.
-        directory_name: Arc<str>,
-        /// The selector that names it.
-        selector: Arc<str>,
-    },
+    GroupExists(Box<Wanted>),
     /// The document names the group and the site has none of that name.
     NoNamedGroup {
         /// Who fills it, in words.
@@ -54,33 +46,16 @@ pub enum Reason {
         former: Former,
     },
     /// Attributes of the directory differ from what was last written to the account.
-    Attributes {
-        /// The fields that differ, joined.
-        fields: Arc<str>,
-        /// The part of the account, as the document calls its section.
-        section: &'static str,
-        /// Whether anything was written before.
-        before: super::guard::Before,
-    },
+    Attributes(Box<Differing>),
     /// The directory has another name for the group than the site.
-    Renamed {
-        /// The directory group's own name.
-        directory_name: Arc<str>,
-        /// The name on the site so far.
-        before: Arc<str>,
-    },
+    Renamed(Box<Renamed>),
     /// The person is a member in the directory and not on the site.
     Member {
         /// From the group in scope down to the one that holds the person.
         path: Arc<[Arc<str>]>,
     },
     /// A person takes back what an earlier run did.
-    TakenBack {
-        /// The run.
-        run: Arc<str>,
-        /// The step of it.
-        step: Arc<str>,
-    },
+    TakenBack(Box<Earlier>),
     /// The group is one of those that everybody in scope is a member of.
     Everybody,
     /// The group is one of those that people are given with their invitation.
@@ -91,9 +66,8 @@ pub enum Reason {
         evidence: Evidence,
         /// The names of the directory groups that fill the group; none where everybody in scope does.
         directory_names: Arc<[Arc<str>]>,
-        /// Whether Entrain granted the membership, found it on both sides, or takes it away because the group is
-        /// authoritative.
-        owned: &'static str,
+        /// How the membership came into the ledger; `None` where it is taken away because the group is authoritative.
+        owned: Option<Origin>,
     },
     /// The person has left, and the time that the rules give is over.
     Left(Box<Left>),
@@ -106,6 +80,44 @@ pub enum Reason {
         /// The rung.
         measure: Measure,
     },
+}
+
+/// A directory group that takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its own name.
+    pub directory_name: Arc<str>,
+    /// The selector that names it.
+    pub selector: Arc<str>,
+}
+
+/// A group that has another name by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// The directory group's own name.
+    pub directory_name: Arc<str>,
+    /// The name on the site so far.
+    pub before: Arc<str>,
+}
+
+/// What of an account is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differing {
+    /// The fields that differ, joined.
+    pub fields: String,
+    /// The part of the account, as the document calls its section.
+    pub section: &'static str,
+    /// Whether anything was written before.
+    pub before: super::guard::Before,
+}
+
+/// A step that an earlier run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The run.
+    pub run: RunId,
+    /// The step of it.
+    pub step: StepId,
 }
 
 /// Why a rung of the ladder is due.
@@ -170,14 +182,14 @@ impl Reason {
                 ("rule", format!("the application {application} is assigned to them")),
                 ("site", "no account of this address".into()),
             ],
-            Self::NoGroup { directory_name, selector } => vec![
-                ("source", format!("directory group “{directory_name}”")),
-                ("rule", format!("named by scope “{selector}”")),
+            Self::NoGroup(wanted) => vec![
+                ("source", format!("directory group “{}”", wanted.directory_name)),
+                ("rule", format!("named by scope “{}”", wanted.selector)),
                 ("site", "no group of this name".into()),
             ],
-            Self::GroupExists { directory_name, selector } => vec![
-                ("source", format!("directory group “{directory_name}”")),
-                ("rule", format!("named by scope “{selector}”")),
+            Self::GroupExists(wanted) => vec![
+                ("source", format!("directory group “{}”", wanted.directory_name)),
+                ("rule", format!("named by scope “{}”", wanted.selector)),
                 ("site", "a group of this name exists and is not linked".into()),
             ],
             Self::NoNamedGroup { filled } => {
@@ -209,29 +221,29 @@ impl Reason {
                 ("rule", "default group: given to people whom Entrain invites".into()),
                 ("site", "not a member".into()),
             ],
-            Self::Attributes { fields, section, before } => vec![
-                ("source", format!("attributes of the directory: {fields}")),
-                ("rule", format!("mapped under [attributes.{section}]")),
+            Self::Attributes(differing) => vec![
+                ("source", format!("attributes of the directory: {}", differing.fields)),
+                ("rule", format!("mapped under [attributes.{}]", differing.section)),
                 (
                     "site",
-                    match before {
+                    match differing.before {
                         super::guard::Before::Never => "nothing was written yet".into(),
                         super::guard::Before::Once => "differs from what was last written".into(),
                     },
                 ),
             ],
-            Self::Renamed { directory_name, before } => vec![
-                ("source", format!("directory group “{directory_name}”")),
+            Self::Renamed(renamed) => vec![
+                ("source", format!("directory group “{}”", renamed.directory_name)),
                 ("link", "linked to this site group for good".into()),
-                ("site", format!("still called “{before}”")),
+                ("site", format!("still called “{}”", renamed.before)),
             ],
             Self::Member { path } => vec![
                 ("source", format!("member through {}", joined(path))),
                 ("rule", "memberships are synced".into()),
                 ("site", "not a member".into()),
             ],
-            Self::TakenBack { run, step } => vec![
-                ("journal", format!("done by run {run}: {step}")),
+            Self::TakenBack(earlier) => vec![
+                ("journal", format!("done by run {}: {}", earlier.run, earlier.step)),
                 ("rule", "a person takes the run back".into()),
             ],
             Self::NotEntitled { evidence, directory_names, owned } => vec![
@@ -253,7 +265,15 @@ impl Reason {
                         }
                     },
                 ),
-                ("ledger", (*owned).to_owned()),
+                (
+                    "ledger",
+                    match owned {
+                        Some(Origin::Created) => "granted by Entrain",
+                        Some(Origin::Adopted | Origin::Found) => "was present on both sides",
+                        None => "not Entrain's own, but the group is authoritative",
+                    }
+                    .to_owned(),
+                ),
                 ("site", "still a member".into()),
             ],
             Self::Left(left) => {

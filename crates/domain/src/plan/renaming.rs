@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::planner::Draft;
-use super::reason::Reason;
-use super::step::{Action, SetAside};
+use super::reason::{Reason, Renamed};
+use super::step::{Action, Renaming, SetAside};
 use super::targets::{self, Target};
 use crate::memory::Memory;
 use crate::model::{DirectorySnapshot, RenameBy, SiteGroupId, SiteSnapshot};
@@ -40,14 +40,13 @@ impl Draft<'_> {
         };
         match self.input.site.rename_by(site_id) {
             Some(RenameBy::Organization) => {
-                let reason = Reason::Renamed {
+                let reason = Reason::Renamed(Box::new(Renamed {
                     directory_name: target.filled.sources().first()?.name.clone(),
                     before: target.group.name.clone(),
-                };
+                }));
                 let action = Action::RenameGroup {
                     group: target.group.clone(),
-                    site_id: site_id.clone(),
-                    name: name.clone(),
+                    renaming: Box::new(Renaming { site_id: site_id.clone(), name: name.clone() }),
                 };
                 return Some(self.steps.push(action, reason, Vec::new(), None));
             }

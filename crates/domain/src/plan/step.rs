@@ -267,6 +267,9 @@ impl Update {
 }
 
 /// What a step does. A removal carries its proof; there is no other way to build one.
+///
+/// A first plan of a large tenant has hundreds of thousands of invitations and memberships, and every action is as large
+/// as the largest: what the rarer ones say besides is behind a pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// `POST /user`
@@ -292,10 +295,8 @@ pub enum Action {
     RenameGroup {
         /// The group, under the name that it bears so far.
         group: Arc<GroupRef>,
-        /// The site group.
-        site_id: SiteGroupId,
-        /// The new name.
-        name: Arc<str>,
+        /// Which, and to what.
+        renaming: Box<Renaming>,
     },
     /// No request: the link and the ledger learn of the group.
     AdoptGroup {
@@ -315,16 +316,10 @@ pub enum Action {
     RemoveMember {
         /// The group.
         group: Arc<GroupRef>,
-        /// The site group.
-        site_group: SiteGroupId,
         /// The person, as far as known.
         person: Arc<Person>,
-        /// The account.
-        account: AccountId,
-        /// The completely read absence that this rests on.
-        proof: AbsenceProof,
-        /// How the membership came into the ledger; `None` only in an authoritative group.
-        owned: Option<Origin>,
+        /// Which membership, and on what ground.
+        removal: Box<Removal>,
     },
     /// `POST …/users/{id}/suspend`, `POST …/lifecycle/disable`, or `DELETE` of the user: a rung of the leaver ladder.
     TakeRung {
@@ -332,10 +327,8 @@ pub enum Action {
         measure: Measure,
         /// The person, as far as known.
         person: Arc<Person>,
-        /// The account.
-        account: AccountId,
-        /// The completely read leaving that this rests on.
-        proof: LeaverProof,
+        /// Whose account, and on what ground.
+        departed: Box<Departed>,
     },
     /// `POST …/users/{id}/restore` or `POST …/lifecycle/enable`: a rung that Entrain took is taken back.
     ComeBack {
@@ -346,6 +339,37 @@ pub enum Action {
         /// The account.
         account: AccountId,
     },
+}
+
+/// A new name for a group of the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renaming {
+    /// The site group.
+    pub site_id: SiteGroupId,
+    /// The new name.
+    pub name: Arc<str>,
+}
+
+/// A membership that is taken away, with its ground.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The site group.
+    pub site_group: SiteGroupId,
+    /// The account.
+    pub account: AccountId,
+    /// The completely read absence that this rests on.
+    pub proof: AbsenceProof,
+    /// How the membership came into the ledger; `None` only in an authoritative group.
+    pub owned: Option<Origin>,
+}
+
+/// An account that loses access, with the ground.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departed {
+    /// The account.
+    pub account: AccountId,
+    /// The completely read leaving that this rests on.
+    pub proof: LeaverProof,
 }
 
 /// A rung that a request takes back.
@@ -497,9 +521,10 @@ impl Step {
         let kind = self.action.kind();
         StepId(Arc::from(match &self.action {
             Action::CreateUser { person, .. } => format!("{kind}/{}", user(person, None)),
-            Action::TakeRung { person, account, .. } | Action::ComeBack { person, account, .. } => {
-                format!("{kind}/{}", user(person, Some(account)))
+            Action::TakeRung { person, departed, .. } => {
+                format!("{kind}/{}", user(person, Some(&departed.account)))
             }
+            Action::ComeBack { person, account, .. } => format!("{kind}/{}", user(person, Some(account))),
             Action::UpdateUser { person, update } => {
                 format!("{kind}/{}/{}", user(person, None), update.part())
             }
@@ -511,8 +536,8 @@ impl Step {
             Action::AddMember { group, person } => {
                 format!("{kind}/{}/{}", group.anchor.in_steps(), user(person, None))
             }
-            Action::RemoveMember { group, person, account, .. } => {
-                format!("{kind}/{}/{}", group.anchor.in_steps(), user(person, Some(account)))
+            Action::RemoveMember { group, person, removal } => {
+                format!("{kind}/{}/{}", group.anchor.in_steps(), user(person, Some(&removal.account)))
             }
         }))
     }
@@ -537,4 +562,14 @@ pub struct SetAside {
     pub reason: String,
     /// What to do about it.
     pub remedy: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_stays_small_for_a_first_plan_has_hundreds_of_thousands() {
+        assert!(size_of::<Step>() <= 80, "{}", size_of::<Step>());
+    }
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::guard;
 use super::planner::PlanInput;
-use super::step::{Action, GroupRef, Keeping, Person, Reversible, SetAside, Step, Update};
+use super::reason::Earlier;
+use super::step::{Action, GroupRef, Keeping, Person, Removal, Renaming, Reversible, SetAside, Step, Update};
 use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Anchor, MemoryChange, Origin};
 use crate::model::{AbsenceProof, AccountId, DirectoryUserId, Profile, RunId, SiteGroupId, SiteMembers};
@@ -145,8 +146,7 @@ impl Draft<'_> {
     }
 
     fn push(&mut self, entry: &JournalEntry, action: Action) {
-        let reason =
-            Reason::TakenBack { run: Arc::from(self.of.as_str()), step: Arc::from(entry.step.as_str()) };
+        let reason = Reason::TakenBack(Box::new(Earlier { run: self.of.clone(), step: entry.step.clone() }));
         // Whoever gets access back gets it first, rung by rung.
         let waits = match &action {
             Action::AddMember { person, .. } => person.site_id.as_ref(),
@@ -264,11 +264,8 @@ impl Draft<'_> {
         let Some(proof) = AbsenceProof::of_grant(entry, self.input.memory.user_of(account).cloned()) else {
             return;
         };
-        let (site_group, account) = (id.clone(), account.clone());
-        self.push(
-            entry,
-            Action::RemoveMember { group, site_group, person, account, proof, owned: Some(owned) },
-        );
+        let removal = Removal { site_group: id.clone(), account: account.clone(), proof, owned: Some(owned) };
+        self.push(entry, Action::RemoveMember { group, person, removal: Box::new(removal) });
     }
 
     fn back_into_group(&mut self, entry: &JournalEntry, id: &SiteGroupId, account: &AccountId) {
@@ -349,7 +346,10 @@ impl Draft<'_> {
             );
         }
         let site_id = id.clone();
-        self.push(entry, Action::RenameGroup { group, site_id, name: Arc::from(before) });
+        self.push(
+            entry,
+            Action::RenameGroup { group, renaming: Box::new(Renaming { site_id, name: Arc::from(before) }) },
+        );
     }
 
     fn old_attributes(

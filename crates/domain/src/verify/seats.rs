@@ -189,12 +189,14 @@ fn freed(product: &Product, holders: &Holders<'_>, known: bool, plan: &Plan) -> 
     let mut stays: HashSet<&str> = HashSet::new();
     for (at, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.hold.is_none()) {
         match &step.action {
-            Action::RemoveMember { site_group, account, .. } if product.groups.contains(site_group) => {
-                let (groups, steps) = removals.entry(account.as_str()).or_default();
-                groups.insert(site_group.as_str());
+            Action::RemoveMember { removal, .. } if product.groups.contains(&removal.site_group) => {
+                let (groups, steps) = removals.entry(removal.account.as_str()).or_default();
+                groups.insert(removal.site_group.as_str());
                 steps.push(at);
             }
-            Action::TakeRung { account, .. } => ways.entry(account.as_str()).or_default().push(vec![at]),
+            Action::TakeRung { departed, .. } => {
+                ways.entry(departed.account.as_str()).or_default().push(vec![at]);
+            }
             Action::AddMember { group, person } => {
                 let grants = group.site_id.as_ref().is_some_and(|id| product.groups.contains(id));
                 stays.extend(person.site_id.as_ref().filter(|_| grants).map(crate::model::AccountId::as_str));

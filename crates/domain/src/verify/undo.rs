@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Check, Finding};
 use crate::memory::{Hand, OnLadder};
-use crate::plan::{Action, Plan, PlanInput};
+use crate::plan::{Action, Plan, PlanInput, Removal};
 use crate::policy::Measure;
 use crate::run::{Intent, JournalEntry, Outcome};
 
@@ -19,7 +19,8 @@ pub fn verify_undo(input: &PlanInput<'_>, plan: &Plan, journal: &[JournalEntry])
             check.touchable(step, &group);
         }
         let inverse = match &step.action {
-            Action::RemoveMember { site_group, account, .. } => {
+            Action::RemoveMember { removal, .. } => {
+                let Removal { site_group, account, .. } = &**removal;
                 if input.memory.membership(site_group, account).is_none() {
                     check.find(Some(step), "takes away a membership that the ledger does not own");
                 }
@@ -41,9 +42,9 @@ pub fn verify_undo(input: &PlanInput<'_>, plan: &Plan, journal: &[JournalEntry])
                 matches!(intent, Intent::RemoveMember { group: from, account }
                     if Some(from) == group.site_id.as_ref() && Some(account) == person.site_id.as_ref())
             }),
-            Action::RenameGroup { site_id, name, .. } => done().any(|intent| {
+            Action::RenameGroup { renaming, .. } => done().any(|intent| {
                 matches!(intent, Intent::RenameGroup { site_group, before, .. }
-                    if site_group == site_id && **before == **name)
+                    if *site_group == renaming.site_id && **before == *renaming.name)
             }),
             Action::UpdateUser { person, .. } => done().any(|intent| {
                 matches!(intent, Intent::UpdateUser { account, .. } if Some(account) == person.site_id.as_ref())

@@ -52,8 +52,8 @@ fn a_filter_that_does_not_hold_is_out_of_every_managed_group_in_the_same_run() {
         ),
         "{reason}"
     );
-    let Action::RemoveMember { proof, .. } = &plan.steps[0].action else { panic!("a removal") };
-    assert_eq!(format!("{:?}", proof.evidence()), "OutOfScope(Filter)");
+    let Action::RemoveMember { removal, .. } = &plan.steps[0].action else { panic!("a removal") };
+    assert_eq!(format!("{:?}", removal.proof.evidence()), "OutOfScope(Filter)");
     world.converge();
     assert_eq!(world.members("Jira users"), ["ana", "ben"]);
     // Back again: the same memberships again.

@@ -53,8 +53,8 @@ fn a_member_leaves_with_the_last_source_and_the_reason_names_all_of_them() {
     world.groups.get_mut("B").unwrap().users.remove("both");
     let plan = world.converge();
     assert_eq!(world.members("X"), ["ana", "ben"]);
-    let Action::RemoveMember { proof, .. } = &plan.steps[0].action else { panic!("{}", render(&plan)) };
-    assert_eq!((proof.groups().len(), proof.evidence()), (2, Evidence::NotAMember));
+    let Action::RemoveMember { removal, .. } = &plan.steps[0].action else { panic!("{}", render(&plan)) };
+    assert_eq!((removal.proof.groups().len(), removal.proof.evidence()), (2, Evidence::NotAMember));
     assert!(plan.steps[0].reason.to_string().contains("no longer in “A” or “B”"), "{}", render(&plan));
 }
 

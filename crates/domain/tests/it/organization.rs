@@ -23,8 +23,8 @@ fn n_13_a_renamed_group_is_renamed_where_the_organization_can() {
         render(&plan),
         "rename_group Old — directory group “New”; linked to this site group for good; still called “Old”\n"
     );
-    let Action::RenameGroup { name, site_id, .. } = &plan.steps[0].action else { panic!("{plan:?}") };
-    assert_eq!((&**name, site_id), ("New", &sid("Old")));
+    let Action::RenameGroup { renaming, .. } = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!((&*renaming.name, &renaming.site_id), ("New", &sid("Old")));
     assert_eq!(plan.steps[0].id().as_str(), "rename_group/g-Old");
     assert_eq!(world.members("Old"), ["ana"], "the same group");
     assert_eq!(&*world.memory.group(&gid("Old")).unwrap().name, "New");

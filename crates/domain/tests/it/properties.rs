@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::support::*;
 use entrain_domain::model::*;
-use entrain_domain::plan::{Action, Approval, Guard, PlanInput, plan};
+use entrain_domain::plan::{Action, Approval, Guard, PlanInput, Removal, plan};
 use entrain_domain::policy::{Existing, GroupMode};
 use entrain_domain::verify::verify;
 use proptest::prelude::*;
@@ -106,7 +106,8 @@ fn check_and_apply(world: &mut World) {
     let plan = world.plan();
     let directory = world.directory();
     for step in &plan.steps {
-        if let Action::RemoveMember { site_group, account, group, .. } = &step.action {
+        if let Action::RemoveMember { group, removal, .. } = &step.action {
+            let Removal { site_group, account, .. } = &**removal;
             let owned = world.memory.membership(site_group, account).is_some();
             assert!(
                 owned || world.rules.mode == GroupMode::Authoritative,

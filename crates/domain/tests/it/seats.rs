@@ -166,7 +166,7 @@ fn a_seat_that_a_leaver_frees_is_taken_only_behind_the_removal() {
     assert_eq!((added(&plan), line(&plan)), (vec!["cem"], vec![(1, "dana")]));
     let taking = plan.steps.iter().find(|s| matches!(s.action, Action::AddMember { .. })).unwrap();
     let freeing = &plan.steps[taking.after[0] as usize];
-    assert!(matches!(&freeing.action, Action::RemoveMember { account, .. } if *account == aid("ana")));
+    assert!(matches!(&freeing.action, Action::RemoveMember { removal, .. } if removal.account == aid("ana")));
     let seats = plan.seats.values().next().unwrap();
     assert_eq!((seats.before, seats.after), (2, 2));
 }

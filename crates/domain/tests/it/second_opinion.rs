@@ -164,8 +164,8 @@ fn a_new_name_that_nobody_asked_for_is_found() {
     let rename = |to: &'static str| {
         move |plan: &mut Plan| {
             for step in &mut plan.steps {
-                if let Action::RenameGroup { name, .. } = &mut step.action {
-                    *name = to.into();
+                if let Action::RenameGroup { renaming, .. } = &mut step.action {
+                    renaming.name = to.into();
                 }
             }
         }
@@ -180,4 +180,16 @@ fn a_new_name_that_nobody_asked_for_is_found() {
     let mut real = made.clone();
     real.memory = entrain_domain::memory::Memory::new();
     assert!(judged(&made, &real, |_| {}).contains("not linked"));
+}
+
+#[test]
+fn a_step_that_is_there_twice_is_found_once() {
+    let made = World::new(&["*"]).group("x", &["ana", "ben"]);
+    let twice = |plan: &mut Plan| {
+        let again: Vec<_> = plan.steps.iter().skip(1).take(2).cloned().collect();
+        plan.steps.extend(again);
+    };
+    assert_eq!(judged(&made, &made, |_| {}), "");
+    let found = judged(&made, &made, twice);
+    assert_eq!(found.matches("in the plan twice").count(), 2, "{found}");
 }

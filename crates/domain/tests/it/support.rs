@@ -9,8 +9,8 @@ use entrain_domain::memory::{
 };
 use entrain_domain::model::*;
 use entrain_domain::plan::{
-    Action, Approval, History, Keeping, Lookups, Plan, PlanInput, Reversible, Step, Update, group_targets,
-    groups_to_rename, plan, profiles_to_ask, seated_by,
+    Action, Approval, Departed, History, Keeping, Lookups, Plan, PlanInput, Removal, Renaming, Reversible,
+    Step, Update, group_targets, groups_to_rename, plan, profiles_to_ask, seated_by,
 };
 use entrain_domain::policy::{Binding, GroupSelector, Measure, PropertyValues, Rules, Scope};
 use entrain_domain::verify::verify;
@@ -337,7 +337,8 @@ impl World {
                 self.site_groups.insert(id.clone(), (group.name.to_string(), BTreeSet::new()));
                 self.link(&group.anchor, &id, &group.name, Origin::Created);
             }
-            Action::RenameGroup { group, site_id, name } => {
+            Action::RenameGroup { group, renaming } => {
+                let Renaming { site_id, name } = &**renaming;
                 self.site_groups.get_mut(site_id).unwrap().0 = name.to_string();
                 let origin = self.memory.anchored(&group.anchor).unwrap().origin;
                 self.link(&group.anchor, site_id, name, origin);
@@ -355,7 +356,8 @@ impl World {
                     self.memory.own_membership(&group, &account, Origin::Created);
                 }
             }
-            Action::TakeRung { measure, account, proof, .. } => {
+            Action::TakeRung { measure, departed, .. } => {
+                let Departed { account, proof } = &**departed;
                 let shown = self.accounts.get_mut(account).unwrap();
                 shown.activity = AccountActivity::Inactive;
                 if *measure == Measure::Remove {
@@ -381,7 +383,8 @@ impl World {
                     self.memory.apply(&change);
                 }
             }
-            Action::RemoveMember { site_group, account, .. } => {
+            Action::RemoveMember { removal, .. } => {
+                let Removal { site_group, account, .. } = &**removal;
                 assert!(self.site_groups.get_mut(site_group).unwrap().1.remove(account), "was no member");
                 self.memory.disown_membership(site_group, account);
             }

@@ -232,9 +232,10 @@ impl<'a> Work<'a> {
                 Some(Target::Update { account, update: update.clone(), fresh })
             }
             Action::CreateGroup { .. } => Some(Target::CreateGroup),
-            Action::RenameGroup { group, site_id, name } => {
-                Some(Target::Rename { group: known(world, site_id, &group.name), name: name.clone() })
-            }
+            Action::RenameGroup { group, renaming } => Some(Target::Rename {
+                group: known(world, &renaming.site_id, &group.name),
+                name: renaming.name.clone(),
+            }),
             Action::AdoptGroup { group, site_id, .. } => {
                 Some(Target::Adopt(SiteGroup { id: site_id.clone(), name: group.name.clone() }))
             }
@@ -250,15 +251,15 @@ impl<'a> Work<'a> {
                     self.created_accounts.contains(&account) || self.created_groups.contains(&group.id);
                 Some(Target::Add { group, account, fresh })
             }
-            Action::TakeRung { measure, account, .. } => {
-                Some(Target::Access { account: account.clone(), act: AccessAct::Take(*measure) })
+            Action::TakeRung { measure, departed, .. } => {
+                Some(Target::Access { account: departed.account.clone(), act: AccessAct::Take(*measure) })
             }
             Action::ComeBack { from, account, .. } => {
                 Some(Target::Access { account: account.clone(), act: AccessAct::Back(*from) })
             }
-            Action::RemoveMember { group, site_group, account, .. } => Some(Target::Remove {
-                group: known(world, site_group, &group.name),
-                account: account.clone(),
+            Action::RemoveMember { group, removal, .. } => Some(Target::Remove {
+                group: known(world, &removal.site_group, &group.name),
+                account: removal.account.clone(),
             }),
         }
     }

@@ -615,9 +615,9 @@ fn intent(step: &Step, target: &Target) -> Option<Intent> {
         (Action::AddMember { .. }, Target::Add { group, account, .. }) => {
             Intent::AddMember { group: group.id.clone(), account: account.clone() }
         }
-        (Action::TakeRung { measure, person, account, .. }, Target::Access { .. }) => Intent::TakeRung {
+        (Action::TakeRung { measure, person, departed }, Target::Access { .. }) => Intent::TakeRung {
             user: person.directory_id.clone()?,
-            account: account.clone(),
+            account: departed.account.clone(),
             measure: *measure,
             name: person.name.to_string(),
         },

@@ -209,7 +209,7 @@ fn doubtful_members(draft: &Plan) -> Vec<SiteGroupId> {
         _ => None,
     });
     let strangers = draft.steps.iter().filter_map(|step| match &step.action {
-        Action::RemoveMember { site_group, owned: None, .. } => Some(site_group),
+        Action::RemoveMember { removal, .. } if removal.owned.is_none() => Some(&removal.site_group),
         _ => None,
     });
     let groups: BTreeSet<SiteGroupId> = found.chain(strangers).cloned().collect();

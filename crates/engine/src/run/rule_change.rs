@@ -25,13 +25,13 @@ fn taking(plan: &Plan) -> impl Iterator<Item = &Step> {
 
 /// Whether the directory itself asks for a removal, whatever the rules are: the person has left.
 fn has_left(step: &Step) -> bool {
-    matches!(&step.action, Action::RemoveMember { proof, .. }
-        if matches!(proof.evidence(), Evidence::Disabled | Evidence::Deleted))
+    matches!(&step.action, Action::RemoveMember { removal, .. }
+        if matches!(removal.proof.evidence(), Evidence::Disabled | Evidence::Deleted))
 }
 
 /// Whether it rests on the record of the person alone, which every reading of the directory has.
 fn by_the_record(step: &Step) -> bool {
-    matches!(&step.action, Action::TakeRung { proof, .. } if proof.leaving() != Leaving::OutOfScope)
+    matches!(&step.action, Action::TakeRung { departed, .. } if departed.proof.leaving() != Leaving::OutOfScope)
 }
 
 /// Whom the plan puts on the ladder for being out of scope.

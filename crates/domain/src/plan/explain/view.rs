@@ -122,7 +122,10 @@ impl<'a> View<'a> {
 
     /// Everybody who takes part, in the order of ids.
     pub(super) fn taking_part(&self) -> Vec<DirectoryUserId> {
-        self.matches.people.iter().map(|(id, _)| id.clone()).collect()
+        {
+            let id = |(ix, _)| self.input.directory.user_id_at(ix).clone();
+            self.matches.people.iter().map(id).collect()
+        }
     }
 
     /// What a person who takes part is on the site; `None` for those who take no part.

@@ -61,8 +61,8 @@ fn of<'a, 's>(input: &'a PlanInput<'a>, steps: impl Iterator<Item = &'s Step>) -
     for step in steps {
         match &step.action {
             Action::AddMember { group, .. } => groups.extend(&group.site_id),
-            Action::RemoveMember { site_group, .. } => {
-                groups.insert(site_group);
+            Action::RemoveMember { removal, .. } => {
+                groups.insert(&removal.site_group);
             }
             Action::CreateUser { .. } => invited = true,
             Action::ComeBack { .. } | Action::TakeRung { .. } => access = true,
@@ -140,13 +140,11 @@ impl<'a> Book<'a> {
         for (ix, step) in steps.iter().enumerate().filter(|(_, step)| step.hold.is_none()) {
             let ix = u32::try_from(ix).unwrap_or(u32::MAX);
             match &step.action {
-                Action::RemoveMember { site_group, account, .. }
-                    if self.product.groups.contains(site_group) =>
-                {
-                    lost.entry(account).or_default().push(ix);
+                Action::RemoveMember { removal, .. } if self.product.groups.contains(&removal.site_group) => {
+                    lost.entry(&removal.account).or_default().push(ix);
                 }
-                Action::TakeRung { account, .. } => {
-                    rungs.entry(account).or_insert(ix);
+                Action::TakeRung { departed, .. } => {
+                    rungs.entry(&departed.account).or_insert(ix);
                 }
                 // Whoever moves from one such group to another keeps the seat.
                 Action::AddMember { group, person } => {
