@@ -749,8 +749,8 @@ fn name_of(step: &Step) -> (StepKind, Option<&str>, Option<&str>) {
 /// is half as large as the plan; where two agree, the names decide.
 fn doubles(steps: &[Step]) -> Vec<&Step> {
     let hasher = RandomState::new();
-    let mut hashes: Vec<(u64, u32)> =
-        steps.iter().zip(0..).map(|(step, at)| (hasher.hash_one(name_of(step)), at)).collect();
+    let mut hashes: Vec<(u32, u32)> =
+        steps.iter().zip(0..).map(|(step, at)| (hasher.hash_one(name_of(step)) as u32, at)).collect();
     hashes.sort_unstable();
     let mut doubles = Vec::new();
     for same in hashes.chunk_by(|(a, _), (b, _)| a == b).filter(|same| same.len() > 1) {

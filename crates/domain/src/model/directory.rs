@@ -286,8 +286,14 @@ impl DirectoryReading {
     }
 
     /// A user as listed, or as a delta entry that carries the whole object. The same id again replaces it.
-    pub fn put_user(&mut self, user: DirectoryUser) {
+    pub fn put_user(&mut self, mut user: DirectoryUser) {
         let ix = self.user_ix(&user.id);
+        // Whom a group named first has an id here already, and most people's address is their principal name: a text is
+        // kept once.
+        user.id.clone_from(self.users[ix.0 as usize].id());
+        if user.mail == user.user_principal_name {
+            user.mail.clone_from(&user.user_principal_name);
+        }
         if self.touched.is_some()
             && matches!(&self.users[ix.0 as usize], UserSlot::Live(known) if *known == user)
         {
@@ -644,5 +650,35 @@ impl DirectorySnapshot {
             assignments: self.assignments,
             touched: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_known_twice_is_in_memory_once() {
+        let id = || DirectoryUserId::parse("u-1").unwrap();
+        let mut reading = DirectoryReading::new();
+        let group = DirectoryGroupId::parse("g-1").unwrap();
+        reading.add_member(&group, &MemberRef::User(id()));
+        let user = DirectoryUser {
+            id: id(),
+            display_name: None,
+            mail: Some("ana@example.com".into()),
+            user_principal_name: Some("ana@example.com".into()),
+            other_mail: None,
+            account: AccountState::Enabled,
+            kind: UserKind::Member,
+            attributes: Attributes::NONE,
+        };
+        reading.put_user(user.clone());
+        let known = reading.known_user(&user.id).unwrap();
+        assert_eq!(*known, user);
+        let (mail, name) = (known.mail.as_ref().unwrap(), known.user_principal_name.as_ref().unwrap());
+        assert!(Arc::ptr_eq(mail, name));
+        let (key, _) = reading.user_index.get_key_value(&user.id).unwrap();
+        assert!(std::ptr::eq(key.as_str(), known.id.as_str()));
     }
 }
