@@ -53,7 +53,7 @@ test("the link in the log makes the first administrator, once", async () => {
   await page.fill("#password", password);
   await page.fill("#again", password);
   await page.click("button.primary");
-  await page.waitForURL(`${url}/`);
+  await page.waitForURL(`${url}/setup`);
   assert.equal(await page.locator("h1").textContent(), "Nothing is connected yet");
   assert.match(await page.locator("button.me").textContent(), /Marta Lindqvist\s+Administrator/);
   await page.goto(link);

@@ -74,3 +74,17 @@ if (live && window.EventSource) {
 
 // Where something went wrong, begin there.
 $("#error")?.focus();
+
+// What takes a while says so.
+document.addEventListener("submit", (event) => {
+  const button = $("button[data-busy]", event.target);
+  if (button) { button.textContent = button.dataset.busy; button.setAttribute("aria-disabled", "true"); }
+});
+
+// A page that waits for something looks again, unless somebody is typing.
+const again = $("[data-again]");
+if (again) {
+  setInterval(() => {
+    if (!document.activeElement?.closest("input, textarea, select")) location.reload();
+  }, again.dataset.again * 1000);
+}

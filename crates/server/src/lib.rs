@@ -7,6 +7,7 @@
 //! | `api` | the API `/api/v1`: one table of routes, from which router, checks and OpenAPI document are made |
 //! | `console` | the pages for people: one table of pages, likewise |
 //! | [`accounts`] | people who sign in |
+//! | [`drafts`] | connections that somebody is setting up |
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `alerts` | looks after what people are told |
 //! | `access` | API keys and roles |
@@ -26,6 +27,7 @@ mod assets;
 mod body;
 mod console;
 pub mod doors;
+pub mod drafts;
 mod headers;
 mod health;
 mod listen;

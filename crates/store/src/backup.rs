@@ -29,7 +29,7 @@ use crate::{audit, files};
 const FORMAT: &str = "entrain-backup-1";
 /// Tables that belong to live processes, or let people in who were signed in then.
 const LEFT_OUT: [&str; 4] = ["claims", "servers", "sessions", "one_time_links"];
-const SECRETS: &str = "connection_secrets";
+const SECRETS: [&str; 2] = ["connection_secrets", "draft_secrets"];
 /// Made by the migrations, with its one row; its end of the audit chain is the file's after a restore.
 const MARKER: &str = "store_marker";
 /// Rows that are written by one statement.
@@ -380,7 +380,7 @@ impl Store {
             ),
         };
         let sealed_with: Vec<String> = on!(Tx, &mut tx, tx => sqlx::query_scalar(
-            "SELECT DISTINCT key_id FROM connection_secrets ORDER BY key_id").fetch_all(&mut **tx).await)
+            "SELECT key_id FROM connection_secrets UNION SELECT key_id FROM draft_secrets ORDER BY key_id").fetch_all(&mut **tx).await)
         .map_err(Error::database(doing))?;
         let head = Head {
             format: FORMAT.into(),
@@ -488,7 +488,7 @@ impl Store {
                 Some(Line::Head(_)) => {}
                 Some(Line::Table(table)) => current = Some(table),
                 Some(Line::Row(table, cells)) => {
-                    if table.name != SECRETS || secrets == SealedSecrets::Keep {
+                    if !SECRETS.contains(&&*table.name) || secrets == SealedSecrets::Keep {
                         waiting.push(cells);
                     }
                 }

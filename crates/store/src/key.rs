@@ -82,6 +82,16 @@ impl Key {
         self.encrypt(&purpose(&self.id, "connection-secret", connection, field), secret)
     }
 
+    /// Seals the value of one field of a draft.
+    pub(crate) fn seal_draft(&self, draft: &str, field: &str, secret: &SecretString) -> Result<Sealed> {
+        self.encrypt(&purpose(&self.id, "draft-secret", draft, field), secret)
+    }
+
+    /// Opens it.
+    pub(crate) fn open_draft(&self, draft: &str, field: &str, sealed: &Sealed) -> Result<SecretString> {
+        self.open_as("draft-secret", draft, field, sealed)
+    }
+
     /// Seals a text that is given away and comes back.
     pub(crate) fn seal_token(&self, what: &str, text: &SecretString) -> Result<Sealed> {
         self.encrypt(&purpose(&self.id, "token", what, ""), text)
@@ -105,11 +115,15 @@ impl Key {
 
     /// Opens what [`seal`](Self::seal) made, with the same key for the same field.
     pub(crate) fn open(&self, connection: &str, field: &str, sealed: &Sealed) -> Result<SecretString> {
+        self.open_as("connection-secret", connection, field, sealed)
+    }
+
+    fn open_as(&self, kind: &str, connection: &str, field: &str, sealed: &Sealed) -> Result<SecretString> {
         let wrong = || Error::KeyMismatch { connection: connection.into(), field: field.into() };
         if sealed.key_id != self.id {
             return Err(wrong());
         }
-        let aad = purpose(&self.id, "connection-secret", connection, field);
+        let aad = purpose(&self.id, kind, connection, field);
         self.decrypt(&aad, &sealed.nonce, &sealed.content).ok_or_else(wrong)
     }
 

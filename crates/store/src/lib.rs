@@ -16,6 +16,7 @@
 //! | `audit` | the chain of audit entries |
 //! | `backup` | everything as one file, and back |
 //! | `accounts` | people who sign in: accounts, sessions, links that work once |
+//! | `drafts` | connections that somebody is setting up |
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
@@ -32,6 +33,7 @@ mod backup;
 mod claim;
 mod connections;
 mod decisions;
+mod drafts;
 mod error;
 mod figures;
 mod files;
@@ -58,6 +60,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditVerdict};
 pub use backup::{Backup, Occupied, SealedSecrets};
 pub use claim::Claim;
 pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
+pub use drafts::DraftEntry;
 pub use error::{ClaimError, Error, Result};
 pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
 pub use notifications::{FreshnessRow, NotificationState};

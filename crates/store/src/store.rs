@@ -66,7 +66,8 @@ const APPLICATION_ID: u32 = 0x456e_7472;
 
 const PRODUCT: &str = "SELECT product FROM store_marker WHERE id = $1";
 const NEWEST: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
-const SECRETS: &str = "SELECT count(*) FROM connection_secrets";
+const SECRETS: &str =
+    "SELECT (SELECT count(*) FROM connection_secrets) + (SELECT count(*) FROM draft_secrets)";
 
 /// Where the database is.
 enum Place {

@@ -16,6 +16,7 @@ use crate::alerts::{self, NewBook};
 use crate::audit;
 use crate::connections::{self, NewVersion};
 use crate::decisions;
+use crate::drafts::{self, DraftWrite};
 use crate::error::{Error, Result};
 use crate::history::Cause;
 use crate::lease::{Fence, Fences};
@@ -47,6 +48,7 @@ pub(crate) enum Write {
     Notification(NotificationWrite),
     Beat(Beat),
     Alerts(NewBook),
+    Draft(DraftWrite),
 }
 
 /// A queued operation.
@@ -162,7 +164,8 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Beat(_)
         | Write::Account(_)
         | Write::Note { .. }
-        | Write::Alerts(_) => None,
+        | Write::Alerts(_)
+        | Write::Draft(_) => None,
     }
 }
 
@@ -195,5 +198,6 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Stop(stop) => replicas::apply(batch, stop).await,
         Write::Beat(beat) => presence::apply(batch, beat).await,
         Write::Alerts(book) => alerts::apply(batch, book).await,
+        Write::Draft(write) => drafts::apply(batch, write).await,
     }
 }

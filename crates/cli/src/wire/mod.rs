@@ -5,6 +5,7 @@ mod accounts;
 mod adapters;
 pub(crate) mod alerts;
 pub(crate) mod doors;
+mod drafts;
 mod export;
 mod host;
 pub(crate) mod notifications;
@@ -186,18 +187,7 @@ pub(crate) fn build(
     let (entra, graph_url) = directory_client(document, &secrets, lasting, &http)?;
     let jira = site_client(document, &secrets, &http)?;
 
-    let organization = match &meaning.organization {
-        Some(OrganizationMeaning { url, id, directory_id, .. }) => {
-            let options = OrganizationOptions {
-                http: http(url.clone(), Plane::Organization),
-                id: id.clone(),
-                directory_id: directory_id.clone(),
-                api_key: secrets.get("site.organization.api_key").cloned().unwrap_or_default(),
-            };
-            Some(Arc::new(Organization::new(options, &jira).map_err(|e| e.failure())?))
-        }
-        None => None,
-    };
+    let organization = organization_client(document, &secrets, &http, &jira)?;
     let renames = meaning.organization.as_ref().map_or(Renames::Keep, |o| o.renames);
 
     let ports = Ports {
@@ -276,6 +266,25 @@ fn site_client(
     Ok(Arc::new(Jira::new(options).map_err(|e| e.failure())?))
 }
 
+/// The organization's client, where a key is configured.
+fn organization_client(
+    document: &Document,
+    secrets: &Secrets,
+    http: &impl Fn(BaseUrl, Plane) -> HttpOptions,
+    jira: &Jira,
+) -> Result<Option<Arc<Organization>>, Failure> {
+    let Some(OrganizationMeaning { url, id, directory_id, .. }) = &document.meaning().organization else {
+        return Ok(None);
+    };
+    let options = OrganizationOptions {
+        http: http(url.clone(), Plane::Organization),
+        id: id.clone(),
+        directory_id: directory_id.clone(),
+        api_key: secrets.get("site.organization.api_key").cloned().unwrap_or_default(),
+    };
+    Ok(Some(Arc::new(Organization::new(options, jira).map_err(|e| e.failure())?)))
+}
+
 fn entra_options(document: &Document, secrets: &Secrets) -> Result<EntraOptions, Failure> {
     let directory = &document.sections().directory;
     let text = |key: &str, path: &std::path::Path| {
@@ -288,6 +297,10 @@ fn entra_options(document: &Document, secrets: &Secrets) -> Result<EntraOptions,
         DirectoryCredential::Certificate { certificate, key } => Credential::Certificate {
             certificate_pem: text("directory.certificate_file", certificate)?,
             key_pem: SecretString::from(text("directory.private_key_file", key)?),
+        },
+        DirectoryCredential::Pem { certificate } => Credential::Certificate {
+            certificate_pem: certificate.clone(),
+            key_pem: secrets.get("directory.private_key").cloned().unwrap_or_default(),
         },
         DirectoryCredential::Federated(path) => Credential::FederatedTokenFile(path.clone()),
         DirectoryCredential::ManagedIdentity => {

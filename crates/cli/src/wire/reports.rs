@@ -179,11 +179,18 @@ pub(crate) fn credentials(document: &Document) -> Result<Vec<Credential>, Failur
             Credential {
                 what: "certificate of the app registration",
                 key: "directory.certificate_file",
-                expiry: Expiry::Read(not_after(&pem)?),
+                expiry: Expiry::Read(not_after(&pem, "directory.certificate_file")?),
                 renew: "make a new certificate and key, register the certificate with the application, and name both \
                         files in the document",
             }
         }
+        DirectoryCredential::Pem { certificate } => Credential {
+            what: "certificate of the app registration",
+            key: "directory.certificate",
+            expiry: Expiry::Read(not_after(certificate.as_bytes(), "directory.certificate")?),
+            renew: "make a new certificate and key, register the certificate with the application, and write both into \
+                    the document",
+        },
         DirectoryCredential::Federated(_) => Credential {
             what: "federated token of this host",
             key: "directory.federated_token_file",
@@ -216,7 +223,7 @@ pub(crate) fn credentials(document: &Document) -> Result<Vec<Credential>, Failur
     Ok(all)
 }
 
-fn not_after(pem: &[u8]) -> Result<Timestamp, Failure> {
+fn not_after(pem: &[u8], key: &str) -> Result<Timestamp, Failure> {
     let refuse = || {
         Failure::new(
             FailureCode::SecretUnavailable,
@@ -224,7 +231,7 @@ fn not_after(pem: &[u8]) -> Result<Timestamp, Failure> {
             "the end of the certificate cannot be read",
             "give the certificate as PEM, beginning with BEGIN CERTIFICATE",
         )
-        .of("directory.certificate_file")
+        .of(key)
     };
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem).map_err(|_| refuse())?;
     let certificate = pem.parse_x509().map_err(|_| refuse())?;

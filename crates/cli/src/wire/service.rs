@@ -43,6 +43,8 @@ pub(crate) struct Wired {
     pub(super) doors_url: Option<String>,
     /// Hints that were taken for a run that begins.
     pub(super) taken: std::sync::Mutex<std::collections::BTreeMap<String, Waiting>>,
+    /// Directories of drafts.
+    pub(super) readings: super::drafts::Readings,
 }
 
 /// The environment that secrets of documents refer to.
@@ -66,7 +68,7 @@ fn named(text: &str, name: &str) -> Result<Document, Failure> {
 }
 
 /// Nobody watches.
-struct Silent;
+pub(super) struct Silent;
 
 impl Progress for Silent {
     fn report(&self, _: Event) {}
@@ -75,7 +77,8 @@ impl Progress for Silent {
 impl Wired {
     pub(crate) fn new(store: Store) -> Self {
         let taken = std::sync::Mutex::default();
-        Self { store, lasting: Lasting::new(), public_url: None, doors_url: None, taken }
+        let readings = super::drafts::Readings::default();
+        Self { store, lasting: Lasting::new(), public_url: None, doors_url: None, taken, readings }
     }
 
     /// The same, with doors that the internet reaches under this address.

@@ -49,12 +49,14 @@ impl Row {
 struct ConnectionsPage {
     shell: Shell,
     rows: Vec<Row>,
+    may_add: bool,
 }
 
 pub(super) async fn list(visit: Visit) -> Result {
     let all = visit.console.service.connections().await?;
     let rows = all.iter().map(|connection| Row::of(&visit, connection)).collect();
-    Reply::page(&ConnectionsPage { shell: visit.shell("Connections").await?, rows })
+    let may_add = visit.may(Role::Administrator);
+    Reply::page(&ConnectionsPage { shell: visit.shell("Connections").await?, rows, may_add })
 }
 
 #[derive(Template)]

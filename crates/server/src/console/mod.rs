@@ -26,6 +26,7 @@
 //! | [`shell`], [`parts`] | the frame around pages, and their small parts |
 //! | `sign_in`, `account` | signing in and out, the first administrator, one's own account |
 //! | `overview`, `connections`, `runs`, `plan`, `people`, `rules`, `audit` | the pages themselves |
+//! | `wizard` | a new connection, step by step |
 //! | `chart`, `rows`, `letter`, `explained` | what they are drawn from: months, runs, plans, explanations |
 
 mod account;
@@ -48,6 +49,7 @@ mod people;
 mod plan;
 mod rules;
 mod runs;
+mod wizard;
 
 use std::sync::Arc;
 use std::time::Duration;

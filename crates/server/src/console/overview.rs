@@ -3,7 +3,7 @@
 use askama::Template;
 use entrain_domain::reports::{CredentialRow, CredentialState};
 use entrain_domain::run::{RunReport, RunStatus};
-use entrain_domain::service::Mode;
+use entrain_domain::service::{Mode, Role};
 use entrain_engine::schedule::{Due, Health};
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,6 +32,7 @@ struct NothingPage {
 pub(super) async fn home(visit: Visit) -> Result {
     match visit.console.service.connections().await?.first() {
         Some(first) => Reply::to(&format!("/connections/{}", encoded(&slug(&first.name)))),
+        None if visit.may(Role::Administrator) => Reply::to("/setup"),
         None => Reply::page(&NothingPage { shell: visit.shell("Overview").await? }),
     }
 }
@@ -282,7 +283,7 @@ fn rungs(standing: &Standing) -> Vec<Rungs> {
 fn credential_name(row: &CredentialRow) -> &'static str {
     match row.key {
         "directory.client_secret" => "Entra client secret",
-        "directory.certificate_file" => "Entra certificate",
+        "directory.certificate_file" | "directory.certificate" => "Entra certificate",
         "directory.federated_token_file" => "Entra federated token",
         "directory.managed_identity" => "Managed identity",
         "site.api_token" => "Jira API token",

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use entrain_domain::service::Role;
 
 use super::visit::{Reply, Visit};
-use super::{account, audit, connections, overview, people, plan, rules, runs, sign_in};
+use super::wizard::{first as wizard_first, scope as wizard_scope, sides as wizard_sides};
+use super::{account, audit, connections, overview, people, plan, rules, runs, sign_in, wizard};
 use crate::api::routes::Verb;
 use crate::problem::Problem;
 
@@ -93,6 +94,29 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/connections/{connection}/rules" rules Viewer [], rules::page),
     page!(Post "/connections/{connection}/rules/try" try_rules Administrator ["document"], rules::attempt),
     page!(Post "/connections/{connection}/rules" save_rules Administrator ["document"], rules::save),
+    page!(Get "/setup" wizard Administrator [], wizard::list),
+    page!(Post "/setup" wizard_begin Administrator [], wizard::begin),
+    page!(Get "/setup/{draft}" wizard_resume Administrator [], wizard::resume),
+    page!(Post "/setup/{draft}/remove" wizard_remove Administrator [], wizard::remove),
+    page!(Get "/setup/{draft}/directory" wizard_directory Administrator [], wizard_sides::directory_page),
+    page!(Post "/setup/{draft}/directory" wizard_say_directory Administrator ["name", "tenant_id", "client_id", "proof",
+        "client_secret", "client_secret_expires", "certificate", "private_key", "federated_token_file", "cloud",
+        "authority_url", "graph_url", "scope", "do"], wizard_sides::directory),
+    page!(Get "/setup/{draft}/site" wizard_site Administrator [], wizard_sides::site_page),
+    page!(Post "/setup/{draft}/site" wizard_say_site Administrator ["url", "admin_email", "api_token",
+        "api_token_expires", "organization_id", "organization_directory_id", "organization_key",
+        "organization_key_expires", "organization_url", "do"], wizard_sides::site),
+    page!(Get "/setup/{draft}/scope" wizard_scope Administrator ["find", "from"], wizard_scope::page),
+    page!(Post "/setup/{draft}/scope" wizard_say_scope Administrator ["import_users", "import_groups",
+        "sync_memberships", "users", "assigned_to", "guests", "patterns", "shown[]", "pick[]", "drop[]", "find", "was",
+        "do"], wizard_scope::say),
+    page!(Get "/setup/{draft}/preview" wizard_preview Administrator ["show", "find", "from"], wizard_first::preview),
+    page!(Post "/setup/{draft}/preview" wizard_plan Administrator [], wizard_first::plan),
+    page!(Get "/setup/{draft}/preview/why" wizard_why Administrator ["who"], wizard_first::why),
+    page!(Get "/setup/{draft}/sync" wizard_sync Administrator [], wizard_first::sync_page),
+    page!(Post "/setup/{draft}/sync" wizard_start Administrator [], wizard_first::sync),
+    page!(Get "/setup/{draft}/schedule" wizard_schedule Administrator [], wizard_first::schedule_page),
+    page!(Post "/setup/{draft}/schedule" wizard_finish Administrator ["every", "mode", "do"], wizard_first::schedule),
     page!(Get "/audit" audit Viewer ["before"], audit::list),
     page!(Get "/audit/chain" audit_chain Viewer [], audit::chain),
 ];

@@ -49,7 +49,7 @@ struct PlanPage {
     run: Option<String>,
 }
 
-fn wanted(visit: &Visit) -> Wanted {
+pub(super) fn wanted(visit: &Visit) -> Wanted {
     Wanted {
         show: visit.text("show").unwrap_or_default().to_owned(),
         find: visit.text("find").unwrap_or_default().trim().to_owned(),
@@ -131,7 +131,7 @@ fn dangerous(letter: &Letter) -> bool {
 }
 
 /// The newest preview: its plan, and when it was made; or why it could not be made.
-fn kept(preview: &Value) -> Option<std::result::Result<(PlanView, jiff::Timestamp), Failure>> {
+pub(super) fn kept(preview: &Value) -> Option<std::result::Result<(PlanView, jiff::Timestamp), Failure>> {
     let at = preview["at"].as_str()?.parse().ok()?;
     if let Some(plan) = preview.get("plan").and_then(PlanView::read) {
         return Some(Ok((plan, at)));

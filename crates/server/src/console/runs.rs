@@ -63,11 +63,11 @@ pub(super) async fn list(visit: Visit) -> Result {
 }
 
 /// A passage of a run.
-struct Passage {
-    class: &'static str,
-    icon: &'static str,
-    name: &'static str,
-    note: String,
+pub(super) struct Passage {
+    pub(super) class: &'static str,
+    pub(super) icon: &'static str,
+    pub(super) name: &'static str,
+    pub(super) note: String,
 }
 
 struct Kind {
@@ -108,18 +108,7 @@ async fn live(visit: &Visit, run: &RunId, progress: &Progressed) -> Result {
     let summary = service.summary(run).await?;
     let (planned, _) = progress.planned.unwrap_or_default();
     let ended = progress.done + progress.failed;
-    let headline = match (progress.phase, progress.planned) {
-        _ if progress.stopping => "Stopping after this step".into(),
-        (Some(Phase::Verifying), _) => "Reading back what was written".into(),
-        (_, Some((0, held))) if held > 0 => {
-            format!("{} held for a person", count(held as u64, "step is", "steps are"))
-        }
-        (_, Some((0, _))) => "Nothing has to be done".into(),
-        (_, Some((planned, _))) => {
-            format!("{} of {} done", number(ended as u64), count(planned as u64, "step", "steps"))
-        }
-        (_, None) => "Reading both sides".into(),
-    };
+    let headline = live_headline(progress);
     let page = LivePage {
         shell: visit.shell_of(&summary.connection, headline.clone()).await?.at("Runs"),
         id: run.to_string(),
@@ -143,7 +132,24 @@ async fn live(visit: &Visit, run: &RunId, progress: &Progressed) -> Result {
     Reply::page(&page)
 }
 
-fn passages(progress: &Progressed) -> Vec<Passage> {
+/// A run that is under way, in a line.
+pub(super) fn live_headline(progress: &Progressed) -> String {
+    let ended = progress.done + progress.failed;
+    match (progress.phase, progress.planned) {
+        _ if progress.stopping => "Stopping after this step".into(),
+        (Some(Phase::Verifying), _) => "Reading back what was written".into(),
+        (_, Some((0, held))) if held > 0 => {
+            format!("{} held for a person", count(held as u64, "step is", "steps are"))
+        }
+        (_, Some((0, _))) => "Nothing has to be done".into(),
+        (_, Some((planned, _))) => {
+            format!("{} of {} done", number(ended as u64), count(planned as u64, "step", "steps"))
+        }
+        (_, None) => "Reading both sides".into(),
+    }
+}
+
+pub(super) fn passages(progress: &Progressed) -> Vec<Passage> {
     let phase = progress.phase.unwrap_or(Phase::Reading);
     let passage = |name, is: Phase, done: bool, note: String| {
         let (class, icon) = match (done, phase == is) {
@@ -319,7 +325,7 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
     Reply::page(&page)
 }
 
-fn headline(story: &Story) -> String {
+pub(super) fn headline(story: &Story) -> String {
     let report = story.run.report.as_ref();
     let done = report.map_or(0, |report| report.steps.values().map(|n| n.done as u64).sum::<u64>());
     let steps = count(done, "step", "steps");

@@ -106,6 +106,9 @@ pub(crate) fn said(word: &str) -> Option<&'static str> {
         "made" => "Made.",
         "removed" => "Removed.",
         "sent" => "Sent.",
+        "kept" => "Kept. Come back when you like.",
+        "thrown-away" => "Thrown away.",
+        "connected" => "Connected.",
         _ => return None,
     })
 }

@@ -34,7 +34,10 @@ use crate::service::Connection;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Most characters of a field that is not a document.
+/// Fields that hold a document, a certificate or its key: the body's limit is theirs.
+const LONG_FIELDS: [&str; 3] = ["document", "certificate", "private_key"];
+
+/// Most characters of any other field.
 const LONGEST_FIELD: usize = 4_000;
 
 /// A request for a page that may be answered.
@@ -140,7 +143,6 @@ impl Visit {
     }
 
     /// All values of a field that may come several times; its name in the table ends with `[]`.
-    #[expect(dead_code, reason = "no form has such a field yet")]
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -356,7 +358,7 @@ fn fields(page: &Page, bytes: &[u8], always: &[&str]) -> Result<Vec<(String, Str
         if !many && fields.iter().any(|(known, _)| *known == name) {
             return Err(Problem::request(format!("“{name}” is given twice"), "give it once"));
         }
-        if value.contains('\0') || (name != "document" && value.chars().count() > LONGEST_FIELD) {
+        if value.contains('\0') || (!LONG_FIELDS.contains(&&*name) && value.chars().count() > LONGEST_FIELD) {
             return Err(Problem::request(format!("“{name}” is too long"), "give less"));
         }
         fields.push((name.into_owned(), value.into_owned()));

@@ -23,6 +23,7 @@ fn address(page: &Page) -> String {
         ("{run}", "r1"),
         ("{link}", if page.path.starts_with("/first") { "first" } else { "enter" }),
         ("{step}", "0"),
+        ("{draft}", "d1"),
         ("{report}", "drift"),
     ] {
         path = path.replace(name, value);

@@ -208,6 +208,9 @@ fn secrets_of(sections: &Sections) -> Vec<(String, &Secret)> {
     if let Some(secret) = &sections.directory.client_secret {
         secrets.push(("directory.client_secret".to_owned(), secret));
     }
+    if let Some(key) = &sections.directory.private_key {
+        secrets.push(("directory.private_key".to_owned(), key));
+    }
     secrets.push(("site.api_token".to_owned(), &sections.site.api_token));
     if let Some(organization) = &sections.site.organization {
         secrets.push(("site.organization.api_key".to_owned(), &organization.api_key));

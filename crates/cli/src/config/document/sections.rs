@@ -82,6 +82,11 @@ pub(crate) struct DirectorySection {
     pub(crate) certificate_file: Option<String>,
     /// PEM file of the certificate's private key, not encrypted.
     pub(crate) private_key_file: Option<String>,
+    /// The certificate itself, as PEM, in place of `certificate_file`; together with `private_key`.
+    pub(crate) certificate: Option<String>,
+    /// The certificate's private key, PEM, not encrypted: `env:NAME`, `file:PATH`, or the key itself, which is sealed when
+    /// stored.
+    pub(crate) private_key: Option<Secret>,
     /// File with a token of an identity provider that the application trusts (workload identity federation). It is
     /// read again for every new token.
     pub(crate) federated_token_file: Option<String>,

@@ -43,6 +43,11 @@ pub(crate) enum DirectoryCredential {
         /// Private key, PEM.
         key: PathBuf,
     },
+    /// `certificate` and `private_key`, a secret of the document
+    Pem {
+        /// Certificate, PEM.
+        certificate: String,
+    },
     /// `federated_token_file`
     Federated(PathBuf),
     /// `managed_identity = true`
@@ -288,14 +293,35 @@ impl Reader<'_> {
             }
             (None, None) => {}
         }
+        match (&d.certificate, &d.private_key) {
+            (Some(certificate), Some(_)) => {
+                if !certificate.contains("-----BEGIN CERTIFICATE-----") {
+                    let remedy = "paste the whole PEM text, from BEGIN CERTIFICATE to END CERTIFICATE";
+                    self.found("directory.certificate", "is not a certificate in PEM", remedy);
+                }
+                let certificate = certificate.clone();
+                given.push(("certificate", DirectoryCredential::Pem { certificate }));
+            }
+            (Some(_), None) => {
+                let remedy = "add private_key = \"…\" beside certificate";
+                self.found("directory.private_key", "is missing", remedy);
+                return None;
+            }
+            (None, Some(_)) => {
+                let remedy = "add certificate = \"…\" beside private_key";
+                self.found("directory.certificate", "is missing", remedy);
+                return None;
+            }
+            (None, None) => {}
+        }
         if let Some(path) = file(&d.federated_token_file) {
             given.push(("federated_token_file", DirectoryCredential::Federated(path)));
         }
         if d.managed_identity {
             given.push(("managed_identity", DirectoryCredential::ManagedIdentity));
         }
-        let kinds = "client_secret, certificate_file with private_key_file, federated_token_file, or \
-                     managed_identity = true";
+        let kinds = "client_secret, certificate_file with private_key_file, certificate with private_key, \
+                     federated_token_file, or managed_identity = true";
         let only = match given.len() {
             0 => {
                 self.found(
