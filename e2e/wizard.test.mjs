@@ -12,7 +12,7 @@ import { binary, open, password, pictures, startBrowser } from "./demo.mjs";
 const started = (args, stream, pattern) => new Promise((found, failed) => {
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
-  const timer = setTimeout(() => failed(new Error(`${args[0]} did not come up:\n${log}`)), 60_000);
+  const timer = setTimeout(() => { child.kill(); failed(new Error(`${args[0]} did not come up:\n${log}`)); }, 30_000);
   child[stream].on("data", (text) => {
     log += text;
     const seen = pattern.exec(log);
@@ -30,7 +30,7 @@ let folder, emulator, company, service, url, browser;
 
 const serve = async () => {
   const args = ["serve", "--listen", url ? new URL(url).host : "127.0.0.1:0", "--data-dir", join(folder, "data")];
-  const { child, seen } = await started(args, "stdout", /"url":"(http:[^"]+)"/);
+  const { child, seen } = await started(args, "stdout", /console\s+(http:\S+)/);
   service = child;
   url = seen[1];
 };
