@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -46,7 +47,8 @@ pub(crate) fn routes() -> Router {
     Router::new().route("/assets/{file}", get(serve))
 }
 
-async fn serve(Path(file): Path<String>) -> Response {
+async fn serve(file: Result<Path<String>, PathRejection>) -> Response {
+    let Ok(Path(file)) = file else { return Problem::not_here().into_response() };
     let asset = ASSETS.iter().find(|asset| asset.address.strip_prefix("/assets/") == Some(&file));
     let Some(asset) = asset else { return Problem::not_here().into_response() };
     let keep = "public, max-age=31536000, immutable";
@@ -55,6 +57,10 @@ async fn serve(Path(file): Path<String>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use tower::ServiceExt as _;
+
     use super::*;
 
     #[test]
@@ -68,5 +74,44 @@ mod tests {
         assert!(address.starts_with("/assets/console."), "{address}");
         assert_eq!(address.rsplit('.').next(), Some("css"));
         assert_eq!(super::address("nothing.css"), "/");
+    }
+
+    #[tokio::test]
+    async fn w_10_no_address_leads_to_anything_but_the_assets() {
+        let good = address("console.css").to_owned();
+        let name = good.trim_start_matches("/assets/");
+        let bad = [
+            "/assets/".to_owned(),
+            "/assets/console.css".into(),
+            "/assets/..".into(),
+            format!("/assets/../assets/{name}"),
+            format!("/assets/./{name}"),
+            format!("/assets//{name}"),
+            format!("/assets/%2e%2e/{name}"),
+            format!("/assets/%2e%2e%2f{name}"),
+            format!("/assets/..%5c{name}"),
+            "/assets/%2fetc%2fpasswd".into(),
+            "/assets/../Cargo.toml".into(),
+            "/assets/%2e%2e%2fCargo.toml".into(),
+            "/assets/..%c0%af..%c0%afCargo.toml".into(),
+            "/assets/%252e%252e%252fCargo.toml".into(),
+            "/assets/....//Cargo.toml".into(),
+            "/assets/C:%5cWindows%5cwin.ini".into(),
+            "/assets/file:%2f%2f%2fetc%2fpasswd".into(),
+            "/assets/NUL".into(),
+            format!("/assets/{name}%00"),
+            format!("/assets/{name}%00.html"),
+            format!("/assets/{name}/"),
+            format!("/assets/{name}/.."),
+            format!("/assets/{}", name.to_uppercase()),
+        ];
+        let ask = |path: String| async move {
+            let request = Request::get(&path).body(Body::empty()).unwrap();
+            routes().oneshot(request).await.unwrap().status()
+        };
+        assert_eq!(ask(good.clone()).await, StatusCode::OK);
+        for path in bad {
+            assert_eq!(ask(path.clone()).await, StatusCode::NOT_FOUND, "{path}");
+        }
     }
 }

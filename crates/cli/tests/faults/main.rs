@@ -16,6 +16,8 @@ mod full_disk;
 mod outages;
 mod quota;
 mod replicas;
+mod slow_link;
+mod soak;
 mod storage;
 mod throttling;
 mod town;

@@ -132,6 +132,26 @@ impl Town {
         self.a_day(true);
     }
 
+    /// Somebody goes from one group to another, and nothing else happens.
+    pub(crate) fn somebody_moves(&mut self) {
+        self.days += 1;
+        let state = self.bench.emulator.state();
+        let at = state.now();
+        let mut world = state.world_mut();
+        let tenant = &mut world.tenant;
+        let groups: Vec<String> = tenant.groups.keys().cloned().collect();
+        let from = &groups[self.days % groups.len()];
+        let member =
+            tenant.groups[from].members.iter().find(|member| matches!(member, Member::User(_))).cloned();
+        let to = groups
+            .iter()
+            .find(|to| *to != from && !tenant.groups[*to].members.iter().any(|m| Some(m) == member.as_ref()));
+        if let (Some(member), Some(to)) = (member, to) {
+            tenant.remove_member(from, &member, at).unwrap();
+            tenant.add_member(to, member, at).unwrap();
+        }
+    }
+
     /// The same without a joiner.
     pub(crate) fn a_quiet_day_passes(&mut self) {
         self.a_day(false);

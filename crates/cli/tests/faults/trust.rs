@@ -226,3 +226,25 @@ fn o_05_members_of_a_site_group_without_an_end_leave_the_group_alone() {
     assert!(matches!(ran.output.status.code(), Some(1 | 4)), "{}", ran.out());
     town.assert_recovers();
 }
+
+/// O-06: proxies and certificates come from the document alone, whatever stands in the environment of the host.
+#[test]
+fn o_06_variables_of_the_host_send_nothing_elsewhere() {
+    let town = Town::settled();
+    let decoy = town.decoy.origin.clone();
+    let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let mut variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, decoy.as_str())).collect();
+    variables.extend([
+        ("no_proxy", ""),
+        ("NO_PROXY", ""),
+        ("SSL_CERT_FILE", "/nowhere/roots.pem"),
+        ("SSL_CERT_DIR", "/nowhere"),
+        ("CURL_CA_BUNDLE", "/nowhere/roots.pem"),
+        ("AZURE_AUTHORITY_HOST", decoy.as_str()),
+        ("ENTRAIN_LOG", "debug"),
+    ]);
+    let ran = town.bench.entrain_with(&["sync", "--json", "--full"], &variables).expect(0);
+    assert_eq!(ran.json()["status"], "converged", "{}", ran.out());
+    town.assert_quiet(&ran);
+    assert!(!town.requests(|e| e.surface == Surface::Graph).is_empty());
+}

@@ -227,3 +227,55 @@ async fn an_address_that_names_no_database_is_refused_without_repeating_it() {
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
 }
+
+/// All tables of a file but those of the migrations and of SQLite.
+async fn tables(connection: &mut sqlx::SqliteConnection, schema: &str) -> Vec<String> {
+    let text = format!(
+        "SELECT name FROM {schema}.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' \
+         AND name <> '_sqlx_migrations' ORDER BY rowid"
+    );
+    sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_all(connection).await.unwrap()
+}
+
+/// What is in `full`, as far as the first `formats` migrations have room for it, in a file as they made it.
+async fn as_of(full: &std::path::Path, formats: usize, path: &std::path::Path) {
+    use sqlx::{ConnectOptions as _, Connection as _};
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .foreign_keys(false)
+        .pragma("application_id", 0x456e_7472.to_string());
+    let mut connection = options.connect().await.unwrap();
+    let all = sqlx::migrate!("./migrations");
+    let first = all.migrations[..formats].to_vec().into();
+    let old = sqlx::migrate::Migrator { migrations: first, ..sqlx::migrate::Migrator::DEFAULT };
+    old.run(&mut connection).await.unwrap();
+    let attach = format!("ATTACH '{}' AS entire", full.display());
+    sqlx::query(sqlx::AssertSqlSafe(attach)).execute(&mut connection).await.unwrap();
+    for table in tables(&mut connection, "main").await {
+        let columns = format!("SELECT group_concat(name) FROM pragma_table_info('{table}', 'main')");
+        let columns: String =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(columns)).fetch_one(&mut connection).await.unwrap();
+        let copy = format!(
+            "DELETE FROM main.{table}; INSERT INTO main.{table} ({columns}) SELECT {columns} FROM entire.{table}"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(copy)).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r_14_a_database_of_every_older_format_is_brought_up_to_date_and_loses_nothing() {
+    let world = World::sqlite();
+    fill(&world).await;
+    let full = world.dir.path().join("full.db");
+    std::fs::copy(world.file(), &full).unwrap();
+    let intact = try_with(&world, &std::fs::read(&full).unwrap()).await.unwrap();
+    let formats = sqlx::migrate!("./migrations").migrations.len();
+    for format in 1..formats {
+        let old = world.dir.path().join(format!("format-{format}.db"));
+        as_of(&full, format, &old).await;
+        let lines = try_with(&world, &std::fs::read(&old).unwrap()).await;
+        assert_eq!(lines.unwrap(), intact, "after the first {format} migrations");
+    }
+}
