@@ -261,7 +261,7 @@ test("without script: a second connection, everybody of the directory, and a dra
   await go(page, "Go on to people and groups", "scope");
   // Nobody chosen is told
   await page.getByRole("button", { name: "Go on to the preview" }).click();
-  assert.match(await page.locator("#error").textContent(), /pick a group/);
+  assert.match(await page.locator("#error").textContent(), /names no group/);
   await page.check("input[name=users][value=all]", { force: true });
   await page.getByRole("button", { name: "Count anew" }).click();
   assert.match(await heading(page), /^\d+ people in 0 groups would take part$/);

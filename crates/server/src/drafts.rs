@@ -44,6 +44,8 @@ pub struct Said {
     pub site: Option<Tested>,
     /// When the operations and the scope were last confirmed.
     pub chosen: Option<Timestamp>,
+    /// When the first plan was made, unless something was changed since.
+    pub planned: Option<Timestamp>,
     /// Name of the connection, once it was stored.
     pub connection: Option<String>,
     /// The first run, once it was started.

@@ -220,9 +220,9 @@ fn good(what: &str, detail: impl Into<String>) -> Finding {
 
 fn told(plane: &str, check: SiteCheck) -> Finding {
     let (state, detail) = match check.state {
-        CheckState::Good => (State::Good, "As it should be"),
+        CheckState::Good => (State::Good, ""),
         CheckState::Missing => (State::Bad, "It is missing"),
-        CheckState::Notice => (State::Notice, "Good to know"),
+        CheckState::Notice => (State::Notice, ""),
         CheckState::NotKnown => (State::Notice, "It cannot be asked"),
     };
     let what = format!("{plane}: {}", check.what);

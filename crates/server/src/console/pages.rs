@@ -108,7 +108,7 @@ pub(crate) static PAGES: &[Page] = &[
         "organization_key_expires", "organization_url", "do"], wizard_sides::site),
     page!(Get "/setup/{draft}/scope" wizard_scope Administrator ["find", "from"], wizard_scope::page),
     page!(Post "/setup/{draft}/scope" wizard_say_scope Administrator ["import_users", "import_groups",
-        "sync_memberships", "users", "assigned_to", "guests", "patterns", "shown[]", "pick[]", "drop[]", "find", "was",
+        "sync_memberships", "users", "assigned_to", "guests", "patterns", "shown[]", "pick[]", "drop[]", "find",
         "do"], wizard_scope::say),
     page!(Get "/setup/{draft}/preview" wizard_preview Administrator ["show", "find", "from"], wizard_first::preview),
     page!(Post "/setup/{draft}/preview" wizard_plan Administrator [], wizard_first::plan),

@@ -31,6 +31,7 @@ fn draft(said: &str) -> Draft {
         directory: Some(tested(said)),
         site: Some(tested(said)),
         chosen: Some(Timestamp::UNIX_EPOCH),
+        planned: Some(Timestamp::UNIX_EPOCH),
         run: Some("r1".into()),
         ..Said::default()
     };

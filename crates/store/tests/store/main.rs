@@ -10,6 +10,7 @@ mod backup;
 mod claims;
 mod clocks;
 mod connections;
+mod drafts;
 mod memory;
 mod mirror;
 mod notifications;

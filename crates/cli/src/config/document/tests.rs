@@ -68,6 +68,14 @@ fn every_mistake_is_named_with_key_line_and_remedy() {
             "is missing",
             "private_key_file",
         ),
+        (client_secret, "certificate = \"x\"", "directory.private_key", "is missing", "private_key"),
+        (
+            client_secret,
+            "certificate = \"x\"\nprivate_key = \"env:KEY\"",
+            "directory.certificate",
+            "not a certificate",
+            "BEGIN CERTIFICATE",
+        ),
         (client_secret, "cloud = \"mars\"", "directory.cloud", "known words", "usgov-dod"),
         (groups, r#"groups = "Jira *""#, "scope.groups", "text", "list"),
         (groups, "groups = []", "scope.groups", "nobody would take part", "users"),
@@ -397,4 +405,25 @@ fn a_jira_group_is_filled_for_one_reason() {
     ] {
         assert!(said.iter().any(|s| s.starts_with(key) && s.contains(what)), "{key} {what}: {said:?}");
     }
+}
+
+#[test]
+fn s_01_a_private_key_in_the_document_is_sealed_and_the_certificate_stays() {
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let key = "-----BEGIN PRIVATE KEY-----\ncanary-key\n-----END PRIVATE KEY-----\n";
+    let lines = format!("certificate = '''{pem}'''\nprivate_key = '''\n{key}'''");
+    let (text, _) = with(r#"client_secret = "env:ENTRA_CLIENT_SECRET""#, &lines);
+    let document = Document::parse(&text, "connection.toml").unwrap();
+    let DirectoryCredential::Pem { certificate } = &document.meaning().credential else {
+        panic!("{:?}", document.meaning().credential)
+    };
+    assert_eq!(certificate, pem);
+    assert!(!document.text().contains("canary") && document.text().contains("BEGIN CERTIFICATE"));
+    assert_eq!(document.plain_secrets()["directory.private_key"].expose_secret(), key);
+    let again = Document::parse(document.text(), "stored").unwrap();
+    let kept = document.plain_secrets();
+    assert_eq!(
+        again.resolve(&|_| Some("x".into()), &kept).unwrap()["directory.private_key"].expose_secret(),
+        key
+    );
 }

@@ -71,7 +71,7 @@ pub(in crate::console) async fn preview(visit: Visit) -> Result {
             } else {
                 Letter::finding(&plan)
             };
-            page.old = draft.said.chosen.is_none_or(|chosen| chosen > made);
+            page.old = draft.said.planned.is_none();
             page.made = Some(When::new(made, visit.console.service.now()));
             page.letter = Some(Letter::of(&plan, wanted(&visit)));
         }
@@ -80,19 +80,21 @@ pub(in crate::console) async fn preview(visit: Visit) -> Result {
 }
 
 pub(in crate::console) async fn plan(visit: Visit) -> Result {
-    let draft = match at(&visit, Step::Preview).await? {
+    let mut draft = match at(&visit, Step::Preview).await? {
         Ok(draft) => draft,
         Err(elsewhere) => return Ok(elsewhere),
     };
     let service = &visit.console.service;
     let result = service.plan_draft(&draft.id).await;
     let now = service.now();
+    draft.said.planned = result.is_ok().then_some(now);
     let name = draft.text("name");
     let preview = match result {
         Ok(plan) => json!({ "connection": name, "at": now, "plan": plan }),
         Err(failure) => json!({ "connection": name, "at": now, "error": failure }),
     };
     service.keep_preview(&draft.id, now, preview).await?;
+    keep(&visit, &draft, Secrets::new()).await?;
     Reply::to(&Step::Preview.address(&draft))
 }
 

@@ -51,7 +51,8 @@ impl Step {
         match self {
             Self::Directory => said.directory.as_ref().is_some_and(crate::drafts::Tested::is_good),
             Self::Site => said.site.as_ref().is_some_and(crate::drafts::Tested::is_good),
-            Self::Scope | Self::Preview => said.chosen.is_some(),
+            Self::Scope => said.chosen.is_some(),
+            Self::Preview => said.planned.is_some(),
             Self::Sync => said.run.is_some(),
             Self::Schedule => false,
         }
@@ -143,6 +144,8 @@ struct DraftRow {
     step: &'static str,
     by: String,
     at: When,
+    /// Whether its connection is stored already.
+    stored: bool,
 }
 
 #[derive(Template)]
@@ -164,6 +167,7 @@ pub(super) async fn list(visit: Visit) -> Result {
         step: furthest(&draft).words().1,
         by: draft.author.clone(),
         at: When::new(draft.at, now),
+        stored: draft.said.connection.is_some(),
         id: draft.id,
     });
     let rows = rows.collect();

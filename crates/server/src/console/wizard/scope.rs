@@ -10,7 +10,6 @@ use super::{Frame, Result, Step, at, keep};
 use crate::console::parts::{When, count, icon, number, sentence};
 use crate::console::visit::{Reply, Visit};
 use crate::drafts::{Draft, Fault, Flag, Part, Secrets, Seen};
-use crate::problem::Problem;
 
 /// Groups on one page.
 const PAGE: usize = 20;
@@ -183,16 +182,16 @@ pub(in crate::console) async fn page(visit: Visit) -> Result {
 /// Takes what was sent into the draft.
 async fn hear(visit: &Visit, draft: &mut Draft) -> Result<()> {
     let mut known: BTreeMap<String, String> = draft.said.names.clone();
-    if visit.all("pick[]").next().is_some()
+    if visit.all("pick").next().is_some()
         && let Ok(Seen::Read { groups, .. }) = visit.console.service.draft_groups(&draft.id).await
     {
         known.extend(groups.into_iter().map(|group| (group.id, group.name)));
     }
-    let shown: BTreeSet<&str> = visit.all("shown[]").chain(visit.all("drop[]")).collect();
-    let ticked: Vec<&str> = visit.all("pick[]").collect();
+    let shown: BTreeSet<&str> = visit.all("shown").chain(visit.all("drop")).collect();
+    let ticked: Vec<&str> = visit.all("pick").collect();
     let mut ids: Vec<String> =
         picked(draft).into_iter().map(|(id, _)| id).filter(|id| !shown.contains(id.as_str())).collect();
-    let dropped: BTreeSet<&str> = visit.all("drop[]").collect();
+    let dropped: BTreeSet<&str> = visit.all("drop").collect();
     for id in ticked {
         if known.contains_key(id) && !dropped.contains(id) && !ids.iter().any(|known| known == id) {
             ids.push(id.to_owned());
@@ -231,11 +230,11 @@ pub(in crate::console) async fn say(visit: Visit) -> Result {
     let before = draft.said.values.clone();
     hear(&visit, &mut draft).await?;
     if draft.said.values != before {
-        draft.said.chosen = None;
+        (draft.said.chosen, draft.said.planned) = (None, None);
     }
     keep(&visit, &draft, Secrets::new()).await?;
     let (find, _) = asked(&visit);
-    let dropped = visit.all("drop[]").next().is_some();
+    let dropped = visit.all("drop").next().is_some();
     let word = if dropped { "show" } else { visit.text("do").unwrap_or("go") };
     let from = word.strip_prefix("from:").and_then(|from| from.parse().ok()).unwrap_or(0_usize);
     match word {
@@ -246,19 +245,12 @@ pub(in crate::console) async fn say(visit: Visit) -> Result {
             return Reply::to(&format!("{}?find={find}&from={from}", Step::Scope.address(&draft)));
         }
     }
-    let mut faults = visit.console.service.judge_draft(&draft.id, Part::Whole).await?;
-    if faults.is_empty() && users(&draft) == "in_groups" && draft.list(GROUPS).is_empty() {
-        faults.push(Fault {
-            key: GROUPS.into(),
-            what: "is empty: pick a group, or let everybody take part".into(),
-            remedy: String::new(),
-        });
-    }
+    let faults = visit.console.service.judge_draft(&draft.id, Part::Whole).await?;
     if !faults.is_empty() {
         let page = made(&visit, &draft, &faults, &find, 0).await?;
         return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     draft.said.chosen = Some(visit.console.service.now());
-    keep(&visit, &draft, Secrets::new()).await.map_err(|problem: Problem| problem)?;
+    keep(&visit, &draft, Secrets::new()).await?;
     Reply::to(&Step::Preview.address(&draft))
 }

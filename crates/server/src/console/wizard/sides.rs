@@ -315,7 +315,7 @@ pub(in crate::console) async fn directory(visit: Visit) -> Result {
         heard = Heard::Changed;
     }
     if heard == Heard::Changed {
-        draft.said.directory = None;
+        (draft.said.directory, draft.said.planned) = (None, None);
     }
     keep(&visit, &draft, typed).await?;
     let service = &visit.console.service;
@@ -411,7 +411,7 @@ pub(in crate::console) async fn site(visit: Visit) -> Result {
         heard = Heard::Changed;
     }
     if heard == Heard::Changed {
-        draft.said.site = None;
+        (draft.said.site, draft.said.planned) = (None, None);
     }
     keep(&visit, &draft, typed).await?;
     if pressed(&visit) == "leave" {
