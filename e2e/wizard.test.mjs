@@ -38,6 +38,10 @@ const change = async (...changes) => {
   const answer = await fetch(`${company.control_url}/world/changes`, { method: "POST", body: JSON.stringify(changes) });
   assert.ok(answer.ok, await answer.text());
 };
+const settings = async (changed) => {
+  const answer = await fetch(`${company.control_url}/settings`, { method: "PUT", body: JSON.stringify(changed) });
+  assert.ok(answer.ok, await answer.text());
+};
 const roles = (...roles) => change({ change: "set_roles", roles });
 
 before(async () => {
@@ -102,7 +106,7 @@ const sayDirectory = async (page, name, secret = company.client_secret) => {
   await page.fill("#graph_url", company.graph_url);
 };
 
-test("an empty service leads its administrator into the wizard, and the wizard to a site in step", { timeout: 240_000 }, async () => {
+test("an empty service leads its administrator into the wizard, and the wizard to a site in step", { timeout: 480_000 }, async () => {
   const { context, page, trouble } = await enter();
   assert.equal(path(page), "/setup");
   assert.equal(await heading(page), "Nothing is connected yet");
@@ -138,6 +142,13 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   assert.ok(portal.startsWith("https://entra.microsoft.com/") && portal.includes(company.client_id), portal);
   assert.ok(!(await page.content()).includes(company.client_secret));
   await inspect(page, "directory-permission");
+  // In another cloud the portal is elsewhere; own addresses go before the cloud's
+  await page.selectOption("#cloud", "usgov");
+  await page.fill("#scope", "https://graph.microsoft.com/.default");
+  await page.getByRole("button", { name: "Test again", exact: true }).last().click();
+  await page.locator("a[href^='https://entra.microsoft.us/']").waitFor();
+  await page.selectOption("#cloud", "global");
+  await page.fill("#scope", "");
   await roles("User.Read.All", "GroupMember.Read.All", "Mail.Read");
   await page.getByRole("button", { name: "Test again", exact: true }).last().click();
   await page.getByText("good, with notes").waitFor();
@@ -178,7 +189,16 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   await page.getByRole("heading", { name: "Products and seats" }).waitFor();
   assert.match(await page.locator("main").textContent(), /Administer Jira[^]*Site administration/);
   await inspect(page, "site-good");
-  await go(page, "Go on to people and groups", "scope");
+  // A slow directory is read behind the page, which looks again by itself
+  await settings({ latency: { graph_ms: 2500 } });
+  await page.locator("main").getByRole("button", { name: "Go on to people and groups" }).click();
+  await page.getByRole("heading", { name: "Reading the directory" }).waitFor();
+  // Whoever types is not interrupted
+  await page.focus("#patterns");
+  await inspect(page, "scope-reading");
+  await settings({ latency: { graph_ms: 0 } });
+  await page.locator("#patterns").blur();
+  await page.getByRole("heading", { name: "Groups of the directory" }).waitFor({ timeout: 60_000 });
 
   // Groups come from the directory, with their counts; they are found, picked, paged and taken out again
   assert.equal(await heading(page), "Nobody takes part yet");
@@ -213,8 +233,21 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   assert.match(JSON.stringify(connections()), /^\[\]$/, "nothing is stored yet");
   await page.getByRole("link", { name: "Go on to the first sync" }).click();
   await inspect(page, "sync-start");
+  // A slow site: the page follows the run by itself
+  await settings({ latency: { site_ms: 2000 } });
   await page.getByRole("button", { name: "Start the first sync" }).click();
-  await page.getByRole("link", { name: "Go on to the schedule" }).waitFor();
+  await page.locator("[data-live] progress").waitFor();
+  await inspect(page, "sync-live");
+  await settings({ latency: { site_ms: 100 } });
+  const before = await heading(page);
+  assert.match(before, /of \d+ steps? done$/);
+  await page.waitForFunction((before) => document.querySelector("h1").textContent !== before, before);
+  // Leaving changes nothing
+  await page.getByRole("link", { name: "Leave, and come back later" }).click();
+  await page.getByRole("link", { name: "Go on with Azure AD" }).waitFor();
+  await page.goBack();
+  await settings({ latency: { site_ms: 0 } });
+  await page.getByRole("link", { name: "Go on to the schedule" }).waitFor({ timeout: 60_000 });
   assert.match(await heading(page), /^In step: \d+ steps? done and read back$|done; the rest is held/);
   await inspect(page, "sync-done");
 
@@ -243,7 +276,7 @@ const run = (args) => {
 };
 const connections = () => JSON.parse(run(["connection", "list", "--json"]));
 
-test("without script: a second connection, everybody of the directory, and a draft thrown away", { timeout: 240_000 }, async () => {
+test("without script: a second connection, everybody of the directory, and a draft thrown away", { timeout: 480_000 }, async () => {
   const { context, page, trouble } = await enter({ javaScriptEnabled: false });
   await page.goto(`${url}/connections`);
   await page.getByRole("link", { name: "New connection" }).click();

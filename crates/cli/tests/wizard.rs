@@ -259,3 +259,38 @@ fn a_missing_permission_is_named_with_the_place_where_it_is_granted() {
     desk.post("/setup", &format!("{base}/remove"), &[]);
     assert_eq!(desk.get(&directory).0, 404);
 }
+
+#[test]
+fn a_certificate_and_its_key_are_pasted_as_text() {
+    let mut desk = Desk::new();
+    let company = desk.bench.company().clone();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let made = rcgen::CertificateParams::new(vec!["entrain".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (certificate, key) = (made.pem(), key.serialize_pem());
+    {
+        let mut world = desk.bench.emulator.state().world_mut();
+        let application = world.tenant.applications.get_mut(&company.client_id).unwrap();
+        application.certificates.push(certificate.clone());
+    }
+    let directory = format!("{}/directory", desk.begin());
+    let mut fields = [
+        ("name", "Azure AD"),
+        ("tenant_id", company.tenant_id.as_str()),
+        ("client_id", &company.client_id),
+        ("proof", "certificate"),
+        ("certificate", "no certificate"),
+        ("private_key", &key),
+        ("authority_url", &company.authority_url),
+        ("graph_url", &company.graph_url),
+        ("do", "test"),
+    ];
+    let (status, _, page) = desk.post(&directory, &directory, &fields);
+    assert_eq!(status, 422);
+    assert!(found("id=\"certificate-e\">(?s:.)*?</svg>([^<]+)<", &page).contains("PEM"), "{page}");
+    fields[4].1 = &certificate;
+    desk.post(&directory, &directory, &fields);
+    let page = desk.get(&directory).2;
+    assert!(page.contains("Sign-in works"), "{page}");
+    let line = key.lines().nth(3).unwrap();
+    assert!(!desk.seen.contains(line), "the key comes back to a page");
+}
