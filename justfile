@@ -24,6 +24,7 @@ bless:
 # Requests, time and memory of reading and planning, for 1k, 10k and 100k users
 bench:
     cargo bench -p entrain --bench read_and_plan
+    cargo bench -p entrain --bench sign_in
 
 # Licences, advisories, doubles (needs cargo-deny)
 deny:

@@ -198,6 +198,7 @@ fn look(
         history: History::default(),
         approval: Approval::Held,
         now: "2026-11-02T08:00:00Z".parse().expect("a literal instant"),
+        focus: entrain_domain::plan::Focus::Everything,
     };
     let start = Instant::now();
     let plan = plan(&input);

@@ -76,7 +76,8 @@ fn wrong_usage_is_two_and_what_is_unknown_is_one() {
     let run = |args: &[&str]| entrain_in(folder.path(), args, &[]);
     run(&["sync", "--no-such-flag"]).expect(2);
     run(&["sync", "--accept-empty"]).expect(2);
-    run(&["sync", "--user", "ana"]).expect(2);
+    run(&["sync", "--user", "ana", "--group", "Jira users"]).expect(2);
+    run(&["sync", "--user", "ana"]).expect(1);
     run(&["plan", "No Such"]).expect(1);
     run(&["plan"]).expect(1);
     run(&["connection", "add", "no-such-file.toml"]).expect(2);

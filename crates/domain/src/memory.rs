@@ -197,9 +197,23 @@ struct Applied {
     properties: BTreeMap<String, PropertyValues>,
 }
 
+/// How much the whole memory holds, where only the part about one person was read: limits count against the whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Linked people.
+    pub users: usize,
+    /// Memberships of the ledger.
+    pub memberships: usize,
+    /// Accounts that have any of them.
+    pub holders: usize,
+    /// Memberships of single groups.
+    pub of_groups: HashMap<SiteGroupId, usize>,
+}
+
 /// Links and ledger of one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
+    whole: Option<Size>,
     users: HashMap<DirectoryUserId, UserLink>,
     accounts: HashMap<AccountId, DirectoryUserId>,
     groups: HashMap<Anchor, GroupLink>,
@@ -215,6 +229,37 @@ impl Memory {
     /// Nothing remembered.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// From now on is a part of a memory of this size.
+    pub fn part_of(&mut self, whole: Size) {
+        self.whole = Some(whole);
+    }
+
+    /// How many people are linked, in the whole memory.
+    pub fn linked_people(&self) -> usize {
+        self.whole.as_ref().map_or(self.users.len(), |whole| whole.users)
+    }
+
+    /// How many memberships of a group the whole ledger holds.
+    pub fn memberships_of(&self, group: &SiteGroupId) -> usize {
+        match &self.whole {
+            Some(whole) => whole.of_groups.get(group).copied().unwrap_or_default(),
+            None => self.memberships.get(group).map_or(0, BTreeMap::len),
+        }
+    }
+
+    /// How many accounts have memberships in the whole ledger.
+    pub fn holders(&self) -> usize {
+        match &self.whole {
+            Some(whole) => whole.holders,
+            None => self
+                .memberships
+                .values()
+                .flat_map(BTreeMap::keys)
+                .collect::<std::collections::HashSet<_>>()
+                .len(),
+        }
     }
 
     /// Applies a change.
@@ -406,8 +451,11 @@ impl Memory {
     pub fn memberships(&self, group: &SiteGroupId) -> impl Iterator<Item = (&AccountId, Origin)> {
         self.memberships.get(group).into_iter().flatten().map(|(account, origin)| (account, *origin))
     }
-    /// How many memberships the ledger holds.
+    /// How many memberships the whole ledger holds.
     pub fn membership_count(&self) -> usize {
+        if let Some(whole) = &self.whole {
+            return whole.memberships;
+        }
         self.memberships.values().map(BTreeMap::len).sum()
     }
     /// Every membership of the ledger.

@@ -59,6 +59,25 @@ impl Trigger {
     }
 }
 
+/// What a run is about when it is not about everything.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RunSubject {
+    /// One person, beside a run over everything.
+    Person(crate::model::DirectoryUserId),
+    /// One person, or one group with its members, as somebody named it.
+    Asked(String),
+}
+
+impl RunSubject {
+    /// The text stored.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Person(user) => format!("person:{user}"),
+            Self::Asked(text) => format!("asked:{text}"),
+        }
+    }
+}
+
 /// What a run is to an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relation {

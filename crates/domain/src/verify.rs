@@ -17,7 +17,7 @@ use crate::memory::{Anchor, Hand, Memory, MemoryChange, Origin};
 use crate::model::{
     AccountActivity, AccountId, AccountKind, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot,
     DirectoryUser, DirectoryUserId, EmailAddress, GroupStanding, Leaving, Nesting, ProfileStanding, RenameBy,
-    SiteGroup, SiteGroupId, group_name_key,
+    SiteGroup, SiteGroupId, Subject, group_name_key,
 };
 use crate::plan::{Action, GroupRef, Guard, Lookup, Person, Plan, PlanInput, Step, StepKind, Update};
 use crate::policy::{GroupMode, LeaverAccounts, Measure, UserScope};
@@ -160,6 +160,9 @@ impl<'a> Check<'a> {
     }
 
     fn step(&mut self, step: &Step) {
+        if let Subject::One(subject) = self.input.directory.subject() {
+            self.about(step, subject);
+        }
         if let Some(group) = step.action.group().and_then(|g| g.site_id.clone()) {
             self.touchable(step, &group);
         }
@@ -449,6 +452,24 @@ impl<'a> Check<'a> {
         self.sources_in_scope(step, group);
     }
 
+    /// A reading of one person is ground for nothing that is done to another, and for nothing that is taken from a group
+    /// that may be empty because it is gone.
+    fn about(&mut self, step: &Step, subject: &DirectoryUserId) {
+        let theirs = match step.action.person() {
+            Some(person) => person.directory_id.as_ref() == Some(subject),
+            None => matches!(step.action, Action::CreateGroup { .. }),
+        };
+        if !theirs {
+            self.find(Some(step), "is about somebody else than the person who was read");
+        }
+        if let Action::RemoveMember { removal, .. } = &step.action {
+            let linked = self.input.memory.user(subject).map(|link| &link.account);
+            if removal.proof.user() != Some(subject) || linked != Some(&removal.account) {
+                self.find(Some(step), "takes away without a proof about the person who was read");
+            }
+        }
+    }
+
     /// The heart: nothing is taken away without a complete read and ownership.
     fn removal(
         &mut self,
@@ -678,7 +699,8 @@ impl<'a> Check<'a> {
         if beyond && !self.input.approval.releases(Guard::Removals) {
             self.find(None, format!("{removals} open removals of {ledger} memberships pass the limit"));
         }
-        let nobody = self.input.directory.users().next().is_none();
+        let one = matches!(self.input.directory.subject(), Subject::One(_));
+        let nobody = !one && self.input.directory.users().next().is_none();
         if nobody && removals > 0 && !self.input.approval.releases(Guard::EmptyDirectory) {
             self.find(None, "takes away while the directory reads as empty");
         }
@@ -762,7 +784,7 @@ fn doubles(steps: &[Step]) -> Vec<&Step> {
 }
 
 fn ledger_size(memory: &Memory) -> usize {
-    memory.all_memberships().count()
+    memory.membership_count()
 }
 
 /// Flattens by growing a set of group ids until it stays the same; unlike the planner's walk, without indexes.

@@ -157,18 +157,30 @@ fn name_in_steps(who: &Who) -> Option<String> {
 }
 
 fn find(input: &PlanInput<'_>, question: &Question) -> Result<Subject, Failure> {
-    // Where the scope names a few groups, the rest of the tenant is not read, and nobody outside is known.
-    let read = match input.rules.demand().few_groups() {
-        Some(_) => DirectoryPart::NamedGroups,
-        None => DirectoryPart::Whole,
-    };
-    let user = |text: &String| find_user(input, text).map_err(|e| unknown(&e, text, read));
-    let group = |text: &String| find_group(input, text).map_err(|e| unknown(&e, text, read));
+    let (user, group) = (|text: &String| whom(input, text), |text: &String| which(input, text));
     Ok(match question {
         Question::User(text) => Subject::User(user(text)?),
         Question::Group(text) => Subject::Group(group(text)?),
         Question::Membership { user: who, group: which } => Subject::Membership(user(who)?, group(which)?),
     })
+}
+
+/// The person meant by a text.
+pub(crate) fn whom(input: &PlanInput<'_>, text: &str) -> Result<Who, Failure> {
+    find_user(input, text).map_err(|e| unknown(&e, text, read_part(input)))
+}
+
+/// The group meant by a text.
+pub(crate) fn which(input: &PlanInput<'_>, text: &str) -> Result<Which, Failure> {
+    find_group(input, text).map_err(|e| unknown(&e, text, read_part(input)))
+}
+
+fn read_part(input: &PlanInput<'_>) -> DirectoryPart {
+    // Where the scope names a few groups, the rest of the tenant is not read, and nobody outside is known.
+    match input.rules.demand().few_groups() {
+        Some(_) => DirectoryPart::NamedGroups,
+        None => DirectoryPart::Whole,
+    }
 }
 
 /// What of the directory was read to answer.

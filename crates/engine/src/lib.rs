@@ -6,6 +6,7 @@
 //! | [`notifications`] | subscriptions to change notifications, hints, freshness |
 //! | [`ports`] | what is needed from outside |
 //! | [`run`] | the engine of one connection: preview, and one run as a resumable state machine |
+//! | [`person`] | the sync of one person, beside a run over everything |
 //! | [`explain`] | why somebody, or a group, is or is not what and where it is |
 //! | [`report`] | a plan as JSON, labels for people |
 //! | [`decide`] | approving and rejecting what guards hold |
@@ -31,6 +32,7 @@ pub mod error;
 pub mod explain;
 mod ladder;
 pub mod notifications;
+pub mod person;
 pub mod plan_view;
 pub mod ports;
 mod readback;
@@ -46,5 +48,5 @@ pub mod what_if;
 
 pub use decide::Approved;
 pub use explain::{Explained, Question};
-pub use run::{Engine, Freshness, Options, Ports, Preview, Purpose, RunOptions, Wait};
+pub use run::{Engine, Freshness, Only, Options, Ports, Preview, Purpose, RunOptions, Wait};
 pub use saved_plan::{Expected, SavedPlan};

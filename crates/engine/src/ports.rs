@@ -7,14 +7,15 @@ use std::time::Duration;
 use entrain_domain::Failure;
 use entrain_domain::memory::{Memory, MemoryChange, OnLadder};
 use entrain_domain::model::{
-    Account, AccountId, DirectoryReading, DirectorySnapshot, DirectoryUserId, EmailAddress, Lead, Profile,
+    Account, AccountId, Assignments, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUser,
+    DirectoryUserId, EmailAddress, Ground, GroupSeen, Lead, PersonKey, PersonReading, Presence, Profile,
     ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
 };
 use entrain_domain::plan::{History, LookupBy, Reversible, StepId, StepKind};
 use entrain_domain::policy::{Demand, Measure, PropertyValues, Protected};
 use entrain_domain::run::{
-    AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSummary, StepEnd,
-    Trigger,
+    AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSubject,
+    RunSummary, StepEnd, Trigger,
 };
 use jiff::Timestamp;
 
@@ -175,6 +176,31 @@ pub struct Learnt<'a> {
     pub state: SiteState,
     /// What was read, and when.
     pub basis: &'a Basis,
+    /// Where the gate of persons' syncs stood when the run began to read: of whoever passed it since, nothing is learnt.
+    pub since: Option<Gate>,
+}
+
+/// Where a connection's gate stands. A person's sync passes it when it begins and when it ends, so that order needs no
+/// clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gate(pub i64);
+
+/// Whether a person's sync began, ended or is under way since a run over everything began to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overtaken {
+    /// It does: the run leaves the person alone.
+    Yes,
+    /// It does not.
+    No,
+}
+
+/// Who has a person's sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonClaim {
+    /// The caller.
+    Ours,
+    /// A run that is under way.
+    Run(RunId),
 }
 
 /// The directory as read, with the place to go on from.
@@ -211,6 +237,23 @@ pub trait Directory: Send + Sync {
         changes: Self::Changes,
         demand: &Demand,
     ) -> impl Future<Output = Result<CaughtUp, Failure>> + Send;
+    /// One person with every group they are in, read to the end.
+    fn person(
+        &self,
+        key: &PersonKey,
+        demand: &Demand,
+    ) -> impl Future<Output = Result<PersonReading, Failure>> + Send;
+    /// Everybody in the directory who has this address.
+    fn people_of(
+        &self,
+        address: &EmailAddress,
+        demand: &Demand,
+    ) -> impl Future<Output = Result<Vec<DirectoryUser>, Failure>> + Send;
+    /// Looks at groups by themselves: whether they are there, and whether anybody is in them.
+    fn groups_seen(
+        &self,
+        groups: &[DirectoryGroupId],
+    ) -> impl Future<Output = Result<Vec<(DirectoryGroupId, GroupSeen)>, Failure>> + Send;
     /// Requests made so far by this side.
     fn requests(&self) -> RequestCounts;
 }
@@ -346,6 +389,11 @@ pub trait Site: Send + Sync {
     fn find_groups(&self, name: &str) -> impl Future<Output = Result<Vec<SiteGroup>, Failure>> + Send;
     /// One account by id; `None` when the site does not know it.
     fn account(&self, id: &AccountId) -> impl Future<Output = Result<Option<Account>, Failure>> + Send;
+    /// All groups of an account; `None` when the site does not know the account.
+    fn groups_of(
+        &self,
+        account: &AccountId,
+    ) -> impl Future<Output = Result<Option<Vec<SiteGroupId>>, Failure>> + Send;
     /// Invites a person. The account may have existed before.
     fn invite(
         &self,
@@ -450,6 +498,106 @@ pub trait Store: Send + Sync {
     /// before it plans, so that nobody is invited twice.
     fn open_intents(&self, connection: &str)
     -> impl Future<Output = Result<Vec<OpenIntent>, Failure>> + Send;
+    /// Begins a run about one person or one group.
+    fn begin_about(
+        &self,
+        run: &RunId,
+        connection: &str,
+        trigger: Trigger,
+        subject: &RunSubject,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Where the gate of persons' syncs stands.
+    fn gate(&self, connection: &str) -> impl Future<Output = Result<Gate, Failure>> + Send;
+    /// Claims a person for a run until this instant, beside any run over everything; passes the gate.
+    fn claim_person(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        run: &RunId,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<PersonClaim, Failure>> + Send;
+    /// Notes whose account the person claimed turned out to be.
+    fn claim_account(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        account: &AccountId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Gives a person free; passes the gate.
+    fn release_person(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        run: &RunId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Whether the sync of a person, or of the owner of an account, passed the gate since, or is under way.
+    fn overtaken(
+        &self,
+        connection: &str,
+        user: Option<&DirectoryUserId>,
+        account: Option<&AccountId>,
+        since: Gate,
+    ) -> impl Future<Output = Result<Overtaken, Failure>> + Send;
+    /// The run that has a person's sync.
+    fn claimed_by(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+    ) -> impl Future<Output = Result<Option<RunId>, Failure>> + Send;
+    /// Site groups whose members runs about one person or group wrote since, or are writing.
+    fn written_beside(
+        &self,
+        connection: &str,
+        since: Gate,
+    ) -> impl Future<Output = Result<Vec<SiteGroupId>, Failure>> + Send;
+    /// Runs about one person or group without an end, whose process is gone.
+    fn abandoned(&self, connection: &str)
+    -> impl Future<Output = Result<Vec<UnfinishedRun>, Failure>> + Send;
+    /// Every journal entry that still says `Intent`, this run's excepted, those of runs under way included.
+    fn open_beside(
+        &self,
+        connection: &str,
+        run: &RunId,
+    ) -> impl Future<Output = Result<Vec<OpenIntent>, Failure>> + Send;
+    /// People whose link has this account, or this address.
+    fn linked_by(
+        &self,
+        connection: &str,
+        text: &str,
+    ) -> impl Future<Output = Result<Vec<DirectoryUserId>, Failure>> + Send;
+    /// The part of memory that is about one person and these accounts, with all links of groups; limits count against
+    /// the whole.
+    fn person_memory(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        accounts: &[AccountId],
+    ) -> impl Future<Output = Result<Memory, Failure>> + Send;
+    /// Remembers observations about a person who is claimed; the mirrors stay as they are.
+    fn learn_of_person(
+        &self,
+        connection: &str,
+        changes: &[MemoryChange],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Puts into the site's mirror what was written for one person or one group: accounts, groups that were made, memberships.
+    fn patch_site(
+        &self,
+        connection: &str,
+        accounts: &[Account],
+        made: &[SiteGroup],
+        members: &[(SiteGroupId, AccountId, Presence)],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Which state the groups of both mirrors are in; nothing before the first read.
+    fn ground_stamp(&self, connection: &str) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
+    /// The groups of both mirrors, without people.
+    fn ground(&self, connection: &str) -> impl Future<Output = Result<Ground, Failure>> + Send;
+    /// Somebody as the directory's mirror has them, and the assignments as last listed.
+    fn mirrored_user(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+    ) -> impl Future<Output = Result<(Option<DirectoryUser>, Option<Assignments>), Failure>> + Send;
     /// Begins a run.
     fn begin(
         &self,

@@ -84,7 +84,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let tried: HashSet<StepId> = planned.steps.iter().map(Step::id).collect();
         let (mut open, mut news) = (0, 0);
-        for step in fresh.open_steps() {
+        for step in fresh.open_steps().filter(|step| !draft.overtaken.contains(&step.id())) {
             open += 1;
             news += usize::from(!tried.contains(&step.id()));
             if applied.done.contains(&step.id()) {

@@ -13,6 +13,8 @@ use entrain_domain::run::{
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::ports::Gate;
+
 /// The plan as `entrain plan --json` prints it (contract, "Other results").
 pub fn plan_document(plan: &Plan, connection: &str, rules: &Rules, requests: RequestCounts) -> Value {
     let status = if !plan.held.is_empty() {
@@ -135,6 +137,10 @@ pub(crate) struct Draft {
     /// Until when the run is parked, if it is.
     pub(crate) resume_at: Option<Timestamp>,
     pub(crate) ending: Ending,
+    /// Where the gate of persons' syncs stood when the run began to read.
+    pub(crate) gate: Option<Gate>,
+    /// Steps that were left to the sync of their person meanwhile.
+    pub(crate) overtaken: HashSet<StepId>,
 }
 
 /// How far the work got, guards and what was set aside not counted.
@@ -173,6 +179,8 @@ impl Draft {
             error: None,
             resume_at: None,
             ending: Ending::Whole,
+            gate: None,
+            overtaken: HashSet::new(),
         }
     }
 

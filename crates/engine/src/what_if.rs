@@ -51,6 +51,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             history: store.history(&self.connection, now).await?,
             now,
             seats_read: false,
+            since: None,
+            own: None,
+            asked: None,
         };
         let plan = self.sound_plan(&world, Approval::None)?;
         let earlier = entrain_domain::plan::plan(&world.input(before, Approval::None));

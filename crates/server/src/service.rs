@@ -15,9 +15,10 @@ use entrain_domain::run::{AuditNote, Decided, JournalEntry, Relation, RunFigures
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
+use entrain_engine::person::{PersonOrder, PersonOutcome};
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Past, Schedule};
-use entrain_engine::{Approved, Freshness, Question};
+use entrain_engine::{Approved, Freshness, Only, Question};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -107,6 +108,8 @@ pub struct Order {
 pub enum What {
     /// Bring the site in step; nothing is released.
     Sync,
+    /// Bring one person or one group in step, and nothing else.
+    Only(Only),
     /// Do what guards held in this run.
     Approve(RunId, Approval),
     /// Take back what this run did.
@@ -206,6 +209,18 @@ pub trait Service: Accounts + crate::notified::Notified + crate::drafts::Drafts 
     -> Answer<'_, Approved>;
     /// Notes in the audit log what somebody said of an object.
     fn note(&self, note: AuditNote) -> Answer<'_, ()>;
+    /// Syncs one person beside whatever run is under way, and says what it came to as soon as everything is written.
+    /// The rest (reading back, the end of its run) goes on behind it, also when the caller goes away.
+    ///
+    /// What comes from a sign-in is under a budget: a second sync of the same person joins the first, soon after it the
+    /// same outcome is given again, and beyond so many a minute the outcome is `Access::Later`. In preview nothing is
+    /// written for a sign-in, and the outcome is `Access::Waits`. Somebody unknown is an outcome, no failure.
+    fn sync_person<'a>(
+        &'a self,
+        connection: &'a str,
+        order: PersonOrder,
+        progress: Arc<dyn Progress>,
+    ) -> Answer<'a, PersonOutcome>;
     /// Rejects what guards held in a run.
     fn reject<'a>(&'a self, connection: &'a str, run: &'a RunId, by: &'a str) -> Answer<'a, ()>;
     /// The newest runs before this one.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use entrain_domain::model::{DirectoryGroupId, DirectoryUserId, RunId};
+use entrain_domain::model::{AccountId, DirectoryGroupId, DirectoryUserId, RunId};
 use entrain_domain::notification::{LifecycleEvent, SubscriptionId, Watched};
 use entrain_domain::plan::explain::{Explanation, Link, Member, MemberState, Place, Related};
 use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
@@ -19,6 +19,7 @@ use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
 use entrain_engine::notifications::hints::Waiting;
 use entrain_engine::notifications::keeper;
+use entrain_engine::person::{Access, NotEntitled, PersonOrder, PersonOutcome};
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Question};
@@ -225,6 +226,23 @@ impl Service for Fake {
     }
     fn note(&self, _: AuditNote) -> Answer<'_, ()> {
         self.change(())
+    }
+    fn sync_person<'a>(
+        &'a self,
+        _: &'a str,
+        order: PersonOrder,
+        _: Arc<dyn Progress>,
+    ) -> Answer<'a, PersonOutcome> {
+        let access = match order.who.as_str() {
+            "nobody" => Access::NotEntitled(NotEntitled::Unknown),
+            _ => Access::InStep {
+                account: AccountId::parse("acc-1").unwrap(),
+                groups: vec!["Jira A".into()],
+                waiting: Vec::new(),
+            },
+        };
+        let run = (order.who != "nobody").then(|| RunId::parse("r").unwrap());
+        self.give(PersonOutcome { run, user: None, name: None, access })
     }
     fn reject<'a>(&'a self, _: &'a str, _: &'a RunId, _: &'a str) -> Answer<'a, ()> {
         self.change(())

@@ -49,7 +49,7 @@ struct Row {
 }
 
 const UNDER_WAY: &str = "SELECT id FROM runs WHERE connection = $1 AND phase <> 'ended' \
-    ORDER BY started_at DESC, id DESC LIMIT 1";
+    AND subject IS NULL ORDER BY started_at DESC, id DESC LIMIT 1";
 const GOING_ON: &str = "SELECT site_group, account, since, until, how, path, run, ended, ended_by, sum \
     FROM membership_history WHERE connection = $1 AND site_group = $2 AND account = $3 AND until IS NULL";
 const CLOSE: &str = "UPDATE membership_history SET until = $1, ended = $2, ended_by = $3, sum = $4 \

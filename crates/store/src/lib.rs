@@ -19,6 +19,7 @@
 //! | `drafts` | connections that somebody is setting up |
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
+//! | `persons` | one person's sync beside a run over everything, and what is remembered of one person |
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
 //! | `notifications` | subscriptions, hints, and how long changes took |
 //! | `sum` | checksums of rows |
@@ -45,6 +46,7 @@ mod marks;
 mod memory;
 mod mirror;
 mod notifications;
+mod persons;
 mod pool;
 mod presence;
 mod queue;
@@ -64,6 +66,7 @@ pub use drafts::DraftEntry;
 pub use error::{ClaimError, Error, Result};
 pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
 pub use notifications::{FreshnessRow, NotificationState};
+pub use persons::PersonClaim;
 pub use presence::{Load, Presence};
 pub use runs::UnfinishedRun;
 pub use service::{ApiKey, KeptRequest};

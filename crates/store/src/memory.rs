@@ -27,6 +27,10 @@ const LEDGER: &str = "SELECT site_group, account, origin, sum FROM ledger WHERE 
     ORDER BY site_group, account";
 const APPLIED: &str = "SELECT account, part, property, body, sum FROM applied_attributes WHERE connection = $1 \
     ORDER BY account, part, property";
+const USER: &str = "SELECT directory_id, account, address, origin, sum FROM user_links WHERE connection = $1 AND directory_id = $2";
+const USER_OF: &str = "SELECT directory_id, account, address, origin, sum FROM user_links WHERE connection = $1 AND account = $2";
+const LEDGER_OF: &str =
+    "SELECT site_group, account, origin, sum FROM ledger WHERE connection = $1 AND account = $2";
 const DISOWN: &str = "DELETE FROM ledger WHERE connection = $1 AND site_group = $2 AND account = $3";
 
 const UNLINK: &str = "DELETE FROM group_links WHERE connection = $1 AND site_group = $2";
@@ -336,24 +340,7 @@ impl Store {
             }
         });
 
-        on!(Pool, &self.inner.readers, db => {
-            let mut rows = sqlx::query_as::<_, LinkRow>(GROUPS).bind(connection).fetch(db);
-            while let Some((directory, group, name, origin, sum)) =
-                rows.try_next().await.map_err(Error::database(doing))?
-            {
-                let wrong = || Error::row("group_links", &directory);
-                let fields = [Some(&*directory), Some(&*group), name.as_deref(), Some(&*origin)];
-                if link_sum("group_links", connection, &fields) != sum {
-                    return Err(wrong());
-                }
-                memory.link_group(GroupLink {
-                    anchor: Anchor::parse(&directory).map_err(|_| wrong())?,
-                    group: SiteGroupId::parse(&group).map_err(|_| wrong())?,
-                    name: Arc::from(name.unwrap_or_default()),
-                    origin: Origin::from_word(&origin).ok_or_else(wrong)?,
-                });
-            }
-        });
+        self.group_links(connection, &mut memory).await?;
 
         on!(Pool, &self.inner.readers, db => {
             let mut rows = sqlx::query_as::<_, LedgerRow>(LEDGER).bind(connection).fetch(db);
@@ -406,5 +393,80 @@ impl Store {
             memory.apply(&MemoryChange::EnterLadder(Box::new(place)));
         }
         Ok(memory)
+    }
+
+    /// Puts all links of groups into a memory.
+    pub(crate) async fn group_links(&self, connection: &str, memory: &mut Memory) -> Result<()> {
+        let doing = "reading links and ledger";
+        on!(Pool, &self.inner.readers, db => {
+            let mut rows = sqlx::query_as::<_, LinkRow>(GROUPS).bind(connection).fetch(db);
+            while let Some((directory, group, name, origin, sum)) =
+                rows.try_next().await.map_err(Error::database(doing))?
+            {
+                let wrong = || Error::row("group_links", &directory);
+                let fields = [Some(&*directory), Some(&*group), name.as_deref(), Some(&*origin)];
+                if link_sum("group_links", connection, &fields) != sum {
+                    return Err(wrong());
+                }
+                memory.link_group(GroupLink {
+                    anchor: Anchor::parse(&directory).map_err(|_| wrong())?,
+                    group: SiteGroupId::parse(&group).map_err(|_| wrong())?,
+                    name: Arc::from(name.unwrap_or_default()),
+                    origin: Origin::from_word(&origin).ok_or_else(wrong)?,
+                });
+            }
+        });
+        Ok(())
+    }
+
+    /// The links of a person and of these accounts.
+    pub(crate) async fn links_of(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        accounts: &[AccountId],
+    ) -> Result<Vec<UserLink>> {
+        let mut links = Vec::new();
+        for (query, id) in std::iter::once((USER, user.as_str()))
+            .chain(accounts.iter().map(|account| (USER_OF, account.as_str())))
+        {
+            let row: Option<LinkRow> = on!(Pool, &self.inner.readers, db =>
+                sqlx::query_as(query).bind(connection).bind(id).fetch_optional(db).await)
+            .map_err(Error::database("reading links"))?;
+            let Some((user, account, address, origin, sum)) = row else { continue };
+            let wrong = || Error::row("user_links", &user);
+            let fields = [Some(&*user), Some(&*account), address.as_deref(), Some(&*origin)];
+            if link_sum("user_links", connection, &fields) != sum {
+                return Err(wrong());
+            }
+            links.push(UserLink {
+                user: DirectoryUserId::parse(&user).map_err(|_| wrong())?,
+                account: AccountId::parse(&account).map_err(|_| wrong())?,
+                address: address.as_deref().map(Arc::from),
+                origin: Origin::from_word(&origin).ok_or_else(wrong)?,
+            });
+        }
+        Ok(links)
+    }
+
+    /// Puts the ledger of one account into a memory.
+    pub(crate) async fn ledger_of(
+        &self,
+        connection: &str,
+        account: &AccountId,
+        memory: &mut Memory,
+    ) -> Result<()> {
+        let rows: Vec<LedgerRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(LEDGER_OF).bind(connection).bind(account.as_str()).fetch_all(db).await)
+        .map_err(Error::database("reading the ledger"))?;
+        for (group, of, origin, sum) in rows {
+            let wrong = || Error::row("ledger", format_args!("{group} {of}"));
+            if ledger_sum(connection, &group, &of, &origin) != sum {
+                return Err(wrong());
+            }
+            let origin = Origin::from_word(&origin).ok_or_else(wrong)?;
+            memory.own_membership(&SiteGroupId::parse(&group).map_err(|_| wrong())?, account, origin);
+        }
+        Ok(())
     }
 }

@@ -13,8 +13,8 @@ use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{
     Account, AccountActivity, AccountId, AccountKind, AccountState, ApplicationId, Assignments, Attributes,
     Coverage, DirectoryGroup, DirectoryGroupId, DirectoryReading, DirectorySnapshot, DirectoryUser,
-    DirectoryUserId, EmailAddress, Gone, MemberRef, SiteGroup, SiteGroupId, SiteMembers, SitePicture,
-    SiteSnapshot, UserKind,
+    DirectoryUserId, EmailAddress, Gone, Ground, KnownGroup, MemberRef, Presence, SiteGroup, SiteGroupId,
+    SiteMembers, SitePicture, SiteSnapshot, UserKind,
 };
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
@@ -74,6 +74,8 @@ pub struct Learnt<'a> {
     pub state: SiteState,
     /// What was read, and when.
     pub basis: &'a Basis,
+    /// The gate of persons' syncs when the run began to read; of whoever passed it since, nothing is learnt.
+    pub since: Option<i64>,
 }
 
 /// What is known of the mirrors without loading them.
@@ -98,6 +100,16 @@ const SUMS: &str =
     "SELECT kind, id, sum FROM mirror_objects WHERE connection = $1 AND side = $2 ORDER BY kind, id";
 const OBJECTS: &str =
     "SELECT kind, id, body, sum FROM mirror_objects WHERE connection = $1 AND side = $2 ORDER BY kind, id";
+const GROUPS: &str = "SELECT id, body, sum FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = 'group' \
+    ORDER BY id";
+const OBJECT: &str =
+    "SELECT body, sum FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = $3 AND id = $4";
+const ASSIGNMENTS: &str =
+    "SELECT id, body FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = $3";
+const PATCH: &str = "UPDATE mirror_objects SET body = $1, sum = $2 \
+    WHERE connection = $3 AND side = $4 AND kind = $5 AND id = $6";
+const PUT: &str = "INSERT INTO mirror_objects (connection, side, kind, id, body, sum) VALUES ($1, $2, $3, $4, $5, $6) \
+    ON CONFLICT (connection, side, kind, id) DO UPDATE SET body = excluded.body, sum = excluded.sum";
 const DROP: &str = "DELETE FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = $3 AND id = $4";
 const MARK: &str = "INSERT INTO mirrors \
     (connection, side, at, users_link, groups_link, demand, rules, full_at, people, writing, sum) \
@@ -406,12 +418,75 @@ pub(crate) async fn update(batch: &mut Batch, connection: &str, update: &MirrorU
     Ok(())
 }
 
+/// Puts into the site's mirror what was written for one person: the account, groups that were made for them, and in
+/// which groups the account is from now on.
+/// What the mirror does not have is left so.
+pub(crate) async fn patch(
+    batch: &mut Batch,
+    connection: &str,
+    accounts: &[Account],
+    made: &[SiteGroup],
+    members: &[(SiteGroupId, AccountId, Presence)],
+) -> Result<()> {
+    let doing = "storing the mirror";
+    let mark: Option<Mark> = on!(Tx, &mut batch.tx, tx =>
+        sqlx::query_as(MARKED).bind(connection).bind(SITE).fetch_optional(&mut **tx).await)
+    .map_err(Error::database(doing))?;
+    let Some(mut mark) = mark else { return Ok(()) };
+    for group in made {
+        let users = Some(String::new());
+        let body = GroupBody { name: group.name.clone(), users, groups: String::new(), gone: false };
+        let Object { kind, id, body, sum } = object(connection, SITE, "group", group.id.as_str(), &body);
+        on!(Tx, &mut batch.tx, tx => sqlx::query(PUT).bind(connection).bind(SITE).bind(kind).bind(id).bind(body)
+            .bind(sum).execute(&mut **tx).await.map(|_| ()))
+        .map_err(Error::database(doing))?;
+    }
+    if !made.is_empty() {
+        // Whoever keeps the groups at hand sees by this that they are others now
+        mark.at += 1;
+        let Mark { at, users_link, groups_link, demand, rules, full_at, people, writing, sum } =
+            mark.sealed(connection, SITE);
+        on!(Tx, &mut batch.tx, tx => sqlx::query(MARK).bind(connection).bind(SITE).bind(at).bind(users_link)
+            .bind(groups_link).bind(demand).bind(rules).bind(full_at).bind(people).bind(writing).bind(sum)
+            .execute(&mut **tx).await.map(|_| ()))
+        .map_err(Error::database(doing))?;
+    }
+    for account in accounts {
+        let Object { kind, id, body, sum } = account_object(connection, account);
+        on!(Tx, &mut batch.tx, tx => sqlx::query(PUT).bind(connection).bind(SITE).bind(kind).bind(id).bind(body)
+            .bind(sum).execute(&mut **tx).await.map(|_| ()))
+        .map_err(Error::database(doing))?;
+    }
+    for (group, account, presence) in members {
+        let row: Option<(String, i64)> = on!(Tx, &mut batch.tx, tx => sqlx::query_as(OBJECT)
+            .bind(connection).bind(SITE).bind("group").bind(group.as_str()).fetch_optional(&mut **tx).await)
+        .map_err(Error::database(doing))?;
+        let Some((body, _)) = row else { continue };
+        let mut body: GroupBody =
+            serde_json::from_str(&body).map_err(|_| Error::row("mirror_objects", group))?;
+        let Some(list) = &body.users else { continue };
+        let mut users: Vec<&str> =
+            list.split_ascii_whitespace().filter(|id| *id != account.as_str()).collect();
+        if *presence == Presence::In {
+            users.push(account.as_str());
+            users.sort_unstable();
+        }
+        body.users = Some(joined(users.into_iter()));
+        let Object { kind, id, body, sum } = object(connection, SITE, "group", group.as_str(), &body);
+        on!(Tx, &mut batch.tx, tx => sqlx::query(PATCH).bind(body).bind(sum).bind(connection).bind(SITE).bind(kind)
+            .bind(id).execute(&mut **tx).await.map(|_| ()))
+        .map_err(Error::database(doing))?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Remembers observations and, of complete listings, both mirrors with the watermark, in one transaction. A read
     /// with gaps in the listings leaves mirrors and watermark where they were.
     pub async fn learn(&self, connection: &str, learnt: Learnt<'_>) -> Result<()> {
-        let Learnt { changes, directory, watermark, site, state, basis } = learnt;
-        let complete = *directory.users_coverage() == Coverage::Complete
+        let Learnt { changes, directory, watermark, site, state, basis, since } = learnt;
+        let complete = directory.speaks_of_everybody()
+            && *directory.users_coverage() == Coverage::Complete
             && *directory.groups_coverage() == Coverage::Complete;
         let mut mirrors = Vec::new();
         if complete {
@@ -450,6 +525,7 @@ impl Store {
             connection: connection.to_owned(),
             changes: changes.to_vec(),
             mirrors,
+            since,
             at: self.now(),
         })
         .await
@@ -462,6 +538,7 @@ impl Store {
             connection: connection.to_owned(),
             changes: Vec::new(),
             mirrors: vec![mirror],
+            since: None,
             at: self.now(),
         })
         .await
@@ -473,6 +550,7 @@ impl Store {
             connection: connection.to_owned(),
             changes: changes.to_vec(),
             mirrors: Vec::new(),
+            since: None,
             at: self.now(),
         })
         .await
@@ -489,6 +567,7 @@ impl Store {
             connection: connection.to_owned(),
             changes: Vec::new(),
             mirrors: vec![mirror],
+            since: None,
             at: self.now(),
         })
         .await
@@ -673,6 +752,90 @@ impl Store {
         })
         .await?;
         Ok(Some(mirror))
+    }
+
+    /// Says which state the groups of both mirrors are in: as long as it is the same, so are they.
+    pub async fn ground_stamp(&self, connection: &str) -> Result<Option<String>> {
+        let (Some(directory), Some(site)) =
+            (self.mark(connection, DIRECTORY).await?, self.mark(connection, SITE).await?)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(format!("{} {} {} {}", directory.at, directory.sum, site.at, site.sum)))
+    }
+
+    /// The groups of both mirrors, without people.
+    pub async fn ground(&self, connection: &str) -> Result<Ground> {
+        let mut ground = Ground::default();
+        let rows = |side: &'static str| async move {
+            let rows: Vec<(String, String, i64)> = on!(Pool, &self.inner.readers, db =>
+                sqlx::query_as(GROUPS).bind(connection).bind(side).fetch_all(db).await)
+            .map_err(Error::database("reading the mirror"))?;
+            for (id, body, sum) in &rows {
+                if object_sum(connection, side, "group", id, body) != *sum {
+                    return Err(Error::row("mirror_objects", id));
+                }
+            }
+            Ok(rows)
+        };
+        for (id, body, _) in rows(DIRECTORY).await? {
+            let wrong = || Error::row("mirror_objects", &id);
+            let body: GroupBody = serde_json::from_str(&body).map_err(|_| wrong())?;
+            if body.gone {
+                continue;
+            }
+            let nested = body.groups.split_ascii_whitespace().map(DirectoryGroupId::parse);
+            ground.directory.push(KnownGroup {
+                id: DirectoryGroupId::parse(&id).map_err(|_| wrong())?,
+                name: body.name,
+                nested: nested.collect::<std::result::Result<_, _>>().map_err(|_| wrong())?,
+            });
+        }
+        for (id, body, _) in rows(SITE).await? {
+            let wrong = || Error::row("mirror_objects", &id);
+            let body: GroupBody = serde_json::from_str(&body).map_err(|_| wrong())?;
+            ground
+                .site
+                .push(SiteGroup { id: SiteGroupId::parse(&id).map_err(|_| wrong())?, name: body.name });
+        }
+        Ok(ground)
+    }
+
+    /// Somebody as the directory's mirror has them, and to whom the application of the scope was assigned.
+    pub async fn mirrored_user(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+    ) -> Result<(Option<DirectoryUser>, Option<Assignments>)> {
+        let row: Option<(String, i64)> = on!(Pool, &self.inner.readers, db => sqlx::query_as(OBJECT)
+            .bind(connection).bind(DIRECTORY).bind("user").bind(user.as_str()).fetch_optional(db).await)
+        .map_err(Error::database("reading the mirror"))?;
+        let wrong = || Error::row("mirror_objects", user);
+        let known = match row {
+            Some((body, sum)) if object_sum(connection, DIRECTORY, "user", user.as_str(), &body) != sum => {
+                return Err(wrong());
+            }
+            Some((body, _)) => match serde_json::from_str(&body).map_err(|_| wrong())? {
+                UserBody::Live { name, mail, upn, other, account, kind, more } => Some(DirectoryUser {
+                    id: user.clone(),
+                    display_name: name,
+                    mail,
+                    user_principal_name: upn,
+                    other_mail: other,
+                    account,
+                    kind,
+                    attributes: more,
+                }),
+                UserBody::SoftDeleted | UserBody::Deleted => None,
+            },
+            None => None,
+        };
+        let assigned: Option<(String, String)> =
+            on!(Pool, &self.inner.readers, db => sqlx::query_as(ASSIGNMENTS)
+            .bind(connection).bind(DIRECTORY).bind(ASSIGNED).fetch_optional(db).await)
+            .map_err(Error::database("reading the mirror"))?;
+        let assigned = assigned.map(|(id, body)| stored_assignments(&id, &body)).transpose()?;
+        Ok((known, assigned))
     }
 
     /// Hands over the stored objects of one side, one by one: kind, id, body.

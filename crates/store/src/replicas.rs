@@ -19,7 +19,8 @@ pub(crate) struct StopAsked {
     at: Timestamp,
 }
 
-const BEGUN: &str = "SELECT DISTINCT connection FROM runs WHERE phase <> 'ended' ORDER BY connection";
+const BEGUN: &str =
+    "SELECT DISTINCT connection FROM runs WHERE phase <> 'ended' AND subject IS NULL ORDER BY connection";
 const ASK: &str = "INSERT INTO run_stops (run, author, at, sum) VALUES ($1, $2, $3, $4) \
     ON CONFLICT (run) DO NOTHING";
 const ASKED: &str = "SELECT author, at, sum FROM run_stops WHERE run = $1";

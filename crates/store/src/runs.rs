@@ -44,7 +44,7 @@ struct RunRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct StepRow {
+pub(crate) struct StepRow {
     run: String,
     step: String,
     kind: String,
@@ -68,9 +68,9 @@ const RUNS_BEFORE: &str = "SELECT id, connection, cause, status, phase, started_
 // By the sequence of the audit log, which a clock that is set back does not change
 const LAST_ENDED: &str = "SELECT r.id, r.connection, r.cause, r.status, r.phase, r.started_at, r.report, r.sum \
     FROM audit a JOIN runs r ON r.id = a.object \
-    WHERE a.action = 'run_ended' AND r.connection = $1 ORDER BY a.seq DESC LIMIT 1";
+    WHERE a.action = 'run_ended' AND r.connection = $1 AND r.subject IS NULL ORDER BY a.seq DESC LIMIT 1";
 const UNFINISHED: &str = "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs \
-    WHERE connection = $1 AND phase <> 'ended' ORDER BY started_at, id LIMIT 1";
+    WHERE connection = $1 AND phase <> 'ended' AND subject IS NULL ORDER BY started_at, id LIMIT 1";
 const PUT_PLAN: &str = "INSERT INTO run_plans (run, plan_json, sum) VALUES ($1, $2, $3) \
     ON CONFLICT (run) DO UPDATE SET plan_json = excluded.plan_json, sum = excluded.sum";
 const PLAN: &str = "SELECT plan_json, sum FROM run_plans WHERE run = $1";
@@ -85,14 +85,17 @@ const STEPS: &str = "SELECT run, step, kind, outcome, attempts, answer, at, inte
     WHERE run = $1 ORDER BY seq";
 const OPEN: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
     FROM journal j JOIN runs r ON r.id = j.run \
-    WHERE j.outcome = 'intent' AND r.connection = $1 ORDER BY r.started_at, j.run, j.seq";
+    WHERE j.outcome = 'intent' AND r.connection = $1 \
+    AND NOT EXISTS (SELECT 1 FROM person_claims p WHERE p.run = j.run AND p.until >= $2) \
+    ORDER BY r.started_at, j.run, j.seq";
 const ABOUT: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
     FROM journal j JOIN runs r ON r.id = j.run \
     WHERE r.connection = $1 AND (j.step LIKE $2 ESCAPE '!' OR j.step LIKE $3 ESCAPE '!') \
     ORDER BY j.at DESC, j.run DESC, j.seq DESC LIMIT $4";
 const SETTLE: &str = "UPDATE journal SET outcome = $1, attempts = $2, answer = $3, at = $4, sum = $5 \
     WHERE run = $6 AND step = $7";
-const CONVERGED: &str = "SELECT min(started_at) FROM runs WHERE connection = $1 AND status = 'converged'";
+const CONVERGED: &str = "SELECT min(started_at) FROM runs WHERE connection = $1 AND status = 'converged' \
+    AND subject IS NULL";
 // What a person approved has been looked at; a slow drip is what nobody has.
 const LATELY: &str = "SELECT j.kind, r.started_at > $3, count(*) FROM journal j JOIN runs r ON r.id = j.run \
     WHERE j.outcome = 'done' AND j.at > $1 AND r.connection = $2 \
@@ -150,7 +153,7 @@ impl StepRow {
         if self.sum() == self.sum { Ok(self) } else { Err(Error::row("journal", &self.step)) }
     }
 
-    fn run_and_entry(self) -> Result<(RunId, JournalEntry)> {
+    pub(crate) fn run_and_entry(self) -> Result<(RunId, JournalEntry)> {
         let run = RunId::parse(&self.run).map_err(|_| Error::row("journal", &self.run))?;
         Ok((run, self.entry()?))
     }
@@ -350,16 +353,42 @@ impl Store {
         self.write(Write::End { report: Box::new(report.clone()), note, at: self.now() }).await
     }
 
-    /// The oldest run of the connection that has no end yet.
+    /// The oldest run over everything of the connection that has no end yet.
     pub async fn unfinished(&self, connection: &str) -> Result<Option<UnfinishedRun>> {
         let row: Option<RunRow> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(UNFINISHED).bind(connection).fetch_optional(db).await)
         .map_err(Error::database("reading runs"))?;
-        let Some(row) = row else { return Ok(None) };
+        match row {
+            Some(row) => {
+                let left = self.left_open(row).await?;
+                self.inner.fences.bind(&left.id, connection);
+                Ok(Some(left))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Runs without an end, by a query with a connection and an instant.
+    pub(crate) async fn unfinished_by(
+        &self,
+        query: &'static str,
+        connection: &str,
+        now: i64,
+    ) -> Result<Vec<UnfinishedRun>> {
+        let rows: Vec<RunRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(query).bind(connection).bind(now).fetch_all(db).await)
+        .map_err(Error::database("reading runs"))?;
+        let mut left = Vec::with_capacity(rows.len());
+        for row in rows {
+            left.push(self.left_open(row).await?);
+        }
+        Ok(left)
+    }
+
+    async fn left_open(&self, row: RunRow) -> Result<UnfinishedRun> {
         let RunSummary { id, trigger, phase, started_at, .. } = row.summary()?;
-        self.inner.fences.bind(&id, connection);
         let journal = self.journal(&id).await?;
-        Ok(Some(UnfinishedRun { id, trigger, phase, started_at, journal }))
+        Ok(UnfinishedRun { id, trigger, phase, started_at, journal })
     }
 
     /// The newest runs of one connection, or of all, newest first.
@@ -420,10 +449,10 @@ impl Store {
     }
 
     /// Every entry of the connection that still says `Intent`, of whichever run, oldest first: calls that may have
-    /// happened.
+    /// happened. What a person's sync has just sent is its own to settle and not among them.
     pub async fn open_intents(&self, connection: &str) -> Result<Vec<(RunId, JournalEntry)>> {
         let rows: Vec<StepRow> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(OPEN).bind(connection).fetch_all(db).await)
+            sqlx::query_as(OPEN).bind(connection).bind(self.now().as_millisecond()).fetch_all(db).await)
         .map_err(Error::database("reading the journal"))?;
         rows.into_iter().map(StepRow::run_and_entry).collect()
     }

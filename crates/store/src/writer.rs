@@ -23,6 +23,7 @@ use crate::lease::{Fence, Fences};
 use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
 use crate::notifications::{self, NotificationWrite};
+use crate::persons::{self, PersonWrite};
 use crate::pool::{Pool, Tx};
 use crate::presence::{self, Beat};
 use crate::replicas::{self, StopAsked};
@@ -32,18 +33,61 @@ use crate::store::Store;
 
 /// One operation, with everything it needs.
 pub(crate) enum Write {
-    Begin { run: RunId, connection: String, trigger: Trigger, at: Timestamp },
-    Phase { run: RunId, phase: Phase, plan: Option<String> },
-    Intend { run: RunId, step: StepId, kind: StepKind, intent: Intent, at: Timestamp },
-    Settle { run: RunId, end: StepEnd },
-    End { report: Box<RunReport>, note: AuditNote, at: Timestamp },
-    Learn { connection: String, changes: Vec<MemoryChange>, mirrors: Vec<MirrorUpdate>, at: Timestamp },
+    Begin {
+        run: RunId,
+        connection: String,
+        trigger: Trigger,
+        at: Timestamp,
+    },
+    Phase {
+        run: RunId,
+        phase: Phase,
+        plan: Option<String>,
+    },
+    Intend {
+        run: RunId,
+        step: StepId,
+        kind: StepKind,
+        intent: Intent,
+        at: Timestamp,
+    },
+    Settle {
+        run: RunId,
+        end: StepEnd,
+    },
+    End {
+        report: Box<RunReport>,
+        note: AuditNote,
+        at: Timestamp,
+    },
+    /// `since` leaves out what is about people who were synced after the gate stood there.
+    Learn {
+        connection: String,
+        changes: Vec<MemoryChange>,
+        mirrors: Vec<MirrorUpdate>,
+        since: Option<i64>,
+        at: Timestamp,
+    },
+    Person {
+        connection: String,
+        write: PersonWrite,
+    },
     Connection(NewVersion),
-    Decide { run: RunId, decided: Decided, note: AuditNote },
-    Relate { run: RunId, relation: Relation },
+    Decide {
+        run: RunId,
+        decided: Decided,
+        note: AuditNote,
+    },
+    Relate {
+        run: RunId,
+        relation: Relation,
+    },
     Service(ServiceWrite),
     Account(AccountWrite),
-    Note { note: AuditNote, at: Timestamp },
+    Note {
+        note: AuditNote,
+        at: Timestamp,
+    },
     Stop(StopAsked),
     Notification(NotificationWrite),
     Beat(Beat),
@@ -164,6 +208,7 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Beat(_)
         | Write::Account(_)
         | Write::Note { .. }
+        | Write::Person { .. }
         | Write::Alerts(_)
         | Write::Draft(_) => None,
     }
@@ -180,9 +225,16 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         }
         Write::Settle { run, end } => runs::settle(batch, run, end).await,
         Write::End { report, note, at } => runs::end(batch, report, note, *at).await,
-        Write::Learn { connection, changes, mirrors, at } => {
+        Write::Person { connection, write } => persons::apply(batch, connection, write).await,
+        Write::Learn { connection, changes, mirrors, since, at } => {
             let cause = Cause::Reading { at: at.as_millisecond() };
-            memory::apply(batch, connection, changes, cause).await?;
+            match since {
+                Some(since) if !changes.is_empty() => {
+                    let changes = persons::not_overtaken(batch, connection, changes, *since, *at).await?;
+                    memory::apply(batch, connection, &changes, cause).await?;
+                }
+                _ => memory::apply(batch, connection, changes, cause).await?,
+            }
             for update in mirrors {
                 mirror::update(batch, connection, update).await?;
             }

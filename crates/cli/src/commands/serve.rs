@@ -77,6 +77,7 @@ pub(super) struct Serving {
     pub(super) first: Option<SecretString>,
     stop: CancellationToken,
     runs: Arc<Runs>,
+    persons: Arc<Wired>,
     tasks: Vec<JoinHandle<()>>,
     only: Option<Claim>,
 }
@@ -93,6 +94,7 @@ impl Serving {
         let wired = Wired::new(store.clone()).reached_under(&url).with_doors_at(reach.public.clone());
         let (shared, lasting) = (wired.shared(), wired.lasting());
         let wired = Arc::new(wired);
+        let persons = wired.clone();
         let hearing = Hearing::new(wired.clone());
         let service: Arc<dyn Service> = wired;
         let runs = Runs::new(service.clone(), stop.clone());
@@ -112,7 +114,7 @@ impl Serving {
         if store.is_shared() {
             tasks.push(tokio::spawn(share_limits(store, shared, runs.clone(), stop.clone())));
         }
-        Ok(Self { url, first, stop, runs, tasks, only })
+        Ok(Self { url, first, stop, runs, persons, tasks, only })
     }
 
     /// Stops runs at their next step boundary and answers the requests under way; says how many runs were stopped.
@@ -125,6 +127,7 @@ impl Serving {
                 let _ = task.await;
             }
             self.runs.ended().await;
+            self.persons.persons_ended().await;
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("not everything came to its end in time; the next start finishes it");

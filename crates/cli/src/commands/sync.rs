@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use entrain_domain::Failure;
 use entrain_domain::plan::Approval;
 use entrain_domain::run::{RunReport, Trigger};
-use entrain_engine::{RunOptions, Wait};
+use entrain_domain::{Failure, FailureCode};
+use entrain_engine::{Only, Purpose, RunOptions, Wait};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Exit, Target, freshness};
@@ -22,6 +22,12 @@ pub(crate) struct SyncArgs {
     target: Target,
     #[command(flatten)]
     approval: ApprovalArgs,
+    /// Only this person, beside whatever run is under way: object id, user principal name, e-mail address or account id
+    #[arg(long, value_name = "WHO", conflicts_with = "group")]
+    user: Option<String>,
+    /// Only this group with its members and what it nests: id or name, on either side
+    #[arg(long, value_name = "WHICH")]
+    group: Option<String>,
     /// Read both sides in full, also what was changed by hand on the site, instead of what changed since the last run
     #[arg(long)]
     full: bool,
@@ -58,7 +64,24 @@ pub(super) async fn run(cx: &Context<'_>, args: SyncArgs) -> Result<Exit, Failur
     options.by = wire::person(cx);
     options.freshness = freshness(args.full);
     options.wait = waiting(args.wait);
-    let report = run_to_end(cx, &connected, options).await?;
+    let report = match (args.user, args.group) {
+        (Some(who), _) => {
+            let engine = &connected.engine;
+            stoppable(cx, options, async |options, progress| {
+                Box::pin(engine.sync_user(&who, options, progress)).await
+            })
+            .await?
+        }
+        (None, Some(which)) => {
+            options.purpose = Purpose::Only(Only::Group(which));
+            run_to_end(cx, &connected, options).await?
+        }
+        (None, None) => run_to_end(cx, &connected, options).await?,
+    };
+    if let Some(failure) = report.error.as_ref().filter(|failure| failure.code == FailureCode::ObjectUnknown)
+    {
+        return Err(failure.clone());
+    }
     tell(cx, &report);
     Ok(Exit::of_run(&report))
 }

@@ -7,20 +7,22 @@ use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::{self, Entra};
 use entrain_domain::memory::{Memory, MemoryChange, OnLadder};
 use entrain_domain::model::{
-    Account, AccountId, DirectoryReading, DirectoryUserId, EmailAddress, GroupStanding, Lead, Profile,
+    Account, AccountId, Assignments, DirectoryGroupId, DirectoryReading, DirectoryUser, DirectoryUserId,
+    EmailAddress, Ground, GroupSeen, GroupStanding, Lead, PersonKey, PersonReading, Presence, Profile,
     ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
     Unread,
 };
 use entrain_domain::plan::{History, LookupBy, Reversible, StepId, StepKind};
 use entrain_domain::policy::{Binding, DefaultGroups, Demand, Measure, PropertyValues, Protected};
 use entrain_domain::run::{
-    AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSummary, StepEnd,
-    Trigger,
+    AuditNote, Decided, Intent, JournalEntry, Phase, Relation, RequestCounts, RunReport, RunSubject,
+    RunSummary, StepEnd, Trigger,
 };
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
-    AccessAct, Added, Basis, Busy, CaughtUp, Changed, ClaimError, Directory, DirectoryRead, Learnt,
-    MirrorHead, OpenIntent, Removed, Since, Site, SiteState, Store, UnfinishedRun, Watermark,
+    AccessAct, Added, Basis, Busy, CaughtUp, Changed, ClaimError, Directory, DirectoryRead, Gate, Learnt,
+    MirrorHead, OpenIntent, Overtaken, PersonClaim, Removed, Since, Site, SiteState, Store, UnfinishedRun,
+    Watermark,
 };
 use jiff::Timestamp;
 
@@ -60,6 +62,22 @@ impl Directory for DirectoryPort {
             entra::CaughtUp::Read(read) => CaughtUp::Read(Box::new(directory_read(*read))),
             entra::CaughtUp::Implausible(why) => CaughtUp::Implausible(why),
         })
+    }
+    async fn person(&self, key: &PersonKey, demand: &Demand) -> Result<PersonReading, Failure> {
+        self.0.person(key, demand).await.map_err(|e| e.failure())
+    }
+    async fn people_of(
+        &self,
+        address: &EmailAddress,
+        demand: &Demand,
+    ) -> Result<Vec<DirectoryUser>, Failure> {
+        self.0.people_of(address, demand).await.map_err(|e| e.failure())
+    }
+    async fn groups_seen(
+        &self,
+        groups: &[DirectoryGroupId],
+    ) -> Result<Vec<(DirectoryGroupId, GroupSeen)>, Failure> {
+        self.0.groups_seen(groups).await.map_err(|e| e.failure())
     }
     fn requests(&self) -> RequestCounts {
         // One meter counts for the whole connection; the other planes are the site port's to tell
@@ -213,6 +231,9 @@ impl Site for SitePort {
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, Failure> {
         self.jira.account(id).await.map_err(|e| e.failure())
     }
+    async fn groups_of(&self, account: &AccountId) -> Result<Option<Vec<SiteGroupId>>, Failure> {
+        self.jira.groups_of(account).await.map_err(|e| e.failure())
+    }
     async fn invite(&self, email: &EmailAddress, products: &[String]) -> Result<Account, Failure> {
         self.jira.invite(email, products).await.map_err(|e| e.failure())
     }
@@ -247,6 +268,11 @@ fn stored_watermark(watermark: &Watermark) -> entrain_store::Watermark {
     entrain_store::Watermark { users, groups, issued_at }
 }
 
+fn unfinished(run: entrain_store::UnfinishedRun) -> UnfinishedRun {
+    let entrain_store::UnfinishedRun { id, trigger, phase, started_at, journal } = run;
+    UnfinishedRun { id, trigger, phase, started_at, journal }
+}
+
 impl Store for StorePort {
     type Claim = entrain_store::Claim;
 
@@ -267,10 +293,7 @@ impl Store for StorePort {
     }
     async fn unfinished(&self, connection: &str) -> Stored<Option<UnfinishedRun>> {
         let left = self.0.unfinished(connection).await.map_err(|e| e.failure())?;
-        Ok(left.map(|run| {
-            let entrain_store::UnfinishedRun { id, trigger, phase, started_at, journal } = run;
-            UnfinishedRun { id, trigger, phase, started_at, journal }
-        }))
+        Ok(left.map(unfinished))
     }
     async fn open_intents(&self, connection: &str) -> Stored<Vec<OpenIntent>> {
         let open = self.0.open_intents(connection).await.map_err(|e| e.failure())?;
@@ -278,6 +301,104 @@ impl Store for StorePort {
     }
     async fn begin(&self, run: &RunId, connection: &str, trigger: Trigger, at: Timestamp) -> Stored<()> {
         self.0.begin(run, connection, trigger, at).await.map_err(|e| e.failure())
+    }
+    async fn begin_about(
+        &self,
+        run: &RunId,
+        connection: &str,
+        trigger: Trigger,
+        subject: &RunSubject,
+        at: Timestamp,
+    ) -> Stored<()> {
+        self.0.begin_about(run, connection, trigger, subject, at).await.map_err(|e| e.failure())
+    }
+    async fn gate(&self, connection: &str) -> Stored<Gate> {
+        self.0.gate(connection).await.map(Gate).map_err(|e| e.failure())
+    }
+    async fn claim_person(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        run: &RunId,
+        until: Timestamp,
+    ) -> Stored<PersonClaim> {
+        let claim = self.0.claim_person(connection, user, None, run, until).await;
+        Ok(match claim.map_err(|e| e.failure())? {
+            entrain_store::PersonClaim::Ours => PersonClaim::Ours,
+            entrain_store::PersonClaim::Run(run) => PersonClaim::Run(run),
+        })
+    }
+    async fn claim_account(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        account: &AccountId,
+    ) -> Stored<()> {
+        self.0.claim_account(connection, user, account).await.map_err(|e| e.failure())
+    }
+    async fn release_person(&self, connection: &str, user: &DirectoryUserId, run: &RunId) -> Stored<()> {
+        self.0.release_person(connection, user, run).await.map_err(|e| e.failure())
+    }
+    async fn overtaken(
+        &self,
+        connection: &str,
+        user: Option<&DirectoryUserId>,
+        account: Option<&AccountId>,
+        since: Gate,
+    ) -> Stored<Overtaken> {
+        let overtaken =
+            self.0.overtaken(connection, user, account, since.0).await.map_err(|e| e.failure())?;
+        Ok(if overtaken { Overtaken::Yes } else { Overtaken::No })
+    }
+    async fn claimed_by(&self, connection: &str, user: &DirectoryUserId) -> Stored<Option<RunId>> {
+        self.0.claimed_by(connection, user).await.map_err(|e| e.failure())
+    }
+    async fn written_beside(&self, connection: &str, since: Gate) -> Stored<Vec<SiteGroupId>> {
+        self.0.written_beside(connection, since.0).await.map_err(|e| e.failure())
+    }
+    async fn abandoned(&self, connection: &str) -> Stored<Vec<UnfinishedRun>> {
+        let left = self.0.abandoned(connection).await.map_err(|e| e.failure())?;
+        Ok(left.into_iter().map(unfinished).collect())
+    }
+    async fn open_beside(&self, connection: &str, run: &RunId) -> Stored<Vec<OpenIntent>> {
+        let open = self.0.open_beside(connection, run).await.map_err(|e| e.failure())?;
+        Ok(open.into_iter().map(|(run, entry)| OpenIntent { run, entry }).collect())
+    }
+    async fn linked_by(&self, connection: &str, text: &str) -> Stored<Vec<DirectoryUserId>> {
+        self.0.linked_by(connection, text).await.map_err(|e| e.failure())
+    }
+    async fn person_memory(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        accounts: &[AccountId],
+    ) -> Stored<Memory> {
+        self.0.person_memory(connection, user, accounts).await.map_err(|e| e.failure())
+    }
+    async fn learn_of_person(&self, connection: &str, changes: &[MemoryChange]) -> Stored<()> {
+        self.0.learn_of_person(connection, changes).await.map_err(|e| e.failure())
+    }
+    async fn patch_site(
+        &self,
+        connection: &str,
+        accounts: &[Account],
+        made: &[SiteGroup],
+        members: &[(SiteGroupId, AccountId, Presence)],
+    ) -> Stored<()> {
+        self.0.patch_site(connection, accounts, made, members).await.map_err(|e| e.failure())
+    }
+    async fn ground_stamp(&self, connection: &str) -> Stored<Option<String>> {
+        self.0.ground_stamp(connection).await.map_err(|e| e.failure())
+    }
+    async fn ground(&self, connection: &str) -> Stored<Ground> {
+        self.0.ground(connection).await.map_err(|e| e.failure())
+    }
+    async fn mirrored_user(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+    ) -> Stored<(Option<DirectoryUser>, Option<Assignments>)> {
+        self.0.mirrored_user(connection, user).await.map_err(|e| e.failure())
     }
     async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Stored<()> {
         self.0.phase(run, phase, plan).await.map_err(|e| e.failure())
@@ -332,6 +453,7 @@ impl Store for StorePort {
                 SiteState::Writing => entrain_store::SiteState::Writing,
             },
             basis: &entrain_store::Basis { demand, rules, full_at },
+            since: learnt.since.map(|gate| gate.0),
         };
         self.0.learn(connection, learnt).await.map_err(|e| e.failure())
     }

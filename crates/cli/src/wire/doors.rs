@@ -2,24 +2,23 @@
 //! built from a document is kept while it stays the same, so that no door waits for the database or for signing keys.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use entrain_connect::entra::Credential;
 use entrain_connect::entra::oidc::{Authority, CallerCheck, RelyingParty, SignIn, Wanted};
 use entrain_connect::http::{BaseUrl, Plane};
-use entrain_domain::model::RunId;
-use entrain_domain::plan::explain::Related;
+use entrain_domain::model::EmailAddress;
 use entrain_domain::run::Trigger;
 use entrain_domain::service::{Mode, slug};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::person::{Access, PersonOrder};
 use entrain_engine::ports::{Clock as _, Progress};
-use entrain_engine::{Approved, Freshness, Question};
 use entrain_server::doors::{
     AccessDoor, Arrival, Begun, Behind, Caller, Doors, Ending, Person, SecretKey, Synced, TokenIssuanceDoor,
     WebhookDoor,
 };
-use entrain_server::service::{Answer, Order, Searched, Service, What};
+use entrain_server::service::{Answer, Service};
 use entrain_store::Store;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -40,10 +39,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const KEPT: Duration = Duration::from_mins(1);
 /// How long a call of Entra ID waits for signing keys that are not at hand: the answer has 300 ms in all.
 const KEYS: Duration = Duration::from_millis(150);
-/// Runs that people at doors ask for begin no more often than this.
-const RUN_EVERY: Duration = Duration::from_secs(1);
-/// How long the run of somebody else is waited for.
-const BUSY: Duration = Duration::from_secs(30);
 
 /// The other side of the doors.
 #[derive(Clone)]
@@ -57,8 +52,6 @@ struct Inner {
     known: RwLock<Known>,
     reading: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
-    /// When the last run of a connection began that somebody at a door asked for.
-    lines: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Instant>>>>>,
 }
 
 #[derive(Default)]
@@ -95,7 +88,6 @@ impl WiredDoors {
             known: RwLock::default(),
             reading: Arc::default(),
             stop,
-            lines: Mutex::default(),
         }))
     }
 
@@ -266,64 +258,23 @@ impl Inner {
     }
 }
 
-impl Inner {
-    /// A run that began after now. Whoever comes while one is under way shares the next one.
-    async fn in_step(
-        &self,
-        connection: &str,
-        by: &str,
-        progress: Arc<dyn Progress>,
-    ) -> Result<Option<RunId>, Failure> {
-        let came = Instant::now();
-        let line = {
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.entry(connection.to_owned()).or_default().clone()
-        };
-        let mut last = line.lock().await;
-        if last.is_some_and(|began| began >= came) {
-            return Ok(None);
+/// What the sync of somebody came to, for them.
+fn ending(access: Access) -> Ending {
+    match access {
+        Access::InStep { waiting, .. } => Ending::Ready { waiting: waiting.len() },
+        Access::NotEntitled(_) => Ending::Nothing,
+        Access::Held(held) => {
+            let why: Vec<String> =
+                held.into_iter().map(|held| format!("{}: {}", held.guard, held.reason)).collect();
+            Ending::Held { why: why.join("; ") }
         }
-        if let Some(pause) = last.and_then(|began| RUN_EVERY.checked_sub(began.elapsed())) {
-            tokio::time::sleep(pause).await;
-        }
-        let until = Instant::now() + BUSY;
-        loop {
-            let began = Instant::now();
-            let order = Order {
-                connection: connection.to_owned(),
-                what: What::Sync,
-                trigger: Trigger::SignIn,
-                by: by.to_owned(),
-                freshness: Freshness::Incremental,
-            };
-            match self.service.run(order, self.stop.child_token(), progress.clone()).await {
-                Ok(Approved::Run(report)) => {
-                    *last = Some(began);
-                    return Ok(Some(report.run_id));
-                }
-                Ok(Approved::Waiting { .. }) => return Ok(None),
-                Err(failure) if failure.code == FailureCode::ConnectionBusy && Instant::now() < until => {
-                    tokio::time::sleep(RUN_EVERY).await;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-
-    /// What somebody has now: whoever the mirror of the directory does not know has nothing, and costs nothing.
-    async fn ending(&self, connection: &str, arrival: &Arrival) -> Result<Ending, Failure> {
-        let found = self.service.search(connection, Searched::Users, &arrival.who, 2).await?;
-        let known = found["found"].as_array().is_some_and(|found| !found.is_empty());
-        if !known {
-            return Ok(Ending::Nothing);
-        }
-        let question = Question::User(arrival.who.clone());
-        let explained = self.service.explain(connection, question, Freshness::Incremental).await?;
-        let member = match &explained.related {
-            Related::Groups(places) => places.iter().any(|place| place.member),
-            Related::Members(_) => false,
-        };
-        Ok(if member { Ending::Ready { waiting: 0 } } else { Ending::Nothing })
+        Access::Later(at) => Ending::Later {
+            why: format!(
+                "too many sign in at once; from {} on it can be tried again",
+                at.strftime("%F %T UTC")
+            ),
+        },
+        Access::Waits { reason, remedy } => Ending::Later { why: format!("{reason}; {remedy}") },
     }
 }
 
@@ -387,9 +338,14 @@ impl Behind for WiredDoors {
                 let why = "the connection only previews; entrain connection mode NAME apply lets it write";
                 return Ok(Synced { run: None, ending: Ending::Held { why: why.into() } });
             }
-            let run = self.0.in_step(connection, arrival.by, progress).await?;
-            let ending = self.0.ending(connection, &arrival).await?;
-            Ok(Synced { run, ending })
+            let order = PersonOrder {
+                address: arrival.address.as_deref().and_then(|text| EmailAddress::parse(text).ok()),
+                by: arrival.by.to_owned(),
+                stop: self.0.stop.child_token(),
+                ..PersonOrder::new(arrival.who, Trigger::SignIn)
+            };
+            let outcome = self.0.service.sync_person(connection, order, progress).await?;
+            Ok(Synced { run: outcome.run, ending: ending(outcome.access) })
         })
     }
 

@@ -9,6 +9,7 @@ mod drafts;
 mod export;
 mod host;
 pub(crate) mod notifications;
+mod persons;
 pub(crate) mod reports;
 pub(crate) mod service;
 

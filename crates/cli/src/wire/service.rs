@@ -15,9 +15,10 @@ use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
 use entrain_engine::notifications::hints::Waiting;
+use entrain_engine::person::{PersonOrder, PersonOutcome};
 use entrain_engine::ports::{Clock as _, Event, Progress};
 use entrain_engine::schedule::{Health, Past};
-use entrain_engine::{Approved, Freshness, Question, RunOptions};
+use entrain_engine::{Approved, Freshness, Only, Purpose, Question, RunOptions};
 use entrain_server::service::{
     Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, Tried, What,
 };
@@ -45,6 +46,7 @@ pub(crate) struct Wired {
     pub(super) taken: std::sync::Mutex<std::collections::BTreeMap<String, Waiting>>,
     /// Directories of drafts.
     pub(super) readings: super::drafts::Readings,
+    persons: super::persons::Persons,
 }
 
 /// The environment that secrets of documents refer to.
@@ -78,7 +80,9 @@ impl Wired {
     pub(crate) fn new(store: Store) -> Self {
         let taken = std::sync::Mutex::default();
         let readings = super::drafts::Readings::default();
-        Self { store, lasting: Lasting::new(), public_url: None, doors_url: None, taken, readings }
+        let lasting = Lasting::new();
+        let persons = super::persons::Persons::new(store.clone(), lasting.clone());
+        Self { store, lasting, public_url: None, doors_url: None, taken, readings, persons }
     }
 
     /// The same, with doors that the internet reaches under this address.
@@ -91,6 +95,11 @@ impl Wired {
     pub(crate) fn reached_under(mut self, public_url: &str) -> Self {
         self.public_url = Some(public_url.to_owned());
         self
+    }
+
+    /// Waits until every sync of a person has been read back.
+    pub(crate) async fn persons_ended(&self) {
+        self.persons.ended().await;
     }
 
     /// What its clients share.
@@ -215,6 +224,13 @@ impl Wired {
         (options.by, options.stop, options.freshness) = (order.by.clone(), stop, order.freshness);
         match order.what {
             What::Sync => {
+                Box::pin(engine.run(options, progress)).await.map(|report| Approved::Run(Box::new(report)))
+            }
+            What::Only(Only::User(who)) => Box::pin(engine.sync_user(&who, options, progress))
+                .await
+                .map(|report| Approved::Run(Box::new(report))),
+            What::Only(only) => {
+                options.purpose = Purpose::Only(only);
                 Box::pin(engine.run(options, progress)).await.map(|report| Approved::Run(Box::new(report)))
             }
             What::Approve(run, approval) => {
@@ -398,6 +414,14 @@ impl Service for Wired {
     }
     fn note(&self, note: AuditNote) -> Answer<'_, ()> {
         Box::pin(async move { self.store.note(note).await.map_err(|e| e.failure()) })
+    }
+    fn sync_person<'a>(
+        &'a self,
+        connection: &'a str,
+        order: PersonOrder,
+        progress: Arc<dyn Progress>,
+    ) -> Answer<'a, PersonOutcome> {
+        Box::pin(self.persons.sync(connection, order, progress))
     }
     fn reject<'a>(&'a self, connection: &'a str, run: &'a RunId, by: &'a str) -> Answer<'a, ()> {
         Box::pin(async move { self.connect(connection).await?.engine.reject(run, by).await })

@@ -83,6 +83,10 @@ impl Served {
 fn l_01_a_server_that_polls_for_days_grows_neither_in_memory_nor_in_files_nor_in_threads() {
     let runs: usize = std::env::var("ENTRAIN_SOAK_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_500);
     let mut town = Town::of(unthrottled(company(60, 8, 20)));
+    // The days of the simulation pass within minutes, and the limits of a day are by the clock
+    let document = town.bench.document("\"*\"") + "\n[limits]\nremovals_number = 100000\n";
+    let path = town.bench.file("limits.toml", &document);
+    town.bench.entrain(&["connection", "set", path.to_str().unwrap()]).expect(0);
     town.sync(&[]).expect(0);
     let served = Served::start(&town);
     let (mut warm, mut wrote) = (None, 0);

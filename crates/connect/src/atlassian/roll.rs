@@ -207,7 +207,10 @@ impl Jira {
     }
 
     /// The groups of an account; `None` when the site does not know the account.
-    pub(super) async fn groups_of(&self, id: &AccountId) -> Result<Option<Vec<SiteGroupId>>, Error> {
+    ///
+    /// # Errors
+    /// When they cannot be read, or one of them has no id.
+    pub async fn groups_of(&self, id: &AccountId) -> Result<Option<Vec<SiteGroupId>>, Error> {
         let target = Target::new(USER_GROUPS).query("accountId", id.as_str());
         let answer = self.ask(Call::get(USER_GROUPS, target).about(id.as_str())).await?;
         match answer.status {

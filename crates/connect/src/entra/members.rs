@@ -41,7 +41,7 @@ struct Item<K> {
 }
 
 /// What one answer of an item means.
-enum Step {
+pub(super) enum Step {
     /// Finished.
     Done,
     /// There is a next page.
@@ -49,14 +49,14 @@ enum Step {
 }
 
 /// What became of an item that could not be read.
-enum Lost {
+pub(super) enum Lost {
     Denied,
     Vanished,
     Failed(u16),
 }
 
 /// Runs items through batches until none is left. `take` gets the answers that succeeded, `lose` what is given up.
-async fn run<K>(
+pub(super) async fn run<K>(
     graph: &Graph,
     items: impl IntoIterator<Item = (K, String)>,
     mut take: impl FnMut(&K, &Answer, Option<&RawValue>) -> Result<Step, Error>,
@@ -332,7 +332,7 @@ fn is_object_id(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
-fn group_url(id: &DirectoryGroupId) -> String {
+pub(super) fn group_url(id: &DirectoryGroupId) -> String {
     String::from(Target::new("/groups").segment(id.as_str()).query("$select", GROUP_SELECT))
 }
 
@@ -474,7 +474,10 @@ pub(super) async fn read_groups_of(
     run(graph, users.iter().map(|user| (user.clone(), url(user))), take, |_| None, lose).await
 }
 
-fn part<'a, T: serde::Deserialize<'a>>(answer: &Answer, body: Option<&'a RawValue>) -> Result<T, Error> {
+pub(super) fn part<'a, T: serde::Deserialize<'a>>(
+    answer: &Answer,
+    body: Option<&'a RawValue>,
+) -> Result<T, Error> {
     let body = body.ok_or_else(|| answer.invalid("a part of the batch is empty"))?;
     serde_json::from_str(body.get())
         .map_err(|_| answer.invalid("a part of the batch has another shape than documented"))

@@ -11,6 +11,7 @@ pub mod oidc;
 mod options;
 mod paging;
 mod people;
+mod person;
 mod read;
 mod sessions;
 mod signin;

@@ -137,6 +137,55 @@ impl World {
                 };
                 (200, json!({"value": changes, "@odata.deltaLink": link}))
             }
+            ["users"] if query.contains("$filter=mail eq '") => {
+                let named = query.split("mail eq '").nth(1).unwrap_or_default();
+                let named = named.split('\'').next().unwrap_or_default().to_lowercase();
+                let fits = |user: &&Value| {
+                    ["mail", "userPrincipalName"]
+                        .iter()
+                        .any(|key| user[*key].as_str().is_some_and(|text| text.to_lowercase() == named))
+                };
+                let users: Vec<Value> = self.users.iter().filter(fits).cloned().collect();
+                (200, page(base, "/users", skip, &users))
+            }
+            ["users", id, "memberOf" | "transitiveMemberOf"]
+                if !self.users.iter().any(|user| user["id"] == *id) =>
+            {
+                (404, json!({"error": {"code": "Request_ResourceNotFound"}}))
+            }
+            ["users", id, "transitiveMemberOf"] => {
+                let mut found = BTreeSet::from([(*id).to_owned()]);
+                loop {
+                    let holds = |members: &[Value]| {
+                        members
+                            .iter()
+                            .any(|member| member["id"].as_str().is_some_and(|id| found.contains(id)))
+                    };
+                    let more: Vec<String> = self
+                        .groups
+                        .iter()
+                        .filter(|(group, (_, members))| !found.contains(*group) && holds(members))
+                        .map(|(group, _)| group.clone())
+                        .collect();
+                    if more.is_empty() {
+                        break;
+                    }
+                    found.extend(more);
+                }
+                let mut groups: Vec<Value> = self
+                    .groups
+                    .iter()
+                    .filter(|(group, _)| found.contains(*group))
+                    .map(|(group, (name, _))| {
+                        json!({"@odata.type": "#microsoft.graph.group", "id": group, "displayName": name})
+                    })
+                    .collect();
+                groups.insert(
+                    0,
+                    json!({"@odata.type": "#microsoft.graph.directoryRole", "id": "role", "displayName": "Reader"}),
+                );
+                (200, page(base, path, skip, &groups))
+            }
             ["users"] => (200, page(base, "/users", skip, &self.users)),
             ["groups"] => {
                 // Comparison is without regard to case; a quote is written twice.

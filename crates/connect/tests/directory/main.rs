@@ -5,6 +5,7 @@
 mod cost;
 mod graph;
 mod hostile;
+mod person;
 mod scope;
 mod signin;
 mod subscriptions;

@@ -217,14 +217,18 @@ impl CompleteClosure {
     }
 
     /// The proof that this user is not entitled to the group, if there is one: not reached, or reached but disabled or
-    /// deleted. An enabled member gives none, nor does one whose state is unknown or who was never listed.
+    /// deleted. An enabled member gives none, nor does one whose state is unknown or who was never listed, nor anybody of
+    /// whom the snapshot does not speak.
     pub fn absence(&self, snapshot: &DirectorySnapshot, user: &DirectoryUserId) -> Option<AbsenceProof> {
+        if !snapshot.speaks_of(user) {
+            return None;
+        }
         let proof = |evidence| {
             let groups = Arc::from([self.group.clone()]);
             AbsenceProof(Box::new(Absence { groups, user: Some(user.clone()), evidence }))
         };
         match snapshot.user_ix(user).filter(|ix| self.contains(*ix)) {
-            None => Some(proof(Evidence::NotAMember)),
+            None => snapshot.vouches_for(&self.group).then(|| proof(Evidence::NotAMember)),
             Some(ix) => match &snapshot.users[ix.0 as usize] {
                 UserSlot::Live(user) if user.account == AccountState::Disabled => {
                     Some(proof(Evidence::Disabled))
@@ -322,6 +326,28 @@ mod tests {
         assert_eq!(evidence(1), None);
         assert_eq!(evidence(3), Some(Evidence::NotAMember));
         assert!(matches!(snapshot.closure(&group_id(2), Nesting::Direct), Closure::Unknown(_)));
+    }
+
+    #[test]
+    fn a_snapshot_of_one_person_proves_nobody_elses_absence() {
+        let mut reading = cyclic();
+        reading.put_group(&group_id(4), "G4");
+        reading.set_members(&group_id(4), []);
+        let unseen = reading.clone().finish_about(user_id(1), std::collections::HashMap::new());
+        assert_eq!(complete(&unseen, 4).absence(&unseen, &user_id(1)), None, "the group may be gone");
+        let seen = std::collections::HashMap::from([(group_id(4), crate::model::Peopled::No)]);
+        let snapshot = reading.finish_about(user_id(1), seen);
+        let closure = complete(&snapshot, 4);
+        assert_eq!(closure.absence(&snapshot, &user_id(2)), None);
+        assert_eq!(closure.absence(&snapshot, &user_id(99)), None);
+        let proof = closure.absence(&snapshot, &user_id(1)).unwrap();
+        assert_eq!((proof.user(), proof.evidence()), (Some(&user_id(1)), Evidence::NotAMember));
+        assert_eq!(complete(&snapshot, 1).absence(&snapshot, &user_id(1)), None);
+        let entitled = CompleteEntitlement::of_groups(vec![closure]).unwrap();
+        assert_eq!(entitled.absence_of_nobody(&snapshot), None);
+        let everybody = CompleteEntitlement::of_everybody(CompleteScope::new([], Vec::new()).unwrap());
+        assert_eq!(everybody.absence(&snapshot, &user_id(2)), None);
+        assert_eq!(everybody.absence(&snapshot, &user_id(99)), None);
     }
 
     #[test]

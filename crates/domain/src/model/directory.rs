@@ -515,8 +515,43 @@ impl DirectoryReading {
             groups_coverage: groups,
             assignments: self.assignments,
             touched: self.touched,
+            subject: Subject::Everybody,
+            seen: HashMap::new(),
         }
     }
+
+    /// Ends the reading of one person: the record, and every group the person is in, all of them read to the end. Of
+    /// nobody else does the snapshot say anything. `seen` are groups that were looked at by themselves and are there.
+    pub fn finish_about(
+        self,
+        person: DirectoryUserId,
+        seen: HashMap<DirectoryGroupId, Peopled>,
+    ) -> DirectorySnapshot {
+        DirectorySnapshot {
+            subject: Subject::One(person),
+            seen,
+            ..self.finish(Coverage::Complete, Coverage::Complete)
+        }
+    }
+}
+
+/// Whether anybody was seen in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peopled {
+    /// Somebody, or something, is a member.
+    Yes,
+    /// Nobody is.
+    No,
+}
+
+/// Whom a snapshot speaks of. One that speaks of a single person says of nobody else whether they are in a group, so it
+/// proves nobody else's absence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Everybody whom it covers.
+    Everybody,
+    /// This person alone: their record, and every group that they are in.
+    One(DirectoryUserId),
 }
 
 #[derive(Clone, Copy)]
@@ -537,9 +572,41 @@ pub struct DirectorySnapshot {
     groups_coverage: Coverage,
     assignments: Option<Assignments>,
     touched: Option<Touched>,
+    subject: Subject,
+    /// Groups that were looked at by themselves for a snapshot of one person.
+    seen: HashMap<DirectoryGroupId, Peopled>,
 }
 
 impl DirectorySnapshot {
+    /// Whom it speaks of.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Whether it says in which groups this user is.
+    pub fn speaks_of(&self, user: &DirectoryUserId) -> bool {
+        match &self.subject {
+            Subject::Everybody => true,
+            Subject::One(subject) => subject == user,
+        }
+    }
+
+    /// Whether it speaks of everybody.
+    pub fn speaks_of_everybody(&self) -> bool {
+        self.subject == Subject::Everybody
+    }
+
+    /// Whether absence from a group may be concluded from this snapshot. Of a group that a person is not in, a reading of
+    /// that person does not say whether it is still there: it has to have been looked at by itself.
+    pub(crate) fn vouches_for(&self, group: &DirectoryGroupId) -> bool {
+        self.speaks_of_everybody() || self.seen.contains_key(group)
+    }
+
+    /// Whether, in a snapshot of one person, a group was seen to have members.
+    pub fn is_peopled(&self, group: &DirectoryGroupId) -> bool {
+        self.seen.get(group) == Some(&Peopled::Yes)
+    }
+
     /// What differs from the stored picture that the reading began with; `None` when it began with nothing, and
     /// everything is to be taken for new.
     pub fn changes(&self) -> Option<DirectoryChanges> {

@@ -7,6 +7,7 @@ mod closure;
 mod directory;
 mod ids;
 mod leaving;
+mod one_person;
 mod profile;
 mod site;
 
@@ -19,10 +20,13 @@ pub use closure::{
 };
 pub use directory::{
     AccountState, Coverage, DirectoryChanges, DirectoryGroup, DirectoryReading, DirectorySnapshot,
-    DirectoryUser, Gone, GroupIx, MemberRef, Unread, UserIx, UserKind,
+    DirectoryUser, Gone, GroupIx, MemberRef, Peopled, Subject, Unread, UserIx, UserKind,
 };
 pub use ids::{AccountId, ApplicationId, DirectoryGroupId, DirectoryUserId, InvalidId, RunId, SiteGroupId};
 pub use leaving::{Lead, LeaverProof, Leaving};
+pub use one_person::{
+    Ground, GroupSeen, KnownGroup, PersonFound, PersonKey, PersonReading, Presence, snapshot_of_one,
+};
 pub use profile::{Profile, ProfileField, ProfileStanding};
 pub use site::{
     Account, AccountActivity, AccountKind, Finding, GroupStanding, Product, ProductKey, RenameBy, Seats,

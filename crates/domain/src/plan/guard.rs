@@ -243,15 +243,19 @@ fn abridged(names: &[&str]) -> String {
 }
 
 fn reads_as_empty(input: &PlanInput<'_>, reading: &Reading<'_>) -> Option<String> {
+    let whole = input.directory.speaks_of_everybody();
     let live = input.directory.users().count();
-    if let Some(before) = input.history.users_before.filter(|before| *before > 0 && live == 0) {
+    if let Some(before) = input.history.users_before.filter(|before| whole && *before > 0 && live == 0) {
         return Some(format!("the directory reads as empty; the last complete read had {before} users"));
     }
     let known = input.memory.groups().len();
     if known > 0 && reading.scoped_groups == 0 {
         return Some(format!("the scope names no group any more; {known} groups are linked"));
     }
-    let linked = input.memory.users().len();
+    if !input.directory.speaks_of_everybody() {
+        return None;
+    }
+    let linked = input.memory.linked_people();
     // A group that could not be read brings nobody and says nothing; only complete reads can be empty.
     if linked > 0 && reading.people == 0 && !reading.targets.is_empty() {
         return Some(format!("nobody is in scope any more; {linked} people are linked"));
@@ -280,7 +284,9 @@ fn beyond_limits(steps: &[Step], input: &PlanInput<'_>) -> Vec<(Guard, String)> 
             StepKind::AddMember => {
                 (Guard::Additions, input.memory.membership_count(), "memberships would be added")
             }
-            StepKind::CreateUser => (Guard::Additions, input.memory.users().len(), "people would be invited"),
+            StepKind::CreateUser => {
+                (Guard::Additions, input.memory.linked_people(), "people would be invited")
+            }
             StepKind::CreateGroup => {
                 (Guard::Additions, input.memory.groups().len(), "groups would be created")
             }
@@ -288,18 +294,20 @@ fn beyond_limits(steps: &[Step], input: &PlanInput<'_>) -> Vec<(Guard, String)> 
                 (Guard::Additions, input.memory.groups().len(), "groups would be adopted")
             }
             StepKind::SuspendUser => {
-                (Guard::Removals, input.memory.users().len(), "people would be suspended")
+                (Guard::Removals, input.memory.linked_people(), "people would be suspended")
             }
             StepKind::DeactivateUser => {
-                (Guard::Removals, input.memory.users().len(), "accounts would be deactivated")
+                (Guard::Removals, input.memory.linked_people(), "accounts would be deactivated")
             }
             StepKind::RemoveUser => {
-                (Guard::Removals, input.memory.users().len(), "people would be taken off the site")
+                (Guard::Removals, input.memory.linked_people(), "people would be taken off the site")
             }
             StepKind::RestoreUser | StepKind::ReactivateUser => {
-                (Guard::Additions, input.memory.users().len(), "people would get their access back")
+                (Guard::Additions, input.memory.linked_people(), "people would get their access back")
             }
-            StepKind::UpdateUser => (Guard::Changes, input.memory.users().len(), "accounts would be changed"),
+            StepKind::UpdateUser => {
+                (Guard::Changes, input.memory.linked_people(), "accounts would be changed")
+            }
             StepKind::RenameGroup => (Guard::Changes, input.memory.groups().len(), "groups would be renamed"),
         };
         // Of what there was before the first of these steps.
@@ -336,7 +344,7 @@ fn memberships_beyond_limit(steps: &[Step], input: &PlanInput<'_>) -> Vec<String
     }
     let mut reasons = Vec::new();
     for (group, (removed, name)) in by_group {
-        let of = input.memory.memberships(group).count();
+        let of = input.memory.memberships_of(group);
         if limit.exceeded(removed, of) {
             reasons.push(said(limit, removed, of, &format!("memberships of “{name}” would be removed")));
         }
@@ -348,8 +356,9 @@ fn memberships_beyond_limit(steps: &[Step], input: &PlanInput<'_>) -> Vec<String
         }
         let losing_all =
             by_account.iter().filter(|(account, n)| held_by.get(*account).is_some_and(|of| *n >= of)).count();
-        if limit.exceeded(losing_all, held_by.len()) {
-            reasons.push(said(limit, losing_all, held_by.len(), "people would lose their last membership"));
+        let holders = input.memory.holders();
+        if limit.exceeded(losing_all, holders) {
+            reasons.push(said(limit, losing_all, holders, "people would lose their last membership"));
         }
     }
     reasons
@@ -373,13 +382,16 @@ fn emptied_groups(
         .filter_map(|(target, entitled)| {
             let group = target.group.site_id.clone()?;
             let lost = lost.get(&group).copied()?;
-            let known = input.memory.memberships(&group).count();
-            let anybody = entitled
-                .members()
-                .into_iter()
-                .filter(|(ix, _)| !reading.audience.is_out(*ix))
-                .filter_map(|(ix, _)| input.directory.user_at(ix))
-                .any(|user| user.account != crate::model::AccountState::Disabled);
+            let known = input.memory.memberships_of(&group);
+            // A snapshot of one person does not show who else is there; it was asked.
+            let peopled = target.filled.sources().iter().any(|source| input.directory.is_peopled(&source.id));
+            let anybody = peopled
+                || entitled
+                    .members()
+                    .into_iter()
+                    .filter(|(ix, _)| !reading.audience.is_out(*ix))
+                    .filter_map(|(ix, _)| input.directory.user_at(ix))
+                    .any(|user| user.account != crate::model::AccountState::Disabled);
             (known >= 5 && !anybody).then(|| (group, target.group.name.to_string(), lost))
         })
         .collect()

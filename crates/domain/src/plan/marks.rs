@@ -83,7 +83,7 @@ pub(super) fn leave_out(steps: &mut Vec<Step>, keep: &[bool]) {
 }
 
 /// The object of a step, as a person knows it.
-fn what(step: &Step) -> String {
+pub(super) fn what(step: &Step) -> String {
     let person = step.action.person().map(|person| match &person.mail {
         Some(mail) => format!("{} <{mail}>", person.name),
         None => person.name.to_string(),

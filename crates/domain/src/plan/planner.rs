@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::by_user::ByUser;
 use super::drift::{self, ByHand, TakenBack};
+use super::focus::{self, Focus};
 use super::guard::{self, Approval, Guard, History};
 use super::marks;
 use super::matching::{self, Lookups, Match, Matches};
@@ -20,7 +21,7 @@ use crate::memory::{Anchor, Memory, MemoryChange, Origin};
 use crate::model::{
     AbsenceProof, AccountId, AccountState, Closure, CompleteEntitlement, CompleteScope, Coverage,
     DirectorySnapshot, DirectoryUser, DirectoryUserId, GroupIx, SiteGroupId, SiteMembers, SiteSnapshot,
-    Through, Unread, UserIx,
+    Subject, Through, Unread, UserIx,
 };
 use crate::policy::{About, Audience, Existing, GroupMode, Memberships, Rules, UserScope};
 
@@ -43,6 +44,8 @@ pub struct PlanInput<'a> {
     pub approval: Approval,
     /// The moment of the reading; the domain has no clock of its own.
     pub now: Timestamp,
+    /// What of it is asked for. A snapshot of one person is about that person, whatever is said here.
+    pub focus: Focus<'a>,
 }
 
 /// The existing site groups whose members a plan needs to know; the site as read so far has accounts and groups, and
@@ -65,6 +68,10 @@ pub fn group_targets(
 /// The plan.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let PlanInput { directory, site, rules, memory, lookups, .. } = *input;
+    let focus = match directory.subject() {
+        Subject::One(person) => Focus::Person(person),
+        Subject::Everybody => input.focus,
+    };
     let resolved = targets::resolve(directory, site, rules, memory);
     let audience = Audience::of(directory, rules);
     let mut matches = matching::match_people(&audience, site, rules, memory, lookups);
@@ -79,9 +86,15 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         drift: Vec::new(),
         unknown: 0,
     };
+    if directory.speaks_of_everybody() {
+        draft.unmatched_selectors();
+    } else {
+        // What stands against a group is the business of runs over all of them.
+        draft.set_aside.clear();
+        draft.notes.clear();
+    }
     draft.records.append(&mut matches.records);
     draft.set_aside.append(&mut matches.set_aside);
-    draft.unmatched_selectors();
     draft.doubts();
     let scoped = targets::in_scope(directory, rules).len();
 
@@ -113,12 +126,41 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     draft.additions(&open, &matches);
     draft.newcomers(&given, &matches);
 
-    let Draft { steps, mut records, mut set_aside, notes, drift, unknown, persons, .. } = draft;
+    let Draft { steps, mut records, mut set_aside, mut notes, mut drift, unknown, persons, .. } = draft;
     drop(persons);
     let mut steps = steps.list;
+    match focus {
+        Focus::Everything => {}
+        Focus::Person(person) => {
+            set_aside.extend(focus::on_person(&mut steps, &mut records, person, memory));
+            drift.clear();
+        }
+        Focus::Group(group) => {
+            let about = focus::GroupScope::of(
+                group,
+                open.iter().map(|(t, entitled)| (&t.filled, entitled)),
+                directory,
+            );
+            about.cut(&mut steps, &mut records, memory);
+            set_aside.retain(|aside| about.concerns(aside));
+            notes.retain(|note| about.concerns(note));
+            drift.clear();
+        }
+    }
     let places = drift::places(&drift, &steps, memory);
     set_aside.extend(marks::apply(&mut steps, input));
-    let allotted = seats::allot(input, &mut steps, seats::Freed::GivenAway);
+    let freed = match directory.subject() {
+        Subject::Everybody => seats::Freed::GivenAway,
+        // Whose seat it is that becomes free, a run over everybody says.
+        Subject::One(_) => seats::Freed::LeftFree,
+    };
+    let mut allotted = seats::allot(input, &mut steps, freed);
+    // Of others it is not known here whether they still want a seat.
+    allotted.leaves.retain(|change| match (focus, change) {
+        (Focus::Everything, _) => true,
+        (Focus::Person(person), MemoryChange::LeaveQueue { user, .. }) => user == person,
+        _ => false,
+    });
     records.extend(allotted.joins);
     if unknown == 0 && audience.doubts().is_empty() {
         records.extend(allotted.leaves);
@@ -595,7 +637,7 @@ impl Draft<'_> {
             let owner = memory.user_of(account).or_else(|| owners.get(account).copied());
             let proof = match owner {
                 Some(user) => self.absence(entitled, user),
-                None if nobodys => Some(entitled.absence_of_nobody()),
+                None if nobodys => entitled.absence_of_nobody(directory),
                 None => None,
             };
             let Some(proof) = proof else { continue };

@@ -104,7 +104,7 @@ pub(super) fn allot(input: &PlanInput<'_>, steps: &mut Vec<Step>, freed: Freed) 
     let short = |book: &Book<'_>| match book.ceiling {
         Ceiling::None => false,
         Ceiling::NotKnown => !book.takers(steps).is_empty(),
-        Ceiling::At(most) => book.used().saturating_add(book.takers(steps).len() as u64) > most,
+        Ceiling::At(most) => book.spoken_for().saturating_add(book.takers(steps).len() as u64) > most,
     };
     if !books.iter().any(short) {
         return allotment;
@@ -238,7 +238,7 @@ struct Till {
 impl Till {
     fn of(book: &Book<'_>, steps: &[Step], freed: Freed) -> Self {
         let (used, most) = match book.ceiling {
-            Ceiling::At(most) => (book.used(), most),
+            Ceiling::At(most) => (book.spoken_for(), most),
             // Nothing is known, nothing is given.
             Ceiling::NotKnown | Ceiling::None => (0, 0),
         };

@@ -179,6 +179,7 @@ fn the_second_opinion_finds_attributes_that_nobody_asked_for() {
             history: real.history,
             approval: real.approval,
             now: real.now,
+            focus: entrain_domain::plan::Focus::Everything,
         };
         verify(&input, &plan).into_iter().map(|f| f.what).collect::<Vec<_>>().join("\n")
     };

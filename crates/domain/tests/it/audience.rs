@@ -277,6 +277,7 @@ fn judged(made_in: &World, judged_in: &World) -> String {
         history: made_in.history,
         now: made_in.now,
         approval: made_in.approval,
+        focus: entrain_domain::plan::Focus::Everything,
     };
     let made = plan(&input);
     let directory = judged_in.directory();

@@ -26,6 +26,7 @@ impl World {
             history: self.history,
             approval: self.approval,
             now: self.now,
+            focus: entrain_domain::plan::Focus::Everything,
         })
     }
     fn user_found(&self, text: &str) -> Result<Who, NotFound> {

@@ -294,6 +294,7 @@ fn what_a_leaver_leads_is_said_before_the_rung() {
         history: world.history,
         approval: world.approval,
         now: world.now,
+        focus: entrain_domain::plan::Focus::Everything,
     };
     let due = rungs_due(&input);
     assert_eq!((due.len(), &due[0].account, due[0].measure), (1, &aid("ana"), Measure::Suspend));
@@ -351,6 +352,7 @@ fn the_second_opinion_finds_a_rung_that_should_not_be() {
             history: world.history,
             approval: world.approval,
             now: world.now,
+            focus: entrain_domain::plan::Focus::Everything,
         };
         assert_eq!(verify(&input, &plan(&input)), [], "an honest plan passes");
         verify(&input, &made).into_iter().map(|f| f.what).collect::<BTreeSet<_>>()

@@ -257,8 +257,7 @@ proptest! {
             let site = world.site(directory);
             let input = PlanInput {
                 directory, site: &site, rules: &world.rules, memory: &world.memory, lookups: &world.lookups,
-                history: world.history, approval: world.approval, now: world.now,
-            };
+                history: world.history, approval: world.approval, now: world.now, focus: entrain_domain::plan::Focus::Everything, };
             let plan = plan(&input);
             assert!(verify(&input, &plan).is_empty());
             plan.digest

@@ -28,6 +28,7 @@ fn judged(made_in: &World, judged_in: &World, tamper: impl FnOnce(&mut Plan)) ->
         history: made_in.history,
         approval: made_in.approval,
         now: made_in.now,
+        focus: entrain_domain::plan::Focus::Everything,
     };
     let mut made = plan(&input);
     tamper(&mut made);

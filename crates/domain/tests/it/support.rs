@@ -270,6 +270,7 @@ impl World {
             history: self.history,
             approval: self.approval,
             now: self.now,
+            focus: entrain_domain::plan::Focus::Everything,
         };
         let plan = plan(&input);
         let findings = verify(&input, &plan);

@@ -214,6 +214,21 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// A step that another run saw to counts as done, and so does whatever waits for it: it is about the same person.
+    fn leave(&mut self, ix: usize, draft: &mut Draft) {
+        let mut queue = vec![ix];
+        while let Some(at) = queue.pop() {
+            let step = self.step(at);
+            if self.states[at] == State::Over || step.hold.is_some() {
+                continue;
+            }
+            self.over(at);
+            draft.done(step.action.kind());
+            draft.overtaken.insert(step.id());
+            queue.extend(self.dependents[at].iter().copied());
+        }
+    }
+
     /// The person's account, known before or made meanwhile.
     fn account_of(&self, person: &Person) -> Option<AccountId> {
         person
@@ -309,7 +324,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 let Some(performed) = running.next().await else { break };
                 let kind = work.step(performed.ix).action.kind();
                 *work.running.entry(kind).or_default() -= 1;
-                let done = matches!(performed.verdict, Verdict::Done);
+                let done = matches!(performed.verdict, Verdict::Done | Verdict::Overtaken);
                 progress.report(Event::Step {
                     id: work.step(performed.ix).id(),
                     kind,
@@ -457,7 +472,7 @@ fn settle(
     let Performed { ix, group_id, verdict, changes, account, group } = performed;
     let step = work.step(ix);
     let kind = step.action.kind();
-    if !matches!(verdict, Verdict::Broken(_))
+    if !matches!(verdict, Verdict::Broken(_) | Verdict::Overtaken)
         && let Some(group) = &group_id
     {
         work.applied.groups.insert(group.clone());
@@ -516,6 +531,7 @@ fn settle(
                 FailureClass::Object | FailureClass::Local => work.transient = 0,
             }
         }
+        Verdict::Overtaken => work.leave(ix, draft),
         Verdict::Broken(failure) => {
             work.over(ix);
             draft.failed(kind);

@@ -14,7 +14,7 @@ use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{AccessAct, Added, Changed, Clock, Directory, Ids, Removed, Site, Store};
+use crate::ports::{AccessAct, Added, Changed, Clock, Directory, Ids, Overtaken, Removed, Site, Store};
 use crate::recover::{link_group, link_user, owner};
 use crate::report::object_of;
 use crate::run::{Engine, World};
@@ -80,6 +80,8 @@ pub(super) enum Verdict {
     Failed(Failure),
     /// Not known; the journal keeps it open for the next run.
     Open(Failure),
+    /// Left to the sync of its person, which is under way or was made since both sides were read.
+    Overtaken,
     /// The store failed.
     Broken(Failure),
 }
@@ -154,6 +156,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if let Err(failure) = store.intend(run, &job.id, kind, &intent, clock.now()).await {
             return broken(Verdict::Broken(failure));
         }
+        match self.overtaken(&job, run, world).await {
+            Ok(Overtaken::No) => {}
+            Ok(Overtaken::Yes) => return broken(Verdict::Overtaken),
+            Err(failure) => return broken(Verdict::Broken(failure)),
+        }
         let mut call = match (&job.target, &intent) {
             (Target::Invite, _) => self.invite(&job, stop, world).await,
             (Target::CreateGroup, _) => self.create_group(&job, world).await,
@@ -215,6 +222,37 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             account: call.account,
             group: call.group,
         }
+    }
+
+    /// Whether the step's person was synced meanwhile, or is being synced. Asked after the intent is on disk: a person's
+    /// sync claims first and looks for intents then, so that one of the two always sees the other.
+    async fn overtaken(&self, job: &Job<'_>, run: &RunId, world: &World) -> Result<Overtaken, Failure> {
+        let store = &self.ports.store;
+        let overtaken = match (&world.own, world.since, job.step.action.person()) {
+            // Somebody's own sync that slept too long has lost its claim to another.
+            (Some(own), _, _) => {
+                let holder = store.claimed_by(&self.connection, own).await?;
+                if holder.as_ref() == Some(run) { Overtaken::No } else { Overtaken::Yes }
+            }
+            (None, Some(since), Some(person)) => {
+                let (user, account) = (person.directory_id.as_ref(), person.site_id.as_ref());
+                store.overtaken(&self.connection, user, account, since).await?
+            }
+            _ => Overtaken::No,
+        };
+        if overtaken == Overtaken::Yes {
+            let end = StepEnd {
+                step: job.id.clone(),
+                outcome: Outcome::NotDone,
+                attempts: 0,
+                answer: "left to the sync of this person, made meanwhile".into(),
+                at: self.ports.clock.now(),
+                changes: Vec::new(),
+                audit: None,
+            };
+            store.settle(run, &end).await?;
+        }
+        Ok(overtaken)
     }
 
     /// What the next runs should know of this step.

@@ -14,7 +14,8 @@ use std::time::Duration;
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, StepKind, plan};
 use entrain_domain::run::{
-    AuditNote, Decided, Decision, Phase, Relation, RequestCounts, RunReport, Trigger, parked_until,
+    AuditNote, Decided, Decision, Phase, Relation, RequestCounts, RunReport, RunSubject, Trigger,
+    parked_until,
 };
 use entrain_domain::verify::{Finding, verify};
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -25,12 +26,13 @@ use tracing::Instrument as _;
 pub use course::Freshness;
 use course::{Course, Left};
 use onward::{Found, Quiet};
-pub(crate) use read::{Reach, World, fold, side_by_side};
+pub(crate) use read::{Asked, Reach, World, fold, side_by_side};
 
 use crate::decide::HeldPlan;
 use crate::error::EngineError;
 use crate::ports::{
-    ClaimError, Clock, Directory, Event, Ids, Learnt, Progress, Site, SiteState, Store, UnfinishedRun,
+    ClaimError, Clock, Directory, Event, Ids, Learnt, Overtaken, Progress, Site, SiteState, Store,
+    UnfinishedRun,
 };
 use crate::recover::Recovered;
 use crate::report::{Draft, end_note, plan_document};
@@ -102,6 +104,27 @@ pub enum Purpose {
     Approval(HeldPlan),
     /// Taking back what an earlier run did.
     Undo(Undoing),
+    /// Bringing one person, or one group with its members, in step, and nothing else.
+    Only(Only),
+}
+
+/// Whom, or which group, somebody names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Only {
+    /// A person: object id, user principal name, address, or account id.
+    User(String),
+    /// A group: id or name, on either side.
+    Group(String),
+}
+
+impl Only {
+    /// What stands in the record of the run.
+    fn subject(&self) -> RunSubject {
+        match self {
+            Self::User(text) => RunSubject::Asked(format!("user {text}")),
+            Self::Group(text) => RunSubject::Asked(format!("group {text}")),
+        }
+    }
 }
 
 impl Purpose {
@@ -110,7 +133,7 @@ impl Purpose {
         match self {
             Self::Undo(undoing) => Some(undoing),
             Self::Approval(held) => held.undoing.as_ref(),
-            Self::Sync | Self::Saved(_) => None,
+            Self::Sync | Self::Saved(_) | Self::Only(_) => None,
         }
     }
 
@@ -119,7 +142,7 @@ impl Purpose {
         match self {
             Self::Approval(held) => Some(Relation::Approves(held.run.clone())),
             Self::Undo(undoing) => Some(Relation::Undoes(undoing.run.clone())),
-            Self::Sync | Self::Saved(_) => None,
+            Self::Sync | Self::Saved(_) | Self::Only(_) => None,
         }
     }
 }
@@ -180,15 +203,18 @@ pub struct Engine<D, S, T, C, I> {
     /// or site.
     pub(crate) place: String,
     pub(crate) options: Options,
+    /// What persons' syncs share for a while.
+    pub(crate) warm: crate::person::Warm,
     /// Always [`verify`], but for the test of what a finding does.
-    second_opinion: fn(&PlanInput<'_>, &Plan) -> Vec<Finding>,
+    pub(crate) second_opinion: fn(&PlanInput<'_>, &Plan) -> Vec<Finding>,
 }
 
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// The engine of a connection. `holder` is how its runs name themselves to others: host, process.
     pub fn new(ports: Ports<D, S, T, C, I>, rules: Rules, connection: String, holder: String) -> Self {
         let (place, options) = (String::new(), Options::default());
-        Self { ports, rules, connection, holder, place, options, second_opinion: verify }
+        let warm = crate::person::Warm::default();
+        Self { ports, rules, connection, holder, place, options, warm, second_opinion: verify }
     }
 
     /// The same engine for these two sides: tenant and site, in words. What was remembered of others does not count.
@@ -237,17 +263,35 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let before = self.requests();
         let store = &self.ports.store;
         self.let_approve(&options)?;
+        self.end_abandoned().await?;
+        let gate = store.gate(&self.connection).await?;
         let course = match &options.purpose {
             Purpose::Saved(_) | Purpose::Approval(_) | Purpose::Undo(_) => Course::Full,
             Purpose::Sync => self.course(options.freshness).await?,
+            // Who is meant is known when both sides have been looked at.
+            Purpose::Only(_) => match self.course(options.freshness).await? {
+                Course::Onward { head, .. } => Course::Onward { head, left: Left::Something },
+                Course::Full => Course::Full,
+            },
         };
         let last = store.last_report(&self.connection).await?;
-        let mut draft = if let Some(left) = self.left_to_finish().await? {
+        let left = match &options.purpose {
+            // A killed run is gone on with by one that does everything.
+            Purpose::Only(_) => None,
+            _ => self.left_to_finish().await?,
+        };
+        let mut draft = if let Some(left) = left {
             tracing::info!(run = %left.id, phase = left.phase.as_str(), "taking up a run that was killed");
             Draft { resumed: true, ..Draft::new(left.id, left.trigger, left.started_at, left.journal) }
         } else {
             let (run, now) = (self.ports.ids.run_id(), self.ports.clock.now());
-            store.begin(&run, &self.connection, options.trigger, now).await?;
+            match &options.purpose {
+                Purpose::Only(only) => {
+                    let subject = only.subject();
+                    store.begin_about(&run, &self.connection, options.trigger, &subject, now).await?;
+                }
+                _ => store.begin(&run, &self.connection, options.trigger, now).await?,
+            }
             if let Some(relation) = options.purpose.relation() {
                 store.relate(&run, &relation).await?;
             }
@@ -255,6 +299,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         };
         progress.report(Event::Began { run: draft.run.clone() });
         draft.quarantine = last.and_then(|report| report.quarantine);
+        draft.gate = Some(gate);
         // Of the level of errors, so that every line of the log about the run bears its id
         let span = tracing::error_span!(
             "run", connection = self.connection, run = %draft.run, trigger = options.trigger.as_str()
@@ -298,6 +343,18 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             self.ports.store.end(&report, end_note(&report)).await?;
         }
         Ok(None)
+    }
+
+    /// Ends runs about one person or one group whose process is gone; what they left open is looked up like any other.
+    async fn end_abandoned(&self) -> Result<(), Failure> {
+        for left in self.ports.store.abandoned(&self.connection).await? {
+            let mut draft = Draft::new(left.id, left.trigger, left.started_at, left.journal);
+            draft.count_earlier();
+            draft.fail(stopped());
+            let report = draft.finish(&self.connection, RequestCounts::default(), self.ports.clock.now());
+            self.ports.store.end(&report, end_note(&report)).await?;
+        }
+        Ok(())
     }
 
     /// Writes down that a person released what would have held the whole plan.
@@ -407,6 +464,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Found::Nothing(quiet) => return self.nothing_changed(draft, quiet).await,
             Found::World(world) => *world,
         };
+        world.since = draft.gate;
         let recovered = self.recover_creations(&mut world, draft, &options.stop, progress).await?;
         let patience = if draft.resumed { self.options.patience } else { Duration::ZERO };
         self.see_invited(&mut world, patience, &options.stop).await?;
@@ -423,6 +481,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             world.history = store.history(&self.connection, self.ports.clock.now()).await?;
         }
 
+        if let Purpose::Only(only) = &options.purpose {
+            world.asked = Some(crate::person::asked(&world.input(&self.rules, Approval::None), only)?);
+        }
         let remembered = match options.purpose.undoing() {
             Some(_) => Vec::new(),
             None => self.mark_rule_change(&mut world).await?,
@@ -430,7 +491,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let plan = self.seated_plan(&mut world, &options.purpose, options.approval).await?;
         recovered.park_invited(&world, &plan);
         match &options.purpose {
-            Purpose::Sync | Purpose::Undo(_) => {}
+            Purpose::Sync | Purpose::Undo(_) | Purpose::Only(_) => {}
             Purpose::Saved(expected) => expected.met_by(&plan)?,
             Purpose::Approval(held) => {
                 let unapproved = self.plan_for(&world, &options.purpose, Approval::None)?;
@@ -449,6 +510,12 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Ok(());
         }
 
+        if world.asked.is_some() {
+            return self.write_asked(draft, &mut world, &plan, &recovered, options, progress).await;
+        }
+        if open == 0 {
+            self.forget_written_beside(&mut world).await?;
+        }
         let changes: Vec<MemoryChange> = remembered.into_iter().chain(plan.records.iter().cloned()).collect();
         let learnt = Learnt {
             changes: &changes,
@@ -456,6 +523,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             site: &world.site,
             state: if open == 0 { SiteState::Settled } else { SiteState::Writing },
             basis: &world.basis,
+            since: world.since,
         };
         store.learn(&self.connection, learnt).await?;
         world.site.stored();
@@ -467,8 +535,60 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         Self::may_write(&world, &plan)?;
         self.write(draft, &mut world, &plan, &recovered, options, progress).await?;
+        self.forget_written_beside(&mut world).await?;
         // Until here the mirror says that writes may have followed which it does not have.
         store.learn_site(&self.connection, &world.site).await
+    }
+
+    /// Does the part of a plan that was asked for. The mirrors stay where they are, so that the next run over everything
+    /// sees whatever else has changed; only what was written is put into them.
+    async fn write_asked(
+        &self,
+        draft: &mut Draft,
+        world: &mut World,
+        plan: &Plan,
+        recovered: &Recovered,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        let store = &self.ports.store;
+        let mut records = Vec::with_capacity(plan.records.len());
+        for record in &plan.records {
+            let account = match record {
+                MemoryChange::OwnMembership { account, .. }
+                | MemoryChange::DisownMembership { account, .. } => Some(account),
+                _ => None,
+            };
+            let passed = match (account, world.since) {
+                (Some(account), Some(since)) => {
+                    store.overtaken(&self.connection, None, Some(account), since).await?
+                }
+                _ => Overtaken::No,
+            };
+            if passed == Overtaken::No {
+                records.push(record.clone());
+            }
+        }
+        if !records.is_empty() {
+            store.remember(&self.connection, &records).await?;
+        }
+        for record in &records {
+            world.memory.apply(record);
+        }
+        if plan.open_steps().next().is_none() {
+            return Ok(());
+        }
+        Self::may_write(world, plan)?;
+        self.write(draft, world, plan, recovered, options, progress).await
+    }
+
+    /// Groups that persons' syncs wrote meanwhile are not as this run read them: the next run reads them again.
+    async fn forget_written_beside(&self, world: &mut World) -> Result<(), Failure> {
+        let Some(since) = world.since else { return Ok(()) };
+        for group in self.ports.store.written_beside(&self.connection, since).await? {
+            world.site.forget_members(&group);
+        }
+        Ok(())
     }
 
     /// The end of a run that found nothing changed since one that converged: what that one said still stands.
@@ -534,7 +654,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// Refuses to begin writing what the technical account has no right to write, where that is known for certain.
-    fn may_write(world: &World, plan: &Plan) -> Result<(), Failure> {
+    pub(crate) fn may_write(world: &World, plan: &Plan) -> Result<(), Failure> {
         let standing = world.site.standing();
         for step in plan.open_steps() {
             match step.action.kind() {
@@ -598,6 +718,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             .apply(draft, world, plan, recovered, &options.stop, progress)
             .instrument(tracing::info_span!("apply"))
             .await?;
+        if world.asked.is_some() {
+            self.put_into_mirror(world, plan, &applied).await?;
+        }
         if options.stop.is_cancelled() || draft.resume_at.is_some() {
             // Whatever was done: nothing has been read back, so nothing is said of it.
             draft.incomplete();
@@ -608,7 +731,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         self.expect_seats(world, plan, &applied);
         if !applied.touched() {
-            draft.incomplete();
+            if draft.overtaken.is_empty() {
+                draft.incomplete();
+            }
             if !applied.seatless.is_empty() {
                 let fresh = self.plan_for(world, &options.purpose, options.approval)?;
                 self.line_up(draft, world, &fresh).await?;

@@ -131,8 +131,22 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let basis = self.basis(head.basis.full_at);
         let lookups = Lookups::new();
-        let world =
-            World { reach, basis, directory: read, site, memory, lookups, history, now, seats_read: false };
+        let (seats_read, since, own, asked) = (false, None, None, None);
+        let directory = read;
+        let world = World {
+            reach,
+            basis,
+            directory,
+            site,
+            memory,
+            lookups,
+            history,
+            now,
+            seats_read,
+            since,
+            own,
+            asked,
+        };
         self.guard(&world);
         Ok(Some(Found::World(Box::new(world))))
     }

@@ -6,11 +6,11 @@ use std::future::Future;
 
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
-    Account, AccountId, AccountKind, DirectoryUserId, EmailAddress, Lead, ProfileStanding, RenameBy,
-    SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, same_name,
+    Account, AccountId, AccountKind, DirectoryGroupId, DirectoryUserId, EmailAddress, Lead, ProfileStanding,
+    RenameBy, SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, same_name,
 };
 use entrain_domain::plan::{
-    Approval, History, Lookup, LookupBy, Lookups, PlanInput, accounts_to_look_up, group_targets,
+    Approval, Focus, History, Lookup, LookupBy, Lookups, PlanInput, accounts_to_look_up, group_targets,
     groups_to_rename, profiles_to_ask, rungs_due,
 };
 use entrain_domain::policy::{Measure, Rules};
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use super::Engine;
 use crate::error::EngineError;
-use crate::ports::{Basis, Clock, Directory, DirectoryRead, Event, Ids, Progress, Site, Store};
+use crate::ports::{Basis, Clock, Directory, DirectoryRead, Event, Gate, Ids, Progress, Site, Store};
 
 /// How much of the site was read for a plan; the rest is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,20 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     /// Whether it was read who has a seat of the products that are short.
     pub(crate) seats_read: bool,
+    /// Where the gate of persons' syncs stood before reading; whoever passed it since is left alone. Nothing for a
+    /// person's own sync.
+    pub(crate) since: Option<Gate>,
+    /// The person whose own sync this is.
+    pub(crate) own: Option<DirectoryUserId>,
+    /// What of it is asked for, where that is not everything.
+    pub(crate) asked: Option<Asked>,
+}
+
+/// Whom, or which group, a run is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Person(DirectoryUserId),
+    Group(DirectoryGroupId),
 }
 
 impl World {
@@ -62,6 +76,11 @@ impl World {
             history: self.history,
             approval,
             now: self.now,
+            focus: match &self.asked {
+                None => Focus::Everything,
+                Some(Asked::Person(user)) => Focus::Person(user),
+                Some(Asked::Group(group)) => Focus::Group(group),
+            },
         }
     }
 }
@@ -173,6 +192,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             history,
             now: begun,
             seats_read: false,
+            since: None,
+            own: None,
+            asked: None,
         })
     }
 

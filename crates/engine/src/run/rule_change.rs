@@ -132,6 +132,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             memory: world.memory.clone(),
             lookups: world.lookups.clone(),
             basis: world.basis.clone(),
+            own: None,
+            asked: None,
             ..*world
         };
         Ok(Some(plan(&before.input(&self.rules, Approval::EvenEmpty))))

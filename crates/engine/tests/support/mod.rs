@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use entrain_domain::memory::{Memory, OnLadder};
+use entrain_domain::memory::{Memory, MemoryChange, OnLadder, Size};
 use entrain_domain::model::*;
 use entrain_domain::plan::{Before, Effect, History, LookupBy, PerKind, Reversible, StepId, StepKind};
 use entrain_domain::policy::{Demand, GroupSelector, Measure, PropertyValues, Protected, Rules, Scope};
@@ -176,6 +176,10 @@ impl FakeDirectory {
         state.reading.put_group(&group_id(name), name);
         state.reading.set_members(&group_id(name), people.iter().map(|n| MemberRef::User(user_id(*n))));
     }
+    /// A group is deleted.
+    pub(crate) fn remove_group(&self, name: &str) {
+        self.change().reading.group_gone(&group_id(name));
+    }
     /// Another name for a group, which stays the same.
     pub(crate) fn rename(&self, group: &str, name: &str) {
         self.change().reading.put_group(&group_id(group), name);
@@ -299,6 +303,52 @@ impl Directory for FakeDirectory {
         seen.assignments().cloned().into_iter().for_each(|list| reading.set_assignments(list));
         let snapshot = reading.finish(Coverage::Complete, Coverage::Complete);
         Ok(CaughtUp::Read(Box::new(DirectoryRead { snapshot, watermark: self.watermark() })))
+    }
+    async fn person(&self, key: &PersonKey, _: &Demand) -> Result<PersonReading, Failure> {
+        self.request().await?;
+        let seen = self.snapshot();
+        let user = match key {
+            PersonKey::Id(id) => match seen.user(id) {
+                Some(user) => user,
+                None => return Ok(PersonReading::Gone(id.clone())),
+            },
+            PersonKey::Name(name) => {
+                let fits = |user: &&DirectoryUser| user.mail.as_deref() == Some(name.as_str());
+                match seen.users().filter(fits).collect::<Vec<_>>().as_slice() {
+                    [] => return Ok(PersonReading::Unknown),
+                    [one] => *one,
+                    several => {
+                        return Ok(PersonReading::Several(several.iter().map(|u| u.id.clone()).collect()));
+                    }
+                }
+            }
+        };
+        let (mut direct, mut groups) = (Vec::new(), Vec::new());
+        for group in seen.groups() {
+            if ids(&seen, &group.id).contains(&user.id) {
+                direct.push(group.id.clone());
+                groups.push((group.id.clone(), group.display_name.clone()));
+            }
+        }
+        Ok(PersonReading::Found(Box::new(PersonFound { user: user.clone(), direct, groups })))
+    }
+    async fn people_of(&self, address: &EmailAddress, _: &Demand) -> Result<Vec<DirectoryUser>, Failure> {
+        self.request().await?;
+        let seen = self.snapshot();
+        Ok(seen.users().filter(|user| user.address().as_ref() == Some(address)).cloned().collect())
+    }
+    async fn groups_seen(
+        &self,
+        groups: &[DirectoryGroupId],
+    ) -> Result<Vec<(DirectoryGroupId, GroupSeen)>, Failure> {
+        self.request().await?;
+        let seen = self.snapshot();
+        let look = |id: &DirectoryGroupId| match seen.group(id) {
+            None => GroupSeen::Gone,
+            Some(_) if ids(&seen, id).is_empty() => GroupSeen::There(Peopled::No),
+            Some(_) => GroupSeen::There(Peopled::Yes),
+        };
+        Ok(groups.iter().map(|id| (id.clone(), look(id))).collect())
     }
     fn requests(&self) -> RequestCounts {
         RequestCounts { directory: self.state().requests, ..RequestCounts::default() }

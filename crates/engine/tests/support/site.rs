@@ -363,6 +363,15 @@ impl Site for FakeSite {
         };
         state.members.get(group).map(|m| m.iter().filter(shows).cloned().collect()).ok_or_else(unknown)
     }
+    async fn groups_of(&self, account: &AccountId) -> Result<Option<Vec<SiteGroupId>>, Failure> {
+        self.call().await;
+        let state = self.state();
+        if !state.accounts.iter().any(|(known, at)| known.id == *account && visible(*at)) {
+            return Ok(None);
+        }
+        let held = state.members.iter().filter(|(_, members)| members.contains(account));
+        Ok(Some(held.map(|(group, _)| group.clone()).collect()))
+    }
     async fn find_accounts(&self, email: &EmailAddress) -> Result<Vec<Account>, Failure> {
         self.call().await;
         let state = self.state();

@@ -22,10 +22,20 @@ pub(crate) struct StoreState {
     site: Option<SitePicture>,
     head: Option<MirrorHead>,
     claimed: Option<String>,
+    gate: i64,
+    persons: BTreeMap<DirectoryUserId, PersonState>,
     pub(crate) intend_fails: bool,
     disk: Option<Disk>,
     /// Writes that were not, or were not said to be, stored.
     pub(crate) writes_failed: u64,
+}
+
+/// The last sync of a person.
+#[derive(Debug)]
+struct PersonState {
+    account: Option<AccountId>,
+    run: Option<RunId>,
+    n: i64,
 }
 
 /// A disk that goes bad after so many writes.
@@ -54,6 +64,8 @@ pub(crate) struct Run {
     pub(crate) journal: Vec<JournalEntry>,
     pub(crate) plan: Option<String>,
     pub(crate) report: Option<RunReport>,
+    pub(crate) subject: Option<RunSubject>,
+    gate: i64,
 }
 
 pub(crate) struct Claim(Arc<Mutex<StoreState>>);
@@ -89,6 +101,26 @@ impl FakeStore {
 }
 
 impl StoreState {
+    fn has_passed(person: &PersonState, since: Gate) -> bool {
+        person.n > since.0 || person.run.is_some()
+    }
+
+    fn is_about_overtaken(&self, change: &MemoryChange, since: Gate) -> bool {
+        let passed = |user: Option<&DirectoryUserId>, account: Option<&AccountId>| {
+            self.persons.iter().any(|(id, person)| {
+                let theirs = Some(id) == user || (account.is_some() && person.account.as_ref() == account);
+                theirs && Self::has_passed(person, since)
+            })
+        };
+        match change {
+            MemoryChange::LinkUser(link) => passed(Some(&link.user), Some(&link.account)),
+            MemoryChange::OwnMembership { account, .. } | MemoryChange::DisownMembership { account, .. } => {
+                passed(None, Some(account))
+            }
+            _ => false,
+        }
+    }
+
     fn store(&mut self, act: impl FnOnce(&mut Self)) -> Result<(), Failure> {
         let fault = self.disk.as_mut().and_then(|disk| {
             disk.writes_left = disk.writes_left.saturating_sub(1);
@@ -147,6 +179,7 @@ impl Store for FakeStore {
         let first = state
             .runs
             .values()
+            .filter(|run| run.subject.is_none())
             .filter(|run| run.report.as_ref().is_some_and(|r| r.status == RunStatus::Converged))
             .map(|run| run.started_at)
             .min();
@@ -159,7 +192,9 @@ impl Store for FakeStore {
                 }
             }
         }
-        let converged = |run: &Run| run.report.as_ref().is_some_and(|r| r.status == RunStatus::Converged);
+        let converged = |run: &Run| {
+            run.subject.is_none() && run.report.as_ref().is_some_and(|r| r.status == RunStatus::Converged)
+        };
         Ok(History {
             converged_before: if state.runs.values().any(converged) { Before::Once } else { Before::Never },
             last_24h,
@@ -168,18 +203,23 @@ impl Store for FakeStore {
     }
     async fn unfinished(&self, _connection: &str) -> Result<Option<UnfinishedRun>, Failure> {
         let state = self.state();
-        Ok(state.runs.iter().find(|(_, run)| run.report.is_none()).map(|(id, run)| UnfinishedRun {
-            id: id.clone(),
-            trigger: run.trigger,
-            phase: run.phase,
-            started_at: run.started_at,
-            journal: run.journal.clone(),
-        }))
+        Ok(state.runs.iter().find(|(_, run)| run.report.is_none() && run.subject.is_none()).map(
+            |(id, run)| UnfinishedRun {
+                id: id.clone(),
+                trigger: run.trigger,
+                phase: run.phase,
+                started_at: run.started_at,
+                journal: run.journal.clone(),
+            },
+        ))
     }
     async fn open_intents(&self, _connection: &str) -> Result<Vec<OpenIntent>, Failure> {
         let state = self.state();
         let mut open = Vec::new();
         for (id, run) in &state.runs {
+            if state.persons.values().any(|person| person.run.as_ref() == Some(id)) {
+                continue;
+            }
             for entry in run.journal.iter().filter(|entry| entry.outcome == Outcome::Intent) {
                 open.push(OpenIntent { run: id.clone(), entry: entry.clone() });
             }
@@ -195,10 +235,225 @@ impl Store for FakeStore {
                 journal: Vec::new(),
                 plan: None,
                 report: None,
+                subject: None,
+                gate: 0,
             };
             assert!(state.runs.insert(run.clone(), begun).is_none(), "a run begins once");
         })
         .await
+    }
+    async fn begin_about(
+        &self,
+        run: &RunId,
+        connection: &str,
+        trigger: Trigger,
+        subject: &RunSubject,
+        at: Timestamp,
+    ) -> Result<(), Failure> {
+        self.begin(run, connection, trigger, at).await?;
+        self.state().runs.get_mut(run).unwrap().subject = Some(subject.clone());
+        Ok(())
+    }
+    async fn gate(&self, _: &str) -> Result<Gate, Failure> {
+        Ok(Gate(self.state().gate))
+    }
+    async fn claim_person(
+        &self,
+        _: &str,
+        user: &DirectoryUserId,
+        run: &RunId,
+        _until: Timestamp,
+    ) -> Result<PersonClaim, Failure> {
+        tokio::task::yield_now().await;
+        let mut state = self.state();
+        if let Some(other) = state.persons.get(user).and_then(|person| person.run.clone()) {
+            return Ok(PersonClaim::Run(other));
+        }
+        state.gate += 1;
+        let n = state.gate;
+        let person = state.persons.entry(user.clone()).or_insert(PersonState { account: None, run: None, n });
+        (person.run, person.n) = (Some(run.clone()), n);
+        Ok(PersonClaim::Ours)
+    }
+    async fn claim_account(
+        &self,
+        _: &str,
+        user: &DirectoryUserId,
+        account: &AccountId,
+    ) -> Result<(), Failure> {
+        self.state().persons.get_mut(user).unwrap().account = Some(account.clone());
+        Ok(())
+    }
+    async fn release_person(&self, _: &str, user: &DirectoryUserId, run: &RunId) -> Result<(), Failure> {
+        let mut state = self.state();
+        state.gate += 1;
+        let n = state.gate;
+        if let Some(run) = state.runs.get_mut(run) {
+            run.gate = n;
+        }
+        let person = state.persons.get_mut(user).unwrap();
+        (person.run, person.n) = (None, n);
+        Ok(())
+    }
+    async fn overtaken(
+        &self,
+        _: &str,
+        user: Option<&DirectoryUserId>,
+        account: Option<&AccountId>,
+        since: Gate,
+    ) -> Result<Overtaken, Failure> {
+        // Without anybody to look for, the order of a run's calls stays as it is.
+        if self.state().persons.is_empty() {
+            return Ok(Overtaken::No);
+        }
+        tokio::task::yield_now().await;
+        let state = self.state();
+        let passed = state.persons.iter().any(|(id, person)| {
+            let theirs = Some(id) == user || (account.is_some() && person.account.as_ref() == account);
+            theirs && StoreState::has_passed(person, since)
+        });
+        Ok(if passed { Overtaken::Yes } else { Overtaken::No })
+    }
+    async fn claimed_by(&self, _: &str, user: &DirectoryUserId) -> Result<Option<RunId>, Failure> {
+        Ok(self.state().persons.get(user).and_then(|person| person.run.clone()))
+    }
+    async fn written_beside(&self, _: &str, since: Gate) -> Result<Vec<SiteGroupId>, Failure> {
+        let state = self.state();
+        let beside = |run: &&Run| run.subject.is_some() && (run.gate > since.0 || run.report.is_none());
+        let entries = state.runs.values().filter(beside).flat_map(|run| &run.journal);
+        Ok(entries
+            .filter_map(|entry| match &entry.intent {
+                Intent::AddMember { group, .. } | Intent::RemoveMember { group, .. } => Some(group.clone()),
+                _ => None,
+            })
+            .collect())
+    }
+    async fn abandoned(&self, _: &str) -> Result<Vec<UnfinishedRun>, Failure> {
+        let state = self.state();
+        let live = |id: &RunId| state.persons.values().any(|person| person.run.as_ref() == Some(id));
+        let dead =
+            state.runs.iter().filter(|(id, run)| run.subject.is_some() && run.report.is_none() && !live(id));
+        Ok(dead
+            .map(|(id, run)| UnfinishedRun {
+                id: id.clone(),
+                trigger: run.trigger,
+                phase: run.phase,
+                started_at: run.started_at,
+                journal: run.journal.clone(),
+            })
+            .collect())
+    }
+    async fn open_beside(&self, _: &str, run: &RunId) -> Result<Vec<OpenIntent>, Failure> {
+        let state = self.state();
+        let mut open = Vec::new();
+        for (id, other) in state.runs.iter().filter(|(id, _)| *id != run) {
+            for entry in other.journal.iter().filter(|entry| entry.outcome == Outcome::Intent) {
+                open.push(OpenIntent { run: id.clone(), entry: entry.clone() });
+            }
+        }
+        Ok(open)
+    }
+    async fn linked_by(&self, _: &str, text: &str) -> Result<Vec<DirectoryUserId>, Failure> {
+        let state = self.state();
+        let fits = |link: &&entrain_domain::memory::UserLink| {
+            link.account.as_str() == text
+                || link.address.as_deref().is_some_and(|a| a.eq_ignore_ascii_case(text))
+        };
+        Ok(state.memory.users().filter(fits).map(|link| link.user.clone()).collect())
+    }
+    async fn person_memory(
+        &self,
+        _: &str,
+        user: &DirectoryUserId,
+        accounts: &[AccountId],
+    ) -> Result<Memory, Failure> {
+        let state = self.state();
+        let whole = &state.memory;
+        let mut part = Memory::new();
+        for link in whole.users().filter(|link| link.user == *user || accounts.contains(&link.account)) {
+            part.link_user(link.clone());
+        }
+        for link in whole.groups() {
+            part.link_group(link.clone());
+        }
+        let own = part.user(user).map(|link| link.account.clone());
+        let mut size = Size {
+            users: whole.users().len(),
+            memberships: whole.membership_count(),
+            holders: whole.holders(),
+            ..Size::default()
+        };
+        for (group, account, origin) in whole.all_memberships() {
+            if own.as_ref() == Some(account) || accounts.contains(account) {
+                part.own_membership(group, account, origin);
+                size.of_groups.insert(group.clone(), whole.memberships_of(group));
+            }
+        }
+        for (step, mark) in whole.marks() {
+            part.mark_step(step, mark.clone());
+        }
+        for place in whole.ladder().filter(|place| place.user == *user) {
+            part.apply(&MemoryChange::EnterLadder(Box::new(place.clone())));
+        }
+        part.part_of(size);
+        Ok(part)
+    }
+    async fn learn_of_person(&self, connection: &str, changes: &[MemoryChange]) -> Result<(), Failure> {
+        self.remember(connection, changes).await
+    }
+    async fn patch_site(
+        &self,
+        _: &str,
+        accounts: &[Account],
+        made: &[SiteGroup],
+        members: &[(SiteGroupId, AccountId, Presence)],
+    ) -> Result<(), Failure> {
+        self.write(|state| {
+            let Some(site) = &mut state.site else { return };
+            for account in accounts {
+                site.accounts.retain(|known| known.id != account.id);
+                site.accounts.push(account.clone());
+            }
+            for group in made {
+                site.groups.push(group.clone());
+                site.members.insert(group.id.clone(), Vec::new());
+            }
+            for (group, account, presence) in members {
+                let Some(known) = site.members.get_mut(group) else { continue };
+                known.retain(|id| id != account);
+                if *presence == Presence::In {
+                    known.push(account.clone());
+                    known.sort();
+                }
+            }
+        })
+        .await
+    }
+    async fn ground_stamp(&self, _: &str) -> Result<Option<String>, Failure> {
+        let state = self.state();
+        let groups = state.site.as_ref().map(|site| site.groups.len());
+        Ok(state.head.as_ref().map(|head| format!("{head:?} {groups:?}")))
+    }
+    async fn ground(&self, _: &str) -> Result<Ground, Failure> {
+        let state = self.state();
+        let mut ground = Ground::default();
+        if let Some(reading) = &state.directory {
+            for (id, name) in reading.groups() {
+                let (id, nested) = (id.clone(), reading.nested_groups(id));
+                ground.directory.push(KnownGroup { id, name: name.into(), nested });
+            }
+        }
+        ground.site.extend(state.site.iter().flat_map(|site| site.groups.clone()));
+        Ok(ground)
+    }
+    async fn mirrored_user(
+        &self,
+        _: &str,
+        user: &DirectoryUserId,
+    ) -> Result<(Option<DirectoryUser>, Option<Assignments>), Failure> {
+        let state = self.state();
+        let Some(reading) = &state.directory else { return Ok((None, None)) };
+        Ok((reading.known_user(user).cloned(), reading.assignments().cloned()))
     }
     async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<(), Failure> {
         self.write(|state| {
@@ -297,7 +552,9 @@ impl Store for FakeStore {
         .await
     }
     async fn last_report(&self, _connection: &str) -> Result<Option<RunReport>, Failure> {
-        Ok(self.state().runs.values().next_back().and_then(|run| run.report.clone()))
+        let state = self.state();
+        let last = state.runs.values().rfind(|run| run.subject.is_none());
+        Ok(last.and_then(|run| run.report.clone()))
     }
     async fn mirror_head(&self, _connection: &str) -> Result<Option<MirrorHead>, Failure> {
         Ok(self.state().head.clone())
@@ -314,7 +571,9 @@ impl Store for FakeStore {
         let picture = picture(learnt.site);
         self.write(|state| {
             for change in learnt.changes {
-                state.memory.apply(change);
+                if !learnt.since.is_some_and(|since| state.is_about_overtaken(change, since)) {
+                    state.memory.apply(change);
+                }
             }
             state.watermark = Some(read.watermark.users.clone());
             state.users_before = Some(users);

@@ -7,7 +7,7 @@ use entrain_domain::plan::Approval;
 use entrain_domain::run::{Phase, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, slug};
 use entrain_engine::schedule::{Due, Health};
-use entrain_engine::{Approved, Freshness, Question};
+use entrain_engine::{Approved, Freshness, Only, Question};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -139,7 +139,18 @@ pub(super) async fn preview(ask: Ask) -> Result {
 
 pub(super) async fn sync(ask: Ask) -> Result {
     let connection = ask.connection().await?;
-    start(&ask, connection.name, What::Sync, Trigger::Manual).await
+    let what = match (ask.text("user"), ask.text("group")) {
+        (None, None) => What::Sync,
+        (Some(user), None) => What::Only(Only::User(user.into())),
+        (None, Some(group)) => What::Only(Only::Group(group.into())),
+        (Some(_), Some(_)) => {
+            return Err(Problem::request(
+                "both a person and a group are named",
+                "give user or group, or neither",
+            ));
+        }
+    };
+    start(&ask, connection.name, what, Trigger::Manual).await
 }
 
 /// Starts a run, and waits for its end if that is asked for.

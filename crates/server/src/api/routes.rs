@@ -153,7 +153,11 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Post "/connections/{connection}/check" check_connection Operator "Tests both sides.", &[], &[], No, GOOD, "Object", handlers::check),
     route!(Post "/connections/{connection}/plan" plan_connection Operator "Reads both sides and plans; changes nothing.", &[FULL], &[], No, GOOD, "Object", handlers::plan),
     route!(Get "/connections/{connection}/preview" get_preview Viewer "The newest plan that the schedule made in preview.", &[], &[], No, GOOD, "Object", handlers::preview),
-    route!(Post "/connections/{connection}/sync" sync_connection Operator "Starts a run: plan, guards, apply, verify.", &[WAIT, FULL], &[], Kept, BEGUN, "Run", handlers::sync),
+    route!(Post "/connections/{connection}/sync" sync_connection Operator "Starts a run: plan, guards, apply, verify.", &[
+            WAIT, FULL,
+            may("user", Takes::Text(320), "Only this person: object id, principal name, address or account id."),
+            may("group", Takes::Text(320), "Only this group with its members: id or name, on either side."),
+        ], &[], Kept, BEGUN, "Run", handlers::sync),
     route!(Post "/connections/{connection}/test-alerts" test_alerts Operator "Sends a test over each channel of alerts, or over one, and says what became of each.", &[],
         &[may("channel", Takes::Text(40), "Only over this channel.")], No, GOOD, "Object", handlers::test_alerts),
     route!(Get "/connections/{connection}/explain" explain Viewer "Says why a person or group is, or is not, what and where it is.", &[

@@ -185,7 +185,7 @@ pub(super) async fn begin(
 ) -> Result {
     let approves = match &what {
         What::Approve(run, _) => Some(run.clone()),
-        What::Sync | What::Undo(_) => None,
+        What::Sync | What::Only(_) | What::Undo(_) => None,
     };
     let order = Order { connection, what, trigger, by: visit.name()?, freshness: freshness(visit) };
     match (visit.console.runs.start(order).await?, approves) {

@@ -15,6 +15,7 @@ mod memory;
 mod mirror;
 mod notifications;
 mod opening;
+mod persons;
 mod replicas;
 mod runs;
 mod service;

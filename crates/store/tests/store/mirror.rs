@@ -141,7 +141,7 @@ pub(crate) async fn learn_all(
 ) {
     let (basis, site) = (basis("demand"), site());
     let state = SiteState::Settled;
-    let learnt = Learnt { changes, directory, watermark, site: &site, state, basis: &basis };
+    let learnt = Learnt { changes, directory, watermark, site: &site, state, basis: &basis, since: None };
     store.learn(connection, learnt).await.unwrap();
 }
 
@@ -153,7 +153,7 @@ async fn learn(
     state: SiteState,
 ) {
     let basis = basis("demand");
-    let learnt = Learnt { changes: &[], directory, watermark, site, state, basis: &basis };
+    let learnt = Learnt { changes: &[], directory, watermark, site, state, basis: &basis, since: None };
     store.learn("Azure AD", learnt).await.unwrap();
 }
 

@@ -123,6 +123,7 @@ impl CompleteEntitlement {
                 }
                 Some(self.proof(Some(user.clone()), evidence))
             }
+            Whole::Everybody(_) if !snapshot.speaks_of(user) => None,
             Whole::Everybody(people) => {
                 let ix = snapshot.user_ix(user);
                 if ix.is_some_and(|ix| people.binary_search(&ix).is_ok()) {
@@ -148,9 +149,9 @@ impl CompleteEntitlement {
     }
 
     /// The proof for an account that no directory user is linked to. The caller vouches that everybody entitled is
-    /// matched, so that none of them can be the account's owner.
-    pub fn absence_of_nobody(&self) -> AbsenceProof {
-        self.proof(None, Evidence::NobodyLinked)
+    /// matched, so that none of them can be the account's owner; a snapshot of one person has no such proof.
+    pub fn absence_of_nobody(&self, snapshot: &DirectorySnapshot) -> Option<AbsenceProof> {
+        snapshot.speaks_of_everybody().then(|| self.proof(None, Evidence::NobodyLinked))
     }
 
     fn proof(&self, user: Option<DirectoryUserId>, evidence: Evidence) -> AbsenceProof {

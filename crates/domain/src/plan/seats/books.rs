@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::super::planner::PlanInput;
 use super::super::step::{Action, Step};
 use crate::model::{
-    AccountActivity, AccountId, AccountKind, DirectoryUserId, Product, SiteGroupId, SiteMembers,
+    AccountActivity, AccountId, AccountKind, DirectoryUserId, Product, SiteGroupId, SiteMembers, Subject,
 };
 use crate::policy::Ceiling;
 
@@ -96,6 +96,18 @@ impl<'a> Book<'a> {
     /// Seats taken; 0 where that is not known.
     pub(super) fn used(&self) -> u64 {
         self.product.seats.used().unwrap_or_default()
+    }
+
+    /// Seats that are not to be had: those taken, and in a reading of one person those for which others wait already.
+    pub(super) fn spoken_for(&self) -> u64 {
+        let waiting = match self.input.directory.subject() {
+            Subject::Everybody => 0,
+            Subject::One(person) => {
+                let others = self.input.memory.queue();
+                others.filter(|(product, user, _)| **product == self.product.key && *user != person).count()
+            }
+        };
+        self.used().saturating_add(waiting as u64)
     }
 
     /// Who takes a seat by this step, held or not, if anybody does.

@@ -1,0 +1,322 @@
+//! How long somebody waits who signs in (P-8): from the end of the sign-in at Entra until the access page says that they
+//! can go on, with Graph 100 ms and Jira 340 ms away.
+//!
+//! `cargo bench -p entrain --bench sign_in [-- PEOPLE]`; `docs/benchmarks.md` says what each row means. The real program
+//! serves; the emulator plays Entra, Graph and Jira; each person is a browser of their own that listens to its page.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use entrain_emulator::control::WorldChange;
+use entrain_emulator::{Emulator, Options, WorldSource};
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use serde_json::{Value, json};
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const GRAPH_MS: u64 = 100;
+const JIRA_MS: u64 = 340;
+/// People at once.
+const AT_ONCE: usize = 100;
+/// Changes for each mover.
+const CHANGES: usize = 10;
+
+fn main() -> Fallible<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let people = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let table = runtime.block_on(measure(people))?;
+    std::io::Write::write_all(&mut std::io::stdout(), table.as_bytes())?;
+    Ok(())
+}
+
+/// A company in step, and the program serving its access page.
+struct House {
+    emulator: Emulator,
+    http: reqwest::Client,
+    url: String,
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn entrain(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entrain"));
+    command.args(args).env_clear().env("ENTRAIN_DATA_DIR", folder.join("data")).env("ENTRAIN_LOG", "error");
+    command.stdin(Stdio::null());
+    command
+}
+
+fn done(folder: &Path, args: &[&str]) -> Fallible<()> {
+    let output = entrain(folder, args).output()?;
+    let text = || String::from_utf8_lossy(&output.stdout).into_owned();
+    // What guards hold, and what is set aside, stands in nobody's way here
+    if matches!(output.status.code(), Some(0 | 3 | 4)) {
+        Ok(())
+    } else {
+        Err(format!("{args:?}: {}", text()).into())
+    }
+}
+
+impl House {
+    async fn new(people: usize) -> Fallible<Self> {
+        let options = Options { people, groups: 50, world: WorldSource::Generated, ..Options::default() };
+        let emulator = entrain_emulator::start(options).await?;
+        let c = emulator.description();
+        let document = format!(
+            "name = \"Bench\"\n[directory]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
+             authority_url = \"{}\"\ngraph_url = \"{}\"\n[site]\nurl = \"{}\"\nadmin_email = \"{}\"\napi_token = \"{}\"\n\
+             [scope]\ngroups = [\"*\"]\n[groups]\nexisting = \"adopt\"\n[limits]\nremovals_percent = 100\n\
+             additions_percent = 100\n[schedule]\ncron = \"0 3 29 2 *\"\n[doors.access]\nname = \"Bench\"\n",
+            c.tenant_id,
+            c.client_id,
+            c.client_secret,
+            c.authority_url,
+            c.graph_url,
+            c.site_url,
+            c.admin_email,
+            c.api_token,
+        );
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("connection.toml");
+        std::fs::write(&path, document)?;
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        set(&http, &emulator, &json!({"graph": {"throttle": false}, "atlassian": {"throttle": false}}))
+            .await?;
+        change(
+            &emulator,
+            json!({"change": "set_sign_in",
+            "redirect_uris": ["http://127.0.0.1/access/bench/callback"]}),
+        )?;
+        let place = folder.path().to_owned();
+        let child = tokio::task::spawn_blocking(move || -> Fallible<Child> {
+            done(&place, &["connection", "add", path.to_str().ok_or("a path of letters")?])?;
+            done(&place, &["sync", "--yes"])?;
+            done(&place, &["connection", "mode", "Bench", "apply"])?;
+            Ok(entrain(&place, &["serve", "--listen", "127.0.0.1:0", "--json"])
+                .stdout(Stdio::piped())
+                .spawn()?)
+        });
+        let mut child = child.await??;
+        let out = child.stdout.as_mut().ok_or("no output")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let ready: Value = serde_json::from_str(&line)?;
+        let url = ready["url"].as_str().ok_or("no address")?.to_owned();
+        let latency = json!({
+            "graph": {"throttle": false},
+            "atlassian": {"throttle": false},
+            "latency": {"graph_ms": GRAPH_MS, "site_ms": JIRA_MS},
+        });
+        set(&http, &emulator, &latency).await?;
+        Ok(Self { emulator, http, url, child, _folder: folder })
+    }
+
+    /// Signs somebody in, and listens to their page until it says how it ended; how long that took, and the word.
+    async fn through(&self, user: &str) -> Fallible<(Duration, String)> {
+        let mut jar = BTreeMap::new();
+        let start = self.page("/access/bench/sign-in", &mut jar).await?;
+        let sign_in = url::Url::parse(&start)?;
+        let mut form: Vec<(String, String)> = sign_in.query_pairs().into_owned().collect();
+        form.push(("user".into(), user.into()));
+        let picked =
+            self.http.post(sign_in[..url::Position::AfterPath].to_owned()).form(&form).send().await?;
+        let back = picked.headers().get(LOCATION).ok_or("the sign-in page refuses")?.to_str()?.to_owned();
+        let at = Instant::now();
+        self.page(&back, &mut jar).await?;
+        let request =
+            self.http.get(format!("{}/access/bench/events", self.url)).header(COOKIE, cookies(&jar));
+        let mut answer = request.send().await?;
+        let mut text = String::new();
+        while let Some(chunk) = answer.chunk().await? {
+            text.push_str(&String::from_utf8_lossy(&chunk));
+            for end in ["ready", "nothing", "held", "later"] {
+                if text.contains(&format!("data: {end}")) {
+                    return Ok((at.elapsed(), end.to_owned()));
+                }
+            }
+        }
+        Err(format!("the page of {user} says no end: {text}").into())
+    }
+
+    async fn page(&self, address: &str, jar: &mut BTreeMap<String, String>) -> Fallible<String> {
+        let address =
+            if address.starts_with('/') { format!("{}{address}", self.url) } else { address.to_owned() };
+        let mut request = self.http.get(address);
+        if !jar.is_empty() {
+            request = request.header(COOKIE, cookies(jar));
+        }
+        let answer = request.send().await?;
+        for cookie in answer.headers().get_all(SET_COOKIE) {
+            let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').ok_or("no cookie")?;
+            if value.is_empty() {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        match answer.headers().get(LOCATION) {
+            Some(to) => Ok(to.to_str()?.to_owned()),
+            None => Err(format!("no way on: {} {}", answer.status(), answer.text().await?).into()),
+        }
+    }
+
+    fn requests(&self) -> (u64, u64) {
+        let counts = self.emulator.state().log.counts();
+        let count = |surface: &str| counts.by_surface.get(surface).copied().unwrap_or_default();
+        (count("graph"), count("site"))
+    }
+}
+
+fn cookies(jar: &BTreeMap<String, String>) -> String {
+    jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+}
+
+async fn set(http: &reqwest::Client, emulator: &Emulator, settings: &Value) -> Fallible<()> {
+    let url = format!("{}/settings", emulator.description().control_url);
+    http.put(url).json(settings).send().await?.error_for_status()?;
+    Ok(())
+}
+
+fn change(emulator: &Emulator, change: Value) -> Fallible<()> {
+    let change: WorldChange = serde_json::from_value(change)?;
+    emulator.state().change(change).map_err(|error| format!("{error:?}"))?;
+    Ok(())
+}
+
+/// People in step with their mail, and groups by id.
+fn company(emulator: &Emulator) -> (Vec<(String, String)>, Vec<String>) {
+    let world = emulator.state().world();
+    let mails: std::collections::BTreeSet<&str> =
+        world.atlassian.accounts.values().filter_map(|account| account.email.as_deref()).collect();
+    let mut seen = BTreeMap::new();
+    for user in world.tenant.users.values().filter(|user| user.account_enabled == Some(true)) {
+        if let Some(mail) = user.mail.as_deref().filter(|mail| mails.contains(mail)) {
+            let sharing: &mut Vec<(String, String)> = seen.entry(mail.to_lowercase()).or_default();
+            sharing.push((user.id.clone(), user.user_principal_name.clone()));
+        }
+    }
+    let alone = seen.into_values().filter(|sharing| sharing.len() == 1).flatten().collect();
+    let sites: std::collections::BTreeSet<&str> =
+        world.atlassian.groups.values().map(|group| group.name.as_str()).collect();
+    let groups = world
+        .tenant
+        .groups
+        .values()
+        .filter(|group| group.display_name.as_deref().is_some_and(|name| sites.contains(name)))
+        .filter(|group| !group.members.iter().any(|member| world.tenant.groups.contains_key(member.id())))
+        .map(|group| group.id.clone())
+        .collect();
+    (alone, groups)
+}
+
+/// Puts each of these people into so many groups more.
+fn move_people(emulator: &Emulator, people: &[(String, String)], groups: &[String]) -> Fallible<()> {
+    for (n, (id, _)) in people.iter().enumerate() {
+        let mut added = 0;
+        for group in groups.iter().cycle().skip(n).take(groups.len()) {
+            let change_one =
+                json!({"change": "add_member", "group": group, "member": {"type": "user", "id": id}});
+            let there = emulator.state().world().tenant.groups[group].members.iter().any(|m| m.id() == *id);
+            if !there && added < CHANGES {
+                change(emulator, change_one)?;
+                added += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn newcomers(emulator: &Emulator, wave: usize, groups: &[String]) -> Fallible<Vec<(String, String)>> {
+    let mut people = Vec::new();
+    for n in 0..AT_ONCE {
+        let name = format!("new{wave}-{n}@bench.example");
+        change(
+            emulator,
+            json!({"change": "create_user", "user": {
+            "userPrincipalName": name, "displayName": format!("Newcomer {wave} {n}"), "mail": name}}),
+        )?;
+        for group in groups.iter().cycle().skip(n).take(3) {
+            change(
+                emulator,
+                json!({"change": "add_member", "group": group,
+                "member": {"type": "user", "id": name}}),
+            )?;
+        }
+        people.push((name.clone(), name));
+    }
+    Ok(people)
+}
+
+async fn measure(people: usize) -> Fallible<String> {
+    let house = Arc::new(House::new(people).await?);
+    let (known, groups) = company(&house.emulator);
+    let mut known = known.into_iter();
+    let mut take = |n: usize| known.by_ref().take(n).collect::<Vec<_>>();
+    let mut rows = String::from(
+        "| P-8, Graph 100 ms, Jira 340 ms | people | p50 | p99 | Graph each | Jira each | without access |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+    );
+    // The first brings token, connections and the checks of the site.
+    row(&house, "first after the start", take(1), &mut rows).await?;
+    row(&house, "in step, one", take(1), &mut rows).await?;
+    let one = take(1);
+    move_people(&house.emulator, &one, &groups)?;
+    row(&house, "10 new groups, one", one, &mut rows).await?;
+    row(&house, "in step, all at once", take(AT_ONCE), &mut rows).await?;
+    let many = take(AT_ONCE);
+    move_people(&house.emulator, &many, &groups)?;
+    row(&house, "10 new groups each, all at once", many, &mut rows).await?;
+    let new = newcomers(&house.emulator, 1, &groups)?;
+    row(&house, "newcomers, 3 groups each, all at once", new, &mut rows).await?;
+    Ok(rows)
+}
+
+async fn row(
+    house: &Arc<House>,
+    name: &str,
+    people: Vec<(String, String)>,
+    out: &mut String,
+) -> Fallible<()> {
+    if people.len() > 1 {
+        // All come from one address, which may sign in 100 people at once and then some each second
+        tokio::time::sleep(Duration::from_secs(45)).await;
+    }
+    let (graph, site) = house.requests();
+    let count = people.len();
+    let mut waiting = tokio::task::JoinSet::new();
+    for (_, principal) in people {
+        let house = house.clone();
+        waiting.spawn(async move { house.through(&principal).await });
+    }
+    let (mut times, mut without) = (Vec::new(), 0);
+    for result in waiting.join_all().await {
+        let (time, end) = result?;
+        times.push(time);
+        without += usize::from(end != "ready");
+    }
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_millis();
+    // What is read back after the answer counts as well
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (graph_now, site_now) = house.requests();
+    let each = |before: u64, now: u64| {
+        let tenths = (now - before) * 10 / count as u64;
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
+    let (graph, site) = (each(graph, graph_now), each(site, site_now));
+    writeln!(out, "| {name} | {count} | {} ms | {} ms | {graph} | {site} | {without} |", at(50), at(99))?;
+    Ok(())
+}

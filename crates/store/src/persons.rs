@@ -1,0 +1,369 @@
+//! The sync of one person beside a run over everything: who is being synced, what a run that began earlier must leave
+//! alone, and the part of memory and mirrors that is about one person.
+//!
+//! Order is told by a gate that counts: a person's sync passes it when it begins and when it ends. A run over
+//! everything remembers the number it began with; whoever passed later, or is on the way, it leaves alone.
+
+use std::collections::HashSet;
+
+use entrain_domain::memory::{Memory, MemoryChange, Size};
+use entrain_domain::model::{Account, AccountId, DirectoryUserId, Presence, RunId, SiteGroup, SiteGroupId};
+use entrain_domain::run::{Intent, JournalEntry, RunSubject, Trigger};
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::history::Cause;
+use crate::memory;
+use crate::pool::on;
+use crate::runs::{self, UnfinishedRun};
+use crate::store::Store;
+use crate::writer::{Batch, Write};
+
+/// A write of this module.
+pub(crate) enum PersonWrite {
+    Begin { run: RunId, subject: RunSubject, trigger: Trigger, at: Timestamp },
+    Claim { user: DirectoryUserId, account: Option<AccountId>, run: RunId, now: Timestamp, until: Timestamp },
+    Account { user: DirectoryUserId, account: AccountId },
+    Learn { changes: Vec<MemoryChange>, at: Timestamp },
+    Release { user: DirectoryUserId, run: RunId },
+    Site { accounts: Vec<Account>, made: Vec<SiteGroup>, members: Vec<(SiteGroupId, AccountId, Presence)> },
+}
+
+/// Who has a person's sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonClaim {
+    /// The caller.
+    Ours,
+    /// Another run that is under way.
+    Run(RunId),
+}
+
+const PASS: &str = "INSERT INTO person_gates (connection, n) VALUES ($1, 1) \
+    ON CONFLICT (connection) DO UPDATE SET n = person_gates.n + 1";
+const GATE: &str = "SELECT n FROM person_gates WHERE connection = $1";
+const CLAIM: &str = "INSERT INTO person_claims (connection, person, account, run, n, until) \
+    VALUES ($1, $2, $3, $4, (SELECT n FROM person_gates WHERE connection = $1), $5) \
+    ON CONFLICT (connection, person) DO UPDATE SET run = excluded.run, n = excluded.n, until = excluded.until, \
+    account = coalesce(excluded.account, person_claims.account) \
+    WHERE person_claims.run IS NULL OR person_claims.until < $6";
+const CLAIMED: &str = "SELECT run FROM person_claims WHERE connection = $1 AND person = $2";
+const ACCOUNT: &str = "UPDATE person_claims SET account = $3 WHERE connection = $1 AND person = $2";
+const RELEASE: &str = "UPDATE person_claims SET run = NULL, n = (SELECT n FROM person_gates WHERE connection = $1) \
+    WHERE connection = $1 AND person = $2 AND run = $3";
+// Of somebody whom the directory did not know no run was begun, and nothing is kept
+const FORGET: &str = "DELETE FROM person_claims WHERE connection = $1 AND person = $2 AND run = $3 \
+    AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = $3)";
+const ABOUT: &str = "UPDATE runs SET subject = $1 WHERE id = $2";
+const PASSED: &str =
+    "UPDATE runs SET gate = (SELECT n FROM person_gates WHERE connection = $1) WHERE id = $2";
+const OVERTAKEN: &str = "SELECT count(*) FROM person_claims WHERE connection = $1 AND (person = $2 OR account = $3) \
+    AND (n > $4 OR (run IS NOT NULL AND until >= $5))";
+const OVERTAKERS: &str = "SELECT person, account FROM person_claims WHERE connection = $1 \
+    AND (n > $2 OR (run IS NOT NULL AND until >= $3))";
+const WRITTEN: &str = "SELECT j.intent FROM journal j JOIN runs r ON r.id = j.run \
+    WHERE r.connection = $1 AND r.subject IS NOT NULL AND (r.gate > $2 OR r.phase <> 'ended') \
+    AND j.kind IN ('add_member', 'remove_member')";
+const DEAD: &str = "SELECT r.id, r.connection, r.cause, r.status, r.phase, r.started_at, r.report, r.sum FROM runs r \
+    WHERE r.connection = $1 AND r.subject IS NOT NULL AND r.phase <> 'ended' \
+    AND NOT EXISTS (SELECT 1 FROM person_claims p WHERE p.run = r.id AND p.until >= $2) ORDER BY r.id";
+const OPEN_ANY: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
+    FROM journal j JOIN runs r ON r.id = j.run \
+    WHERE j.outcome = 'intent' AND r.connection = $1 AND j.run <> $2 ORDER BY r.started_at, j.run, j.seq";
+const SIZE_USERS: &str = "SELECT count(*) FROM user_links WHERE connection = $1";
+const SIZE_LEDGER: &str = "SELECT count(*), count(DISTINCT account) FROM ledger WHERE connection = $1";
+const SIZE_GROUPS: &str = "SELECT l.site_group, count(*) FROM ledger l WHERE l.connection = $1 AND l.site_group IN \
+    (SELECT o.site_group FROM ledger o WHERE o.connection = $1 AND o.account = $2) GROUP BY l.site_group";
+const BY_ADDRESS: &str =
+    "SELECT directory_id FROM user_links WHERE connection = $1 AND (account = $2 OR lower(address) = $3)";
+
+pub(crate) async fn apply(batch: &mut Batch, connection: &str, write: &PersonWrite) -> Result<()> {
+    let doing = "writing down who is being synced";
+    match write {
+        PersonWrite::Begin { run, subject, trigger, at } => {
+            // In one transaction: a run that is not said to be about somebody is one over everything
+            runs::begin(batch, run, connection, *trigger, *at).await?;
+            on!(Tx, &mut batch.tx, tx => sqlx::query(ABOUT).bind(subject.to_text()).bind(run.as_str())
+                .execute(&mut **tx).await.map(|_| ()))
+            .map_err(Error::database(doing))
+        }
+        PersonWrite::Claim { user, account, run, now, until } => {
+            pass(batch, connection).await?;
+            on!(Tx, &mut batch.tx, tx => sqlx::query(CLAIM)
+                .bind(connection).bind(user.as_str()).bind(account.as_ref().map(AccountId::as_str))
+                .bind(run.as_str()).bind(until.as_millisecond()).bind(now.as_millisecond())
+                .execute(&mut **tx).await.map(|_| ()))
+            .map_err(Error::database(doing))
+        }
+        PersonWrite::Account { user, account } => on!(Tx, &mut batch.tx, tx => sqlx::query(ACCOUNT)
+                .bind(connection).bind(user.as_str()).bind(account.as_str())
+                .execute(&mut **tx).await.map(|_| ()))
+        .map_err(Error::database(doing)),
+        PersonWrite::Learn { changes, at } => {
+            let cause = Cause::Reading { at: at.as_millisecond() };
+            memory::apply(batch, connection, changes, cause).await
+        }
+        PersonWrite::Release { user, run } => {
+            pass(batch, connection).await?;
+            on!(Tx, &mut batch.tx, tx => {
+                sqlx::query(FORGET).bind(connection).bind(user.as_str()).bind(run.as_str())
+                    .execute(&mut **tx).await.map_err(Error::database(doing))?;
+                sqlx::query(RELEASE).bind(connection).bind(user.as_str()).bind(run.as_str())
+                    .execute(&mut **tx).await.map_err(Error::database(doing))?;
+                sqlx::query(PASSED).bind(connection).bind(run.as_str())
+                    .execute(&mut **tx).await.map_err(Error::database(doing))?;
+            });
+            Ok(())
+        }
+        PersonWrite::Site { accounts, made, members } => {
+            crate::mirror::patch(batch, connection, accounts, made, members).await
+        }
+    }
+}
+
+/// One step further; whoever else passes waits for the end of this transaction.
+async fn pass(batch: &mut Batch, connection: &str) -> Result<()> {
+    on!(Tx, &mut batch.tx, tx => sqlx::query(PASS).bind(connection).execute(&mut **tx).await.map(|_| ()))
+        .map_err(Error::database("passing the gate of persons"))
+}
+
+/// Of what a run learnt, that which is about nobody who was synced since it began.
+pub(crate) async fn not_overtaken(
+    batch: &mut Batch,
+    connection: &str,
+    changes: &[MemoryChange],
+    since: i64,
+    now: Timestamp,
+) -> Result<Vec<MemoryChange>> {
+    // Whoever begins or ends from here on waits for this transaction, so that nobody comes in between.
+    pass(batch, connection).await?;
+    let rows: Vec<(String, Option<String>)> = on!(Tx, &mut batch.tx, tx => sqlx::query_as(OVERTAKERS)
+        .bind(connection).bind(since).bind(now.as_millisecond()).fetch_all(&mut **tx).await)
+    .map_err(Error::database("looking who was synced meanwhile"))?;
+    let (mut people, mut accounts) = (HashSet::new(), HashSet::new());
+    for (person, account) in rows {
+        people.insert(person);
+        accounts.extend(account);
+    }
+    let theirs = |change: &MemoryChange| match change {
+        MemoryChange::LinkUser(link) => {
+            people.contains(link.user.as_str()) || accounts.contains(link.account.as_str())
+        }
+        MemoryChange::ApplyAttributes { account, .. }
+        | MemoryChange::OwnMembership { account, .. }
+        | MemoryChange::DisownMembership { account, .. } => accounts.contains(account.as_str()),
+        MemoryChange::EnterLadder(place) => people.contains(place.user.as_str()),
+        MemoryChange::PassRung { user, .. }
+        | MemoryChange::StepBack { user, .. }
+        | MemoryChange::LeaveLadder { user }
+        | MemoryChange::AwaitSeat { user, .. }
+        | MemoryChange::LeaveQueue { user, .. } => people.contains(user.as_str()),
+        MemoryChange::LinkGroup(_)
+        | MemoryChange::UnlinkGroup { .. }
+        | MemoryChange::MarkStep { .. }
+        | MemoryChange::UnmarkStep { .. } => false,
+    };
+    Ok(changes.iter().filter(|change| !theirs(change)).cloned().collect())
+}
+
+impl Store {
+    async fn person(&self, connection: &str, write: PersonWrite) -> Result<()> {
+        self.write(Write::Person { connection: connection.to_owned(), write }).await
+    }
+
+    /// Begins a run about one person or one group.
+    pub async fn begin_about(
+        &self,
+        run: &RunId,
+        connection: &str,
+        trigger: Trigger,
+        subject: &RunSubject,
+        at: Timestamp,
+    ) -> Result<()> {
+        if matches!(subject, RunSubject::Asked(_)) {
+            self.inner.fences.bind(run, connection);
+        }
+        let (run, subject) = (run.clone(), subject.clone());
+        self.person(connection, PersonWrite::Begin { run, subject, trigger, at }).await
+    }
+
+    /// The number of the gate that persons' syncs pass.
+    pub async fn gate(&self, connection: &str) -> Result<i64> {
+        let n: Option<i64> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_scalar(GATE).bind(connection).fetch_optional(db).await)
+        .map_err(Error::database("reading the gate of persons"))?;
+        Ok(n.unwrap_or_default())
+    }
+
+    /// Claims a person for a run until this instant; it is free before when it is released.
+    pub async fn claim_person(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        account: Option<&AccountId>,
+        run: &RunId,
+        until: Timestamp,
+    ) -> Result<PersonClaim> {
+        let write = PersonWrite::Claim {
+            user: user.clone(),
+            account: account.cloned(),
+            run: run.clone(),
+            now: self.now(),
+            until,
+        };
+        self.person(connection, write).await?;
+        match self.claimed_by(connection, user).await? {
+            Some(holder) if holder == *run => Ok(PersonClaim::Ours),
+            Some(holder) => Ok(PersonClaim::Run(holder)),
+            // Released between the two
+            None => Ok(PersonClaim::Run(run.clone())),
+        }
+    }
+
+    /// The run that has a person's sync.
+    pub async fn claimed_by(&self, connection: &str, user: &DirectoryUserId) -> Result<Option<RunId>> {
+        let holder: Option<Option<String>> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_scalar(CLAIMED).bind(connection).bind(user.as_str()).fetch_optional(db).await)
+        .map_err(Error::database("looking who syncs a person"))?;
+        let parsed = holder.flatten().map(|holder| RunId::parse(&holder));
+        parsed.transpose().map_err(|_| Error::row("person_claims", user))
+    }
+
+    /// Notes whose account the person claimed turned out to be.
+    pub async fn claim_account(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        account: &AccountId,
+    ) -> Result<()> {
+        let write = PersonWrite::Account { user: user.clone(), account: account.clone() };
+        self.person(connection, write).await
+    }
+
+    /// Remembers observations about a person who is claimed; needs no claim of the connection.
+    pub async fn learn_of_person(&self, connection: &str, changes: &[MemoryChange]) -> Result<()> {
+        self.person(connection, PersonWrite::Learn { changes: changes.to_vec(), at: self.now() }).await
+    }
+
+    /// Gives a person free.
+    pub async fn release_person(&self, connection: &str, user: &DirectoryUserId, run: &RunId) -> Result<()> {
+        self.person(connection, PersonWrite::Release { user: user.clone(), run: run.clone() }).await
+    }
+
+    /// Whether a person's sync passed the gate after this number, or is under way.
+    pub async fn overtaken(
+        &self,
+        connection: &str,
+        user: Option<&DirectoryUserId>,
+        account: Option<&AccountId>,
+        since: i64,
+    ) -> Result<bool> {
+        let count: i64 = on!(Pool, &self.inner.readers, db => sqlx::query_scalar(OVERTAKEN)
+            .bind(connection).bind(user.map(DirectoryUserId::as_str)).bind(account.map(AccountId::as_str))
+            .bind(since).bind(self.now().as_millisecond()).fetch_one(db).await)
+        .map_err(Error::database("looking who was synced meanwhile"))?;
+        Ok(count > 0)
+    }
+
+    /// The site groups whose members runs about one person or group wrote since, or are writing.
+    pub async fn written_beside(&self, connection: &str, since: i64) -> Result<Vec<SiteGroupId>> {
+        let rows: Vec<String> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_scalar(WRITTEN).bind(connection).bind(since).fetch_all(db).await)
+        .map_err(Error::database("reading the journal"))?;
+        let mut groups = Vec::new();
+        for row in rows {
+            match serde_json::from_str(&row).map_err(|_| Error::row("journal", "intent"))? {
+                Intent::AddMember { group, .. } | Intent::RemoveMember { group, .. } => groups.push(group),
+                _ => {}
+            }
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        Ok(groups)
+    }
+
+    /// Runs about one person or group that have no end, and whose process is gone.
+    pub async fn abandoned(&self, connection: &str) -> Result<Vec<UnfinishedRun>> {
+        self.unfinished_by(DEAD, connection, self.now().as_millisecond()).await
+    }
+
+    /// Every entry of the connection's journals but this run's that still says `Intent`, those of runs under way too.
+    pub async fn open_beside(&self, connection: &str, run: &RunId) -> Result<Vec<(RunId, JournalEntry)>> {
+        let rows: Vec<runs::StepRow> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(OPEN_ANY).bind(connection).bind(run.as_str()).fetch_all(db).await)
+        .map_err(Error::database("reading the journal"))?;
+        rows.into_iter().map(runs::StepRow::run_and_entry).collect()
+    }
+
+    /// Somebody by the account or the address of their link.
+    pub async fn linked_by(&self, connection: &str, text: &str) -> Result<Vec<DirectoryUserId>> {
+        let rows: Vec<String> = on!(Pool, &self.inner.readers, db => sqlx::query_scalar(BY_ADDRESS)
+            .bind(connection).bind(text).bind(text.to_lowercase()).fetch_all(db).await)
+        .map_err(Error::database("reading links"))?;
+        rows.iter().map(|id| DirectoryUserId::parse(id).map_err(|_| Error::row("user_links", id))).collect()
+    }
+
+    /// What is remembered of one person and of these accounts: links, all links of groups, the ledger of their
+    /// accounts, their place on the ladder; with the size of the whole.
+    pub async fn person_memory(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        accounts: &[AccountId],
+    ) -> Result<Memory> {
+        let doing = "reading links and ledger";
+        let mut memory = Memory::new();
+        for link in self.links_of(connection, user, accounts).await? {
+            memory.link_user(link);
+        }
+        self.group_links(connection, &mut memory).await?;
+        let own = memory.user(user).map(|link| link.account.clone());
+        for account in own.iter().chain(accounts) {
+            self.ledger_of(connection, account, &mut memory).await?;
+        }
+        for place in self.ladder(connection).await?.into_iter().filter(|place| place.user == *user) {
+            memory.apply(&MemoryChange::EnterLadder(Box::new(place)));
+        }
+        self.marks(connection, &mut memory).await?;
+        self.seat_queue(connection, &mut memory).await?;
+        let users: i64 = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_scalar(SIZE_USERS).bind(connection).fetch_one(db).await)
+        .map_err(Error::database(doing))?;
+        let (memberships, holders): (i64, i64) = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(SIZE_LEDGER).bind(connection).fetch_one(db).await)
+        .map_err(Error::database(doing))?;
+        let mut size = Size {
+            users: number(users),
+            memberships: number(memberships),
+            holders: number(holders),
+            ..Size::default()
+        };
+        if let Some(account) = &own {
+            let groups: Vec<(String, i64)> = on!(Pool, &self.inner.readers, db =>
+                sqlx::query_as(SIZE_GROUPS).bind(connection).bind(account.as_str()).fetch_all(db).await)
+            .map_err(Error::database(doing))?;
+            for (group, count) in groups {
+                let id = SiteGroupId::parse(&group).map_err(|_| Error::row("ledger", &group))?;
+                size.of_groups.insert(id, number(count));
+            }
+        }
+        memory.part_of(size);
+        Ok(memory)
+    }
+
+    /// Notes in the site's mirror what was written for one person, or one group.
+    pub async fn patch_site(
+        &self,
+        connection: &str,
+        accounts: &[Account],
+        made: &[SiteGroup],
+        members: &[(SiteGroupId, AccountId, Presence)],
+    ) -> Result<()> {
+        let write =
+            PersonWrite::Site { accounts: accounts.to_vec(), made: made.to_vec(), members: members.to_vec() };
+        self.person(connection, write).await
+    }
+}
+
+fn number(count: i64) -> usize {
+    usize::try_from(count).unwrap_or_default()
+}
