@@ -1,6 +1,7 @@
 // Makes the pictures of docs/console anew: node e2e/pictures.mjs, from the root of the repository.
 import { join } from "node:path";
-import { open, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { open, password, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { startEmpty } from "./empty.mjs";
 
 const folder = "docs/console";
 const demo = await startDemo();
@@ -27,4 +28,73 @@ try {
 } finally {
   await browser.close();
   await demo.stop();
+}
+
+// The first ten minutes: docs/first-ten-minutes.md, as it is told there.
+const house = await startEmpty({ emulate: ["--people", "140", "--groups", "24"] });
+const window = await startBrowser();
+try {
+  const { page } = await open(window, { viewport: { width: 1440, height: 860 } });
+  const { company } = house;
+  const keep = (name) => page.screenshot({ path: join(folder, `wizard-${name}.png`) });
+  const press = (name) => page.locator("main").getByRole("button", { name, exact: true }).last().click();
+  const at = (step) => page.waitForURL((at) => at.pathname.endsWith(`/${step}`));
+  await page.goto(house.link);
+  await page.fill("#name", "Marta Lindqvist");
+  await page.fill("#password", password);
+  await page.fill("#again", password);
+  await press("Make the account and sign in");
+  await page.waitForURL((at) => at.pathname === "/setup");
+  await keep("begin");
+  await press("Begin");
+  await at("directory");
+  await page.fill("#name", "Azure AD");
+  await page.fill("#tenant_id", company.tenant_id);
+  await page.fill("#client_id", company.client_id);
+  await page.fill("#client_secret", company.client_secret);
+  await page.getByText("Another Microsoft cloud, or own addresses").click();
+  await page.fill("#authority_url", company.authority_url);
+  await page.fill("#graph_url", company.graph_url);
+  await house.change({ change: "set_roles", roles: ["User.Read.All"] });
+  await press("Test");
+  await page.getByRole("heading", { name: "A permission is missing" }).waitFor();
+  await keep("permission");
+  await house.change({ change: "set_roles", roles: ["User.Read.All", "GroupMember.Read.All"] });
+  await press("Test again");
+  await page.getByText("all good").waitFor();
+  await press("Go on to the site");
+  await at("site");
+  await page.fill("#url", company.site_url);
+  await page.fill("#admin_email", company.admin_email);
+  await page.fill("#api_token", company.api_token);
+  await press("Test");
+  await page.getByRole("heading", { name: "Products and seats" }).waitFor();
+  await page.locator("#test-h").scrollIntoViewIfNeeded();
+  await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  await keep("site");
+  await press("Go on to people and groups");
+  await at("scope");
+  for (const row of [0, 1, 2]) await page.locator("tbody input[type=checkbox]").nth(row).check();
+  await press("Count anew");
+  await page.getByRole("heading", { name: "3 groups would take part" }).waitFor();
+  await keep("scope");
+  await press("Go on to the preview");
+  await at("preview");
+  await press("Make the first plan");
+  await page.getByRole("heading", { name: "Cost" }).waitFor();
+  await page.locator(".plan-row summary").first().click();
+  await page.locator(".plan-row .chain").first().waitFor();
+  await keep("preview");
+  await page.getByRole("link", { name: "Go on to the first sync" }).click();
+  await house.settings({ latency: { site_ms: 300 } });
+  await press("Start the first sync");
+  await page.waitForFunction(() => /^[1-9]\d* of/.test(document.querySelector("h1").textContent));
+  await keep("sync");
+  await house.settings({ latency: { site_ms: 0 } });
+  await page.getByRole("link", { name: "Go on to the schedule" }).click();
+  await press("Finish");
+  await page.waitForURL((at) => at.pathname === "/connections/azure-ad");
+} finally {
+  await window.close();
+  await house.stop();
 }

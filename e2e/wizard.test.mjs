@@ -1,64 +1,26 @@
 // A new connection, step by step, from an empty service to a site in step.
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import AxeBuilder from "@axe-core/playwright";
-import { binary, open, password, pictures, startBrowser } from "./demo.mjs";
+import { open, password, pictures, startBrowser } from "./demo.mjs";
+import { startEmpty } from "./empty.mjs";
 
-// A process that prints something to wait for; it can be stopped and started anew.
-const started = (args, stream, pattern) => new Promise((found, failed) => {
-  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
-  let log = "";
-  const timer = setTimeout(() => { child.kill(); failed(new Error(`${args[0]} did not come up:\n${log}`)); }, 30_000);
-  child[stream].on("data", (text) => {
-    log += text;
-    const seen = pattern.exec(log);
-    if (seen) { clearTimeout(timer); found({ child, seen }); }
-  });
-  child.on("exit", (code) => failed(new Error(`${args[0]} ended with ${code}:\n${log}`)));
-});
-const ended = (child) => new Promise((done) => {
-  if (child.exitCode !== null) return done();
-  child.once("exit", done);
-  child.kill("SIGTERM");
-});
+let house, company, url, browser;
 
-let folder, emulator, company, service, url, browser;
-
-const serve = async () => {
-  const args = ["serve", "--listen", url ? new URL(url).host : "127.0.0.1:0", "--data-dir", join(folder, "data")];
-  const { child, seen } = await started(args, "stdout", /console\s+(http:\S+)/);
-  service = child;
-  url = seen[1];
-};
-const change = async (...changes) => {
-  const answer = await fetch(`${company.control_url}/world/changes`, { method: "POST", body: JSON.stringify(changes) });
-  assert.ok(answer.ok, await answer.text());
-};
-const settings = async (changed) => {
-  const answer = await fetch(`${company.control_url}/settings`, { method: "PUT", body: JSON.stringify(changed) });
-  assert.ok(answer.ok, await answer.text());
-};
-const roles = (...roles) => change({ change: "set_roles", roles });
+const roles = (...roles) => house.change({ change: "set_roles", roles });
+const settings = (changed) => house.settings(changed);
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), "entrain-wizard-"));
-  const { child, seen } = await started(["emulate", "--people", "60", "--groups", "45"], "stdout", /(\{.*\})\n/);
-  emulator = child;
-  company = JSON.parse(seen[1]);
-  const made = spawnSync(binary, ["--data-dir", join(folder, "data"), "admin", "account", "create", "Marta Lindqvist", "--role", "administrator"], { input: `${password}\n`, encoding: "utf8" });
-  assert.equal(made.status, 0, made.stderr);
-  await serve();
+  const account = { name: "Marta Lindqvist", password };
+  house = await startEmpty({ emulate: ["--people", "60", "--groups", "45"], account });
+  ({ company, url } = house);
   browser = await startBrowser();
 }, { timeout: 120_000 });
 
 after(async () => {
   await browser?.close();
-  for (const child of [service, emulator]) if (child) await ended(child);
-  rmSync(folder, { recursive: true, force: true });
+  await house?.stop();
 }, { timeout: 60_000 });
 
 const heading = async (page) => (await page.locator("h1").first().textContent()).trim();
@@ -120,6 +82,8 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   await page.locator("#error").waitFor();
   assert.match(await page.locator("#tenant_id-e").textContent(), /Directory \(tenant\) ID is missing/);
   assert.equal(await page.locator("#tenant_id").getAttribute("aria-invalid"), "true");
+  assert.match(await page.locator("#error").textContent(), /3 fields to mend/);
+  assert.equal(await page.locator("[aria-invalid]").count(), 3);
   assert.equal(await page.inputValue("#name"), "Azure AD");
   await inspect(page, "directory-missing");
 
@@ -161,8 +125,7 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   await page.waitForURL((at) => at.pathname === "/setup");
   assert.match(await page.locator("main").textContent(), /Azure AD[^]*Next: Site/);
   await inspect(page, "list");
-  await ended(service);
-  await serve();
+  await house.restart();
   await page.goto(`${url}/`);
   assert.equal(path(page), "/setup");
   await page.getByRole("link", { name: "Go on with Azure AD" }).click();
@@ -230,7 +193,7 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   assert.match(await heading(page), /^The first sync would take \d+ steps?$/);
   assert.match(await page.locator("aside").textContent(), /Invitation mails/);
   await inspect(page, "preview");
-  assert.match(JSON.stringify(connections()), /^\[\]$/, "nothing is stored yet");
+  assert.match(JSON.stringify(house.connections()), /^\[\]$/, "nothing is stored yet");
   await page.getByRole("link", { name: "Go on to the first sync" }).click();
   await inspect(page, "sync-start");
   // A slow site: the page follows the run by itself
@@ -257,9 +220,9 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   await page.check("#mode-apply");
   await page.getByRole("button", { name: "Finish" }).last().click();
   await page.waitForURL((at) => at.pathname === "/connections/azure-ad");
-  const [stored] = connections();
+  const [stored] = house.connections();
   assert.equal(stored.mode, "apply");
-  const document = run(["connection", "export", "Azure AD"]);
+  const document = house.run(["connection", "export", "Azure AD"]);
   assert.match(document, /every = "1h"/);
   assert.match(document, /client_secret = "sealed"[^]*api_token = "sealed"[^]*api_key = "sealed"/);
   assert.ok(document.includes(`# ${name}`), document);
@@ -268,13 +231,6 @@ test("an empty service leads its administrator into the wizard, and the wizard t
   assert.deepEqual(trouble, []);
   await context.close();
 });
-
-const run = (args) => {
-  const done = spawnSync(binary, ["--data-dir", join(folder, "data"), ...args], { encoding: "utf8" });
-  assert.equal(done.status, 0, done.stderr);
-  return done.stdout;
-};
-const connections = () => JSON.parse(run(["connection", "list", "--json"]));
 
 test("without script: a second connection, everybody of the directory, and a draft thrown away", { timeout: 480_000 }, async () => {
   const { context, page, trouble } = await enter({ javaScriptEnabled: false });
@@ -315,7 +271,7 @@ test("without script: a second connection, everybody of the directory, and a dra
   await page.getByRole("link", { name: "Go on to the schedule" }).click();
   await page.getByRole("button", { name: "Finish" }).last().click();
   await page.waitForURL((at) => at.pathname === "/connections/second");
-  assert.deepEqual(connections().map((one) => [one.name, one.mode]), [["Azure AD", "apply"], ["Second", "preview"]]);
+  assert.deepEqual(house.connections().map((one) => [one.name, one.mode]), [["Azure AD", "apply"], ["Second", "preview"]]);
 
   await page.goto(`${url}/setup`);
   await page.getByRole("button", { name: "Begin", exact: true }).click();

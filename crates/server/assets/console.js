@@ -61,6 +61,7 @@ if (live && window.EventSource) {
       if (fresh.matches("[data-over]")) { events.close(); location.reload(); return; }
       const opened = new Set(all("details[open][id]", live).map((details) => details.id));
       live.replaceChildren(...fresh.childNodes);
+      for (const hint of all("[data-without-live]")) hint.hidden = true;
       for (const details of all("details[id]", live)) details.open = opened.has(details.id);
       const title = $("h1", live);
       if (title) document.title = `${title.textContent} · Entrain`;

@@ -259,6 +259,14 @@ impl Draft {
         }
     }
 
+    /// Whether its document has a line of this key: credentials that were not chosen have none.
+    pub fn uses(&self, key: &str) -> bool {
+        let mut other =
+            Proof::ALL.into_iter().filter(|proof| *proof != self.said.proof).flat_map(Proof::keys);
+        let assigned = key != "scope.assigned_to" || self.text("scope.users") == "assigned";
+        assigned && !other.any(|other| *other == key)
+    }
+
     /// The lines of its document up to a part, in their order; a kept secret is the word `sealed`. Credentials that were
     /// typed and not chosen are left out.
     pub fn lines(&self, part: Part) -> Vec<(&'static str, Value)> {
@@ -267,11 +275,7 @@ impl Draft {
             Part::Site => key.starts_with("site."),
             Part::Whole => true,
         };
-        let chosen = |key: &&str| {
-            let other = Proof::ALL.into_iter().filter(|proof| *proof != self.said.proof);
-            let assigned = *key != "scope.assigned_to" || self.text("scope.users") == "assigned";
-            wanted(key) && assigned && !other.flat_map(Proof::keys).any(|other| other == key)
-        };
+        let chosen = |key: &&str| wanted(key) && self.uses(key);
         let line = |key: &'static str| {
             if key == "directory.managed_identity" {
                 return Some((key, Value::Bool(true)));

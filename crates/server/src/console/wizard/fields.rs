@@ -101,6 +101,21 @@ pub(super) fn shown(asks: &[Ask], draft: &Draft, faults: &[Fault], findings: &[F
     asks.iter().map(field).collect()
 }
 
+/// The same faults, and every further field that is missing: the parser names the first kind of mistake that it meets, and
+/// who fills in a form wants to know of all empty fields at once.
+pub(super) fn with_missing(mut faults: Vec<Fault>, asks: &[Ask], draft: &Draft) -> Vec<Fault> {
+    if faults.is_empty() {
+        return faults;
+    }
+    for ask in asks.iter().filter(|ask| !ask.optional && draft.uses(ask.key)) {
+        let said = !draft.text(ask.key).is_empty() || draft.stored.contains(ask.key);
+        if !said && !faults.iter().any(|fault| fault.key == ask.key) {
+            faults.push(Fault { key: ask.key.into(), what: "is missing".into(), remedy: String::new() });
+        }
+    }
+    faults
+}
+
 /// Faults that are about no field of the page, in words.
 pub(super) fn others(asks: &[Ask], faults: &[Fault]) -> Vec<String> {
     let other = |fault: &&Fault| !asks.iter().any(|ask| ask.key == fault.key);

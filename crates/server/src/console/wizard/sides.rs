@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 
-use super::fields::{Ask, Field, Heard, Kind, hear, others, shown};
+use super::fields::{Ask, Field, Heard, Kind, hear, others, shown, with_missing};
 use super::{Frame, Result, Step, at, keep};
 use crate::console::parts::{Chip, When, icon, number, sentence};
 use crate::console::visit::{Reply, Visit};
@@ -326,6 +326,7 @@ pub(in crate::console) async fn directory(visit: Visit) -> Result {
     }
     let faults = service.judge_draft(&draft.id, Part::Directory).await?;
     if !faults.is_empty() {
+        let faults = with_missing(faults, &DIRECTORY, &draft);
         let page = DirectoryPage::of(&visit, &draft, &faults);
         return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
@@ -421,6 +422,7 @@ pub(in crate::console) async fn site(visit: Visit) -> Result {
     let faults = service.judge_draft(&draft.id, Part::Site).await?;
     let mine: Vec<Fault> = faults.into_iter().filter(|fault| fault.key.starts_with("site")).collect();
     if !mine.is_empty() {
+        let mine = with_missing(mine, &SITE, &draft);
         return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &SitePage::of(&visit, &draft, &mine));
     }
     if pressed(&visit) == "test" || draft.said.site.is_none() {
