@@ -74,6 +74,9 @@ try {
   await keep("site");
   await press("Go on to people and groups");
   await at("scope");
+  await page.fill("#find", "jira");
+  await press("Find");
+  await page.waitForURL((at) => at.searchParams.get("find") === "jira");
   for (const row of [0, 1, 2]) await page.locator("tbody input[type=checkbox]").nth(row).check();
   await press("Count anew");
   await page.getByRole("heading", { name: "3 groups would take part" }).waitFor();

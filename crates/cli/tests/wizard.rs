@@ -154,6 +154,8 @@ fn s_01_the_wizard_stores_the_document_and_no_secret_comes_back() {
     assert_eq!(desk.get(&step("preview")).1, step("site"), "no step is skipped");
 
     let site = step("site");
+    let (status, _, page) = desk.post(&site, &site, &[("url", ""), ("do", "go")]);
+    assert_eq!((status, page.matches("aria-invalid").count()), (422, 3), "{page}");
     let fields = [
         ("url", company.site_url.as_str()),
         ("admin_email", &company.admin_email),

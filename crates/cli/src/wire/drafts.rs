@@ -15,15 +15,15 @@ use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::Freshness;
 use entrain_engine::ports::Clock as _;
 use entrain_server::drafts::{
-    Draft, Drafts, Fault, Finding, GroupSeen, KEYS, Part, Said, Secrets, Seen, State, Tested,
+    Draft, Drafts, Fault, Finding, GroupSeen, Part, Said, Secrets, Seen, State, Tested,
 };
 use entrain_server::service::Answer;
 use entrain_store::DraftEntry;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::watch;
-use toml_edit::{Array, DocumentMut, Item, Table};
 
+use super::drafts_toml::{toml, write};
 use super::service::{Silent, Wired, environment};
 use super::{SystemClock, build, directory_client, http_options, organization_client, site_client};
 use crate::config::Document;
@@ -72,80 +72,6 @@ fn read(entry: DraftEntry, stored: impl Iterator<Item = String>) -> Result<Draft
         Failure::new(FailureCode::ObjectUnknown, FailureClass::Local, what, remedy).of(&*entry.id)
     })?;
     Ok(Draft { id: entry.id, said, stored: stored.collect(), author: entry.author, at: entry.at })
-}
-
-/// The TOML of a draft's lines.
-fn toml(draft: &Draft, part: Part) -> String {
-    write(DocumentMut::new(), draft, part)
-}
-
-/// The same, written into a document that may say more.
-fn write(mut document: DocumentMut, draft: &Draft, part: Part) -> String {
-    let lines = draft.lines(part);
-    for gone in KEYS.into_iter().filter(|key| !lines.iter().any(|(line, _)| line == key)) {
-        let (sections, last) = gone.rsplit_once('.').unwrap_or(("", gone));
-        let mut table = Some(document.as_table_mut());
-        for section in sections.split('.').filter(|section| !section.is_empty()) {
-            table = table.and_then(|table| table.get_mut(section)?.as_table_mut());
-        }
-        if let Some(table) = table {
-            table.remove(last);
-        }
-    }
-    if lines.iter().all(|(key, _)| !key.starts_with("site.organization."))
-        && let Some(site) = document.get_mut("site").and_then(Item::as_table_mut)
-    {
-        site.remove("organization");
-    }
-    for (key, value) in lines {
-        let path: Vec<&str> = key.split('.').collect();
-        put(document.as_table_mut(), &path, item(&value, &draft.said.names));
-    }
-    document.to_string()
-}
-
-/// Puts an item below sections, which are made where they are missing.
-fn put(table: &mut Table, path: &[&str], item: Item) {
-    match path {
-        [] => {}
-        [key] => drop(table.insert(key, item)),
-        [section, rest @ ..] => {
-            let inner = table.entry(section).or_insert_with(|| Item::Table(Table::new()));
-            if let Some(inner) = inner.as_table_mut() {
-                put(inner, rest, item);
-            }
-        }
-    }
-}
-
-/// A value as TOML; what stands for a group's id in a list has its name behind it.
-fn item(value: &Value, names: &BTreeMap<String, String>) -> Item {
-    match value {
-        Value::Bool(flag) => toml_edit::value(*flag),
-        Value::Array(list) => {
-            let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-            let mut array = Array::new();
-            let comment = |text: &str| {
-                let name = names.get(text).map(|name| name.replace(char::is_control, " "));
-                name.map(|name| format!(" # {name}")).unwrap_or_default()
-            };
-            let named = texts.iter().any(|text| names.contains_key(*text));
-            let mut before = String::new();
-            for text in texts {
-                array.push(text);
-                if named && let Some(value) = array.get_mut(array.len() - 1) {
-                    value.decor_mut().set_prefix(format!("{before}\n    "));
-                    before = comment(text);
-                }
-            }
-            if named {
-                array.set_trailing_comma(true);
-                array.set_trailing(format!("{before}\n"));
-            }
-            toml_edit::value(array)
-        }
-        other => toml_edit::value(other.as_str().unwrap_or_default()),
-    }
 }
 
 fn parsed(draft: &Draft, part: Part) -> Result<Document, DocumentError> {

@@ -6,6 +6,7 @@ mod adapters;
 pub(crate) mod alerts;
 pub(crate) mod doors;
 mod drafts;
+mod drafts_toml;
 mod export;
 mod host;
 pub(crate) mod notifications;

@@ -25,6 +25,8 @@ struct GroupRow {
     id: String,
     name: String,
     people: Option<String>,
+    /// What tells it apart from another group of its name.
+    twin: Option<String>,
     picked: bool,
     /// It takes part by a pattern, whether it is picked or not.
     by_pattern: bool,
@@ -51,7 +53,7 @@ struct ScopePage {
     assigned_to: String,
     guests: bool,
     patterns: String,
-    /// Groups that were picked: id and name.
+    /// Groups that were picked: id and name, with what tells it apart from another of its name.
     picked: Vec<(String, String)>,
     find: String,
     shown: Option<Shown>,
@@ -129,6 +131,19 @@ async fn made(visit: &Visit, draft: &Draft, faults: &[Fault], find: &str, from: 
                 number(chosen),
                 number(groups.len() as u64)
             );
+            let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+            for group in &groups {
+                *times.entry(group.name.as_str()).or_default() += 1;
+            }
+            let twin = |id: &str, name: &str| {
+                let several = times.get(name).is_some_and(|times| *times > 1);
+                several.then(|| id.chars().take(8).collect::<String>())
+            };
+            for (id, name) in &mut page.picked {
+                if let Some(twin) = twin(id, name) {
+                    *name = format!("{name} ({twin})");
+                }
+            }
             let ids: BTreeSet<&str> = page.picked.iter().map(|(id, _)| id.as_str()).collect();
             let wanted = find.to_lowercase();
             let found: Vec<_> =
@@ -138,6 +153,7 @@ async fn made(visit: &Visit, draft: &Draft, faults: &[Fault], find: &str, from: 
                 picked: ids.contains(group.id.as_str()),
                 by_pattern: group.selected && !ids.contains(group.id.as_str()),
                 people: group.people.map(number),
+                twin: twin(&group.id, &group.name),
                 id: group.id.clone(),
                 name: group.name.clone(),
             };
