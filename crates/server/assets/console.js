@@ -73,6 +73,23 @@ if (live && window.EventSource) {
   events.onerror = refresh;
 }
 
+// Entries are tried after a pause in typing; of what comes back only the outcome is taken.
+for (const form of all("form[data-tries]")) {
+  let due = 0, asked = 0;
+  form.addEventListener("input", () => {
+    clearTimeout(due);
+    due = setTimeout(async () => {
+      const body = new URLSearchParams(new FormData(form));
+      body.set("do", "try");
+      const mine = ++asked;
+      const answer = await fetch(form.action, { method: "post", body, redirect: "manual" }).catch(() => null);
+      if (!answer || mine !== asked || !(answer.ok || answer.status === 422)) return;
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#tried");
+      if (found && mine === asked) $("#tried", form)?.replaceChildren(...found.childNodes);
+    }, 600);
+  });
+}
+
 // Where something went wrong, begin there.
 $("#error")?.focus();
 

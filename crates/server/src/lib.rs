@@ -34,6 +34,7 @@ mod listen;
 pub mod metrics;
 pub mod notified;
 mod problem;
+pub mod rulebook;
 mod runs;
 mod scheduler;
 pub mod service;

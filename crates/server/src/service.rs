@@ -161,7 +161,9 @@ pub enum Searched {
 }
 
 /// Everything that the service is served by. Failures are told to people as they are.
-pub trait Service: Accounts + crate::notified::Notified + crate::drafts::Drafts {
+pub trait Service:
+    Accounts + crate::notified::Notified + crate::drafts::Drafts + crate::rulebook::Rulebook
+{
     /// Now.
     fn now(&self) -> Timestamp;
     /// Whether the work can be done at all: the database answers.

@@ -3,6 +3,7 @@
 mod drafts;
 mod pages;
 mod people;
+mod rules;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ mod host;
 pub(crate) mod notifications;
 mod persons;
 pub(crate) mod reports;
+mod rulebook;
 pub(crate) mod service;
 
 use std::sync::Arc;

@@ -47,6 +47,8 @@ pub(crate) struct Wired {
     /// Directories of drafts.
     pub(super) readings: super::drafts::Readings,
     persons: super::persons::Persons,
+    /// Where rules are tried.
+    pub(super) bench: super::rulebook::Bench,
 }
 
 /// The environment that secrets of documents refer to.
@@ -55,7 +57,7 @@ pub(super) fn environment(name: &str) -> Option<std::ffi::OsString> {
 }
 
 /// A document, which must bear the name of its connection.
-fn named(text: &str, name: &str) -> Result<Document, Failure> {
+pub(super) fn named(text: &str, name: &str) -> Result<Document, Failure> {
     let document = Document::parse(text, "the document")?;
     if document.name() != name && entrain_domain::service::slug(document.name()) != name {
         return Err(Failure::new(
@@ -82,7 +84,8 @@ impl Wired {
         let readings = super::drafts::Readings::default();
         let lasting = Lasting::new();
         let persons = super::persons::Persons::new(store.clone(), lasting.clone());
-        Self { store, lasting, public_url: None, doors_url: None, taken, readings, persons }
+        let bench = super::rulebook::Bench::default();
+        Self { store, lasting, public_url: None, doors_url: None, taken, readings, persons, bench }
     }
 
     /// The same, with doors that the internet reaches under this address.

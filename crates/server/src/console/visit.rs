@@ -187,6 +187,19 @@ impl Visit {
         })
     }
 
+    /// A seal over these texts that only a page of this visitor can carry: what a form sends back with it was shown to
+    /// them before.
+    pub(crate) fn seal(&self, texts: &[&str]) -> String {
+        use sha2::{Digest as _, Sha256};
+        let mut hash = Sha256::new();
+        hash.update("entrain shown\n");
+        for text in std::iter::once(&self.secret.as_str()).chain(texts) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        hex::encode(hash.finalize())
+    }
+
     /// What every page has in its head.
     pub(crate) fn head(&self, title: impl Into<String>) -> Head {
         Head {
