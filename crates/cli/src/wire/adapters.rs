@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::{self, Entra};
+use entrain_connect::http::BaseUrl;
 use entrain_domain::memory::{Memory, MemoryChange, OnLadder};
 use entrain_domain::model::{
     Account, AccountId, Assignments, DirectoryGroupId, DirectoryReading, DirectoryUser, DirectoryUserId,
-    EmailAddress, Ground, GroupSeen, GroupStanding, Lead, PersonKey, PersonReading, Presence, Profile,
-    ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
-    Unread,
+    EmailAddress, Ground, GroupSeen, GroupStanding, Lead, PersonKey, PersonReading, Presence, Product,
+    Profile, ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot,
+    SiteStanding, Unread,
 };
 use entrain_domain::plan::{History, LookupBy, Reversible, StepId, StepKind};
 use entrain_domain::policy::{Binding, DefaultGroups, Demand, Measure, PropertyValues, Protected};
@@ -94,6 +95,7 @@ pub(crate) struct SitePort {
     renames: Renames,
     bindings: Vec<Binding>,
     defaults: DefaultGroups,
+    confluence: Option<BaseUrl>,
 }
 
 /// Whether groups follow a new name in the directory.
@@ -112,7 +114,12 @@ impl SitePort {
         renames: Renames,
         (bindings, defaults): (Vec<Binding>, DefaultGroups),
     ) -> Self {
-        Self { jira, organization, renames, bindings, defaults }
+        Self { jira, organization, renames, bindings, defaults, confluence: None }
+    }
+
+    /// From now on counts the seats of Confluence too, of the site at this address.
+    pub(super) fn counting_confluence(self, site: BaseUrl) -> Self {
+        Self { confluence: Some(site), ..self }
     }
 
     fn organization(&self) -> Result<&Organization, Failure> {
@@ -127,9 +134,40 @@ impl SitePort {
     }
 }
 
+/// Confluence of a site. A limit on seats that cannot be counted lets nothing be written, so its absence is a failure.
+pub(crate) async fn confluence(organization: &Organization, site: &BaseUrl) -> Result<Product, Failure> {
+    match organization.confluence(site).await {
+        Ok(Some(product)) => Ok(product),
+        Ok(None) => Err(Failure::new(
+            FailureCode::OrganizationRefused,
+            FailureClass::Connection,
+            "[seats.products.confluence] limits the seats of Confluence, and the organization shows no Confluence at the \
+             address of this site",
+            "Check [site.organization] id and [site] url, or take [seats.products.confluence] out",
+        )),
+        Err(error) => {
+            let mut failure = error.failure();
+            failure.message = format!(
+                "The seats of Confluence, which the document limits, cannot be read: {}",
+                failure.message
+            );
+            Err(failure)
+        }
+    }
+}
+
 impl Site for SitePort {
     async fn standing(&self) -> Result<SiteStanding, Failure> {
-        self.jira.standing().await.map_err(|e| e.failure())
+        let confluence = async {
+            match &self.confluence {
+                Some(site) => confluence(self.organization()?, site).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let jira = async { self.jira.standing().await.map_err(|e| e.failure()) };
+        let (mut standing, confluence) = tokio::try_join!(jira, confluence)?;
+        standing.products.extend(confluence);
+        Ok(standing)
     }
     fn protect(&self, protected: &Protected, standing: &SiteStanding, groups: &[SiteGroup]) {
         let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();

@@ -193,14 +193,19 @@ pub(crate) fn build(
     let organization = organization_client(document, &secrets, &http, &jira)?;
     let renames = meaning.organization.as_ref().map_or(Renames::Keep, |o| o.renames);
 
+    let mut site = SitePort::new(
+        jira.clone(),
+        organization.clone(),
+        renames,
+        (meaning.rules.bindings.clone(), meaning.rules.defaults.clone()),
+    );
+    if meaning.limits_confluence() {
+        site = site.counting_confluence(meaning.site_url.clone());
+    }
+
     let ports = Ports {
         directory: DirectoryPort(entra.clone()),
-        site: SitePort::new(
-            jira.clone(),
-            organization.clone(),
-            renames,
-            (meaning.rules.bindings.clone(), meaning.rules.defaults.clone()),
-        ),
+        site,
         store: StorePort(store),
         clock: SystemClock,
         ids: RandomIds,

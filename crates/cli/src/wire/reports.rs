@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use entrain_connect::atlassian::Jira;
+use entrain_connect::atlassian::{Jira, Organization};
 use entrain_connect::entra::Entra;
 use entrain_domain::memory::Memory;
-use entrain_domain::model::{AccountId, EmailAddress};
+use entrain_domain::model::{AccountId, EmailAddress, Product};
 use entrain_domain::reports::{Credential, Expiry, Holdings, Roster, SiteEntry};
 use entrain_domain::run::RunReport;
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -16,7 +16,11 @@ use entrain_engine::reports::{Accounts, People};
 use entrain_store::Store;
 use jiff::Timestamp;
 
-use super::{Lasting, directory_client, http_options, only_connection, open_store, site_client, stored};
+use super::adapters::confluence;
+use super::{
+    Lasting, directory_client, http_options, only_connection, open_store, organization_client, site_client,
+    stored,
+};
 use crate::commands::{Context, Target, read_document, read_for_directory};
 use crate::config::Document;
 use crate::config::document::{DirectoryCredential, Scoped, Secrets};
@@ -40,10 +44,22 @@ pub(crate) struct Reporting {
     pub(crate) directory: DirectoryPeople,
     /// The site, where both sides were asked for.
     pub(crate) site: Option<Arc<Jira>>,
+    organization: Option<Arc<Organization>>,
     store: Store,
 }
 
 impl Reporting {
+    /// Confluence, where the document limits its seats; nothing otherwise.
+    pub(crate) async fn confluence(&self) -> Result<Option<Product>, Failure> {
+        let meaning = self.document.meaning();
+        match &self.organization {
+            Some(organization) if meaning.limits_confluence() => {
+                confluence(organization, &meaning.site_url).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Links and ledger; empty for a connection that never ran.
     pub(crate) async fn memory(&self) -> Result<Memory, Failure> {
         self.store.memory(self.document.name()).await.map_err(|e| e.failure())
@@ -74,7 +90,13 @@ pub(crate) async fn open(cx: &Context<'_>, target: &Target, sides: Sides) -> Res
         Sides::Directory => None,
         Sides::Both => Some(site_client(&document, &secrets, &http)?),
     };
-    Ok(Reporting { document, scoped, directory: DirectoryPeople(entra), site, store })
+    let organization = match &site {
+        Some(jira) if document.meaning().limits_confluence() => {
+            organization_client(&document, &secrets, &http, jira)?
+        }
+        _ => None,
+    };
+    Ok(Reporting { document, scoped, directory: DirectoryPeople(entra), site, organization, store })
 }
 
 /// The document of a connection and its database; no secret is looked up and nothing is asked of a cloud.

@@ -13,7 +13,10 @@ use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::budget::{Budgets, Reserved, Turn};
-use super::{Answer, Authorization, Call, HttpOptions, Meter, Plane, Repeat, retry, url::printable};
+use super::{
+    Answer, Authorization, Call, HttpOptions, Meter, Plane, Repeat, json::mend_lone_surrogates, retry,
+    url::printable,
+};
 use crate::{Context, Error};
 
 /// The one client of an origin; clones share connections, budgets and counts.
@@ -355,6 +358,7 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
+        mend_lone_surrogates(&mut body);
         Ok((response.status().as_u16(), headers, body.freeze()))
     }
 }

@@ -6,6 +6,40 @@ use serde::de::DeserializeOwned;
 use super::Answer;
 use crate::Error;
 
+/// Escapes of half a surrogate pair (`"\ud800"`), which are no text and would fail the whole page, become `\ufffd`. Names
+/// show it; an address that holds one is none, so that nobody is taken for somebody else.
+pub(super) fn mend_lone_surrogates(body: &mut [u8]) {
+    let mut at = 0;
+    while let Some(found) = body[at..].iter().position(|b| *b == b'\\') {
+        at += found;
+        match half(body, at) {
+            // What follows a backslash is part of its escape, another backslash too.
+            None => at = (at + 2).min(body.len()),
+            Some(Half::First) if half(body, at + 6) == Some(Half::Second) => at += 12,
+            Some(_) => {
+                body[at + 2..at + 6].copy_from_slice(b"fffd");
+                at += 6;
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Half {
+    First,
+    Second,
+}
+
+/// The half of a surrogate pair that is escaped here.
+fn half(body: &[u8], at: usize) -> Option<Half> {
+    let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    match u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()? {
+        0xD800..=0xDBFF => Some(Half::First),
+        0xDC00..=0xDFFF => Some(Half::Second),
+        _ => None,
+    }
+}
+
 impl Answer {
     /// Whether the status is 2xx.
     pub fn is_success(&self) -> bool {
@@ -61,6 +95,35 @@ impl Answer {
             context: Box::new(self.context.clone()),
             status: self.status,
             attempts: self.attempts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mend_lone_surrogates;
+
+    fn mended(text: &str) -> String {
+        let mut body = text.as_bytes().to_vec();
+        mend_lone_surrogates(&mut body);
+        String::from_utf8(body).expect("still text")
+    }
+
+    #[test]
+    fn h_06_half_a_surrogate_pair_becomes_the_sign_for_it_and_nothing_else_changes() {
+        for (text, wanted) in [
+            (r#"["\ud800"]"#, r#"["\ufffd"]"#),
+            (r#"["a\uDFFFb"]"#, r#"["a\ufffdb"]"#),
+            (r#"["\ud83d\ude00"]"#, r#"["\ud83d\ude00"]"#),
+            (r#"["\ud83d\ud83d\ude00"]"#, r#"["\ufffd\ud83d\ude00"]"#),
+            (r#"["\ude00\ud83d"]"#, r#"["\ufffd\ufffd"]"#),
+            (r#"["\\ud800"]"#, r#"["\\ud800"]"#),
+            (r#"["\\\ud800"]"#, r#"["\\\ufffd"]"#),
+            (r#"["\u00e9\n\ud8"#, r#"["\u00e9\n\ud8"#),
+            ("\\", "\\"),
+            ("", ""),
+        ] {
+            assert_eq!(mended(text), wanted, "{text}");
         }
     }
 }

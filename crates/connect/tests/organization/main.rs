@@ -8,6 +8,7 @@ mod people;
 #[path = "../jira/script.rs"]
 #[expect(dead_code, reason = "the site's tests use the rest")]
 mod script;
+mod seats;
 mod trust;
 
 use std::collections::BTreeSet;

@@ -291,3 +291,22 @@ async fn a_group_of_refusals_is_read_in_every_form() {
         assert_fails(script.organization.find_by_address(&[email("p1@example.com")]).await, code, class);
     }
 }
+
+#[tokio::test]
+async fn h_06_half_a_surrogate_pair_fails_no_page_and_merges_nobody() {
+    let script = Script::start(|_| {
+        let row = |id: &str, mail: &str| {
+            format!(r#"{{"accountId":"712020:{id}","name":"A\ud83d{id}","email":"{mail}@example.com"}}"#)
+        };
+        let rows = [row("1", r"ana\ud800"), row("2", r"ana\udfff"), row("3", "ana")].join(",");
+        reply(200, format!(r#"{{"data":[{rows}],"links":{{"next":null}}}}"#))
+    })
+    .await;
+    let ids: Vec<_> = ["712020:1", "712020:2", "712020:3"].map(account).into();
+    let found = script.organization.accounts(&ids).await.unwrap();
+    let addresses: Vec<Option<String>> =
+        found.iter().map(|user| user.address.as_ref().map(|a| a.as_str().to_owned())).collect();
+    assert_eq!(addresses, [None, None, Some("ana@example.com".to_owned())]);
+    let exact = script.organization.find_by_address(&[email("ana@example.com")]).await.unwrap();
+    assert_eq!(exact.iter().map(|user| user.account.clone()).collect::<Vec<_>>(), [account("712020:3")]);
+}

@@ -19,7 +19,7 @@ pub struct InvalidEmail;
 impl EmailAddress {
     /// Parses an address; blanks around it are dropped.
     ///
-    /// The check is deliberately small (one `@` with something on both sides, no blanks or control characters, at
+    /// The check is deliberately small (one `@` with something on both sides, no blanks, control characters or signs for damaged ones, at
     /// most 254 bytes): the clouds decide what they accept, this only keeps nonsense out of requests.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
         checked(text).map(|text| Self(Arc::from(text)))
@@ -50,7 +50,9 @@ impl EmailAddress {
 fn checked(text: &str) -> Result<&str, InvalidEmail> {
     let text = text.trim();
     let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
-    let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"');
+    let bad = |c: char| {
+        c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"' | '\u{FFFD}')
+    };
     if local.is_empty()
         || domain.is_empty()
         || text.len() > 254

@@ -12,7 +12,8 @@ use crate::wire::reports::{self, Sides};
 pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Failure> {
     let reporting = reports::open(cx, &args.target, Sides::Both).await?;
     let jira = reporting.site.as_ref().ok_or(EngineError::RightMissing("a connection to the site"))?;
-    let standing = jira.standing().await.map_err(|e| e.failure())?;
+    let mut standing = jira.standing().await.map_err(|e| e.failure())?;
+    standing.products.extend(reporting.confluence().await?);
     let groups = jira.groups().await.map_err(|e| e.failure())?;
     let waiting = reporting.last_report().await?.map(|report| report.waiting).unwrap_or_default();
     let rules = &reporting.document.meaning().rules.seats;

@@ -11,6 +11,11 @@ const PRODUCTS: [&str; 5] =
     ["jira-software", "jira-servicedesk", "jira-core", "jira-product-discovery", CONFLUENCE];
 const CONFLUENCE: &str = "confluence";
 
+/// Whether seats of Confluence are limited.
+pub(super) fn limits_confluence(rules: &SeatRules) -> bool {
+    rules.products.keys().any(|product| &*product.0 == CONFLUENCE)
+}
+
 /// Reads the section; every mistake is reported.
 pub(super) fn read(reader: &mut Reader<'_>, s: &Sections) -> SeatRules {
     let mut rules = SeatRules::default();

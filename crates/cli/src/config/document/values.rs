@@ -87,6 +87,13 @@ pub(crate) struct Meaning {
     pub(crate) doors: super::doors::DoorsMeaning,
 }
 
+impl Meaning {
+    /// Whether seats of Confluence are limited, so that they have to be counted.
+    pub(crate) fn limits_confluence(&self) -> bool {
+        super::seats::limits_confluence(&self.rules.seats)
+    }
+}
+
 /// When credentials end, as far as the document says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expires {

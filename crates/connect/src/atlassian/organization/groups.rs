@@ -75,7 +75,7 @@ impl Organization {
         self.groups_search(json!({"groupIds": ids, "limit": 100})).await
     }
 
-    async fn groups_search(&self, mut body: serde_json::Value) -> Result<Vec<Group>, Error> {
+    pub(super) async fn groups_search(&self, mut body: serde_json::Value) -> Result<Vec<Group>, Error> {
         let (mut found, mut cursors) = (Vec::new(), HashSet::new());
         loop {
             let call = Call::post(GROUPS_SEARCH, self.in_directory("/groups/search"), body, Repeat::Safe);

@@ -10,6 +10,7 @@
 //! | `lifecycle` | suspending, restoring and removing people; deactivating and activating managed accounts |
 //! | `invite` | invitations, with or without a mail |
 //! | `profile` | writing the profile of a managed account |
+//! | `seats` | seats of Confluence, and the groups that grant it |
 //! | `findings` | what `entrain check` says about the key |
 //!
 //! The plane is an addition: whatever fails here is said of the objects that needed it, and the site is kept in step
@@ -22,6 +23,7 @@ mod invite;
 mod lifecycle;
 mod people;
 mod profile;
+mod seats;
 mod wire;
 
 use std::collections::HashMap;

@@ -97,6 +97,39 @@ pub(super) struct Directory {
     pub(super) name: Option<String>,
 }
 
+/// `WorkspaceModel`, as far as it matters.
+#[derive(Debug, Deserialize)]
+pub(super) struct Workspace {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) attributes: WorkspaceAttributes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct WorkspaceAttributes {
+    pub(super) type_key: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) host_url: Option<String>,
+    pub(super) capacity: Option<i64>,
+}
+
+/// `GET …/users/count`
+#[derive(Debug, Deserialize)]
+pub(super) struct Count {
+    pub(super) count: u64,
+}
+
+/// `MultiDirectoryGroupRoleAssignment`
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct GroupRoles {
+    pub(super) resource_id: Option<String>,
+    pub(super) roles: Vec<String>,
+    pub(super) default_role: Option<String>,
+}
+
 /// The four forms of an error, read as one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

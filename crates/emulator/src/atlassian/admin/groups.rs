@@ -139,7 +139,12 @@ pub(super) fn route(call: &Call<'_>, method: &str, rest: &[&str]) -> Answer {
             let world = call.state.world();
             let world = &world.atlassian;
             let group = group(world, id)?;
-            let granted = world.products.iter().filter(|p| p.groups.contains(&group.name));
+            let (filters, start, limit) = resume(query_as_body(call), 20, 100)?;
+            let resources = texts(&filters, "resourceIds", 20)?;
+            let asked = |key: &str| {
+                resources.as_ref().is_none_or(|list| list.contains(&world.resource_of(key).as_str()))
+            };
+            let granted = world.products.iter().filter(|p| p.groups.contains(&group.name) && asked(&p.key));
             let rows: Vec<Value> = granted
                 .map(|p| {
                     json!({
@@ -150,7 +155,6 @@ pub(super) fn route(call: &Call<'_>, method: &str, rest: &[&str]) -> Answer {
                     })
                 })
                 .collect();
-            let (filters, start, limit) = resume(query_as_body(call), 20, 100)?;
             Ok(call.page(&rows, limit, start, &filters))
         }
         _ => Err(Reply::gateway(404, "Not Found")),
