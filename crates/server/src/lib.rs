@@ -26,6 +26,7 @@ mod api;
 mod assets;
 mod body;
 mod console;
+mod diff;
 pub mod doors;
 pub mod drafts;
 mod headers;

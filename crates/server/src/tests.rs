@@ -347,9 +347,13 @@ fn routes(behaves: Behaves) -> Router {
 /// A request that the route takes.
 fn request(route: &Route, key: Option<&str>) -> Request<Body> {
     let mut path = route.path.to_owned();
-    for (name, value) in
-        [("{connection}", "azure-ad"), ("{run}", "r1"), ("{report}", "drift"), ("{key}", "k1")]
-    {
+    for (name, value) in [
+        ("{connection}", "azure-ad"),
+        ("{run}", "r1"),
+        ("{report}", "drift"),
+        ("{key}", "k1"),
+        ("{version}", "2"),
+    ] {
         path = path.replace(name, value);
     }
     if route.id == "explain" {

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+#[path = "expr_growth.rs"]
+mod growth;
+
 use cel::common::ast::{
     CallExpr, Expr as Node, IdedExpr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
@@ -296,6 +299,13 @@ impl Expr {
             depth: 0,
         };
         check.node(&mut tree)?;
+        if growth::most(&tree) > growth::LIMIT {
+            return Err(ExprError {
+                position: None,
+                what: "its texts could become too long: each replace and join lengthens what the one before gave".into(),
+                remedy: "use fewer of them within each other".into(),
+            });
+        }
         let Check { names, named_groups, looks_through_groups, .. } = check;
         let expr = Self {
             text: Arc::from(text),

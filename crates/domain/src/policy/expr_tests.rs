@@ -162,3 +162,23 @@ proptest::proptest! {
         assert_eq!(expr.holds(&Facts { user: &user, groups: &[] }), Ok(value == "Eng"));
     }
 }
+
+#[test]
+fn an_expression_that_would_fill_the_memory_is_refused() {
+    let nested = |call: &str, times: usize| format!("user.displayName{} == \"\"", call.repeat(times));
+    let long = "x".repeat(40);
+    for hostile in [
+        nested(&format!(".replace(\"x\", \"{long}\")"), 30),
+        nested(&format!(".replace(\"\", \"{long}\")"), 30),
+        nested(&format!(".split(\"\").join(\"{long}\")"), 30),
+        nested(".replace(\"x\", user.displayName)", 12),
+    ] {
+        let error = Expr::condition(&hostile).unwrap_err();
+        assert!(error.what.contains("too long"), "{error}");
+    }
+    // As people spell names without umlauts
+    let spelt = "user.displayName.replace(\"ä\", \"ae\").replace(\"ö\", \"oe\").replace(\"ü\", \"ue\")\
+        .replace(\"ß\", \"ss\").replace(\"å\", \"aa\").replace(\"ø\", \"oe\").replace(\"é\", \"e\") + user.otherMails.join(\", \")";
+    assert!(Expr::compile(spelt).is_ok());
+    assert!(Expr::condition("groups.exists(g, user.otherMails.exists(m, m.contains(g)))").is_ok());
+}

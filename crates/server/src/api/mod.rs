@@ -7,6 +7,7 @@ pub(crate) mod events;
 mod handlers;
 pub(crate) mod openapi;
 pub(crate) mod routes;
+mod versions;
 
 use std::sync::Arc;
 

@@ -104,6 +104,7 @@ fn path_parameter(name: &str) -> Value {
         "run" => "Id of the run.",
         "report" => "Name of the report.",
         "alert" => "Id of the alert.",
+        "version" => "Number of the version, from 1.",
         _ => "Id of the key.",
     };
     json!({ "name": name, "in": "path", "required": true, "description": what,

@@ -8,7 +8,7 @@ use axum::routing::MethodFilter;
 use entrain_domain::service::Role;
 
 use super::ask::{Ask, Reply};
-use super::{events, handlers};
+use super::{events, handlers, versions};
 use crate::problem::Problem;
 
 /// Methods that routes take.
@@ -148,6 +148,11 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Put "/connections/{connection}" put_connection Administrator "Stores a document, new or as the next version; `sealed` secrets stay as they are.", &[],
         &[must("document", Takes::Text(500_000), "The document, in TOML.")], Kept, &[(200, "Stored as a new version."), (201, "Stored for the first time.")], "Connection", handlers::put_connection),
     route!(Delete "/connections/{connection}" remove_connection Administrator "Removes a connection and forgets its secrets; links, ledger and runs stay.", &[], &[], Kept, GONE, "", handlers::remove_connection),
+    route!(Get "/connections/{connection}/versions" list_versions Viewer "Lists the versions of a connection's document, the newest first.", &[], &[], No, GOOD, "Object", versions::list),
+    route!(Get "/connections/{connection}/versions/{version}" get_version Viewer "Gives a version with its document, secrets sealed.", &[], &[], No, GOOD, "Object", versions::get),
+    route!(Get "/connections/{connection}/versions/{version}/diff" compare_versions Viewer "What differs between this version and another, line by line.", &[
+            may("to", Takes::Number(1, 4_294_967_295), "The other version; the newest when left out."),
+        ], &[], No, GOOD, "Object", versions::compare),
     route!(Put "/connections/{connection}/mode" set_mode Administrator "Says whether the service may write by itself (`apply`) or only plans (`preview`).", &[],
         &[must("mode", Takes::Word(&["preview", "apply"]), "The mode.")], Kept, GOOD, "Connection", handlers::set_mode),
     route!(Post "/connections/{connection}/check" check_connection Operator "Tests both sides.", &[], &[], No, GOOD, "Object", handlers::check),

@@ -1,7 +1,6 @@
 //! The rules of a connection: forms over its document, the document itself, its versions, and what a change would do,
 //! shown before it can be saved.
 
-mod diff;
 mod edit;
 pub(super) mod form;
 mod topics;
@@ -16,17 +15,17 @@ use serde::Deserialize;
 
 pub(super) use topics::TAKES;
 
-use self::diff::Line;
 use super::parts::{count, icon, number, sentence};
 use super::shell::{Shell, encoded};
 use super::visit::{Reply, Visit};
+use crate::diff::{self, Line};
 use crate::problem::Problem;
 use crate::service::Connection;
 
 type Result<T = Reply> = std::result::Result<T, Problem>;
 
 /// Most steps that are told one by one.
-const SHOWN: usize = 100;
+const SHOWN: usize = 30;
 
 /// A tab of the rules.
 struct Tab {

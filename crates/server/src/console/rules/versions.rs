@@ -11,8 +11,8 @@ use toml_edit::{DocumentMut, Item};
 use super::super::parts::When;
 use super::super::shell::{Shell, encoded};
 use super::super::visit::{Reply, Visit};
-use super::diff::{self, Context, Line};
 use super::{Result, Tab, document, tabs, what_if};
+use crate::diff::{self, Context, Line};
 use crate::problem::Problem;
 use crate::rulebook::Version;
 
