@@ -276,11 +276,11 @@ test("new rules show what they would change before they are saved, and a viewer 
   const before = await page.locator("#document").inputValue();
   assert.match(before, /client_secret = "sealed"/);
   await page.fill("#document", before.replace("[scope]", "[scope]\nmembers = 1"));
-  await page.getByRole("button", { name: "Show what it would change" }).click();
+  await page.getByRole("button", { name: "Show what it would change" }).first().click();
   assert.match(await page.locator("main").textContent(), /members/, "a wrong key is named");
   await page.goto(`${demo.url}${CONNECTION}/rules/document`);
   await page.fill("#document", before.replace('"Project Barometer"', '"All Staff"'));
-  await page.getByRole("button", { name: "Show what it would change" }).click();
+  await page.getByRole("button", { name: "Show what it would change" }).first().click();
   await page.waitForURL((at) => at.pathname.endsWith("/rules/try"));
   assert.match(await heading(page), /^(These rules ask|\d+ steps? would)/);
   assert.match(await page.locator("main").textContent(), /Project Barometer/);

@@ -31,9 +31,8 @@ pub(super) fn most(node: &IdedExpr) -> u64 {
             match (call.func_name.as_str(), call.args.as_slice()) {
                 ("replace", [find, with, ..]) => {
                     let by = match literal(find) {
-                        Some(0) => most(with).saturating_add(1),
+                        Some(0) | None => most(with).saturating_add(1),
                         Some(found) => most(with).div_ceil(found),
-                        None => most(with).saturating_add(1),
                     };
                     target.saturating_mul(by.max(1))
                 }
