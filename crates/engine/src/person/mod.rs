@@ -9,25 +9,25 @@
 //! everything leaves alone whoever was synced since it began to read. Groups are only made while no such run is under
 //! way; they are never adopted or renamed here, and no rung of the leaver ladder is taken.
 
+mod after;
+mod asking;
 mod outcome;
 mod read;
 mod turns;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use entrain_domain::Failure;
 use entrain_domain::memory::MemoryChange;
-use entrain_domain::model::{
-    Account, AccountId, DirectoryUserId, EmailAddress, PersonKey, PersonReading, Presence, RunId,
-    SiteGroupId, SiteMembers,
-};
-use entrain_domain::plan::{Action, Approval, Person, Plan, PlanInput, SetAside, plan};
+use entrain_domain::model::EmailAddress;
+use entrain_domain::plan::{Action, Approval, Plan, plan};
 use entrain_domain::policy::Rules;
 use entrain_domain::run::{Intent, Phase, RequestCounts, RunReport, RunSubject, Trigger};
-use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
 
+use asking::Claimed;
+pub(crate) use asking::asked;
+pub use asking::unknown_person;
 pub use outcome::{Access, NotEntitled, PersonOutcome};
 use outcome::{access, nobody, waits};
 pub use read::Warm;
@@ -35,25 +35,11 @@ pub use turns::{Turn, Turns, TurnsOptions};
 
 use crate::apply::Applied;
 use crate::error::EngineError;
-use crate::explain::{which, whom};
-use crate::ports::{
-    ClaimError, Clock, Directory, Event, Ids, OpenIntent, PersonClaim, Progress, Site, Store,
-};
-use crate::recover::{Pauses, Recovered};
+use crate::ports::{ClaimError, Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store};
+use crate::recover::Recovered;
 use crate::report::{Draft, end_note, plan_document};
-use crate::run::{Asked, Engine, Freshness, Only, Purpose, RunOptions, World, since};
+use crate::run::{Engine, Freshness, Only, Purpose, RunOptions, World, since};
 use read::Seen;
-
-/// How long another sync of the same person is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How long a claim lasts when its process dies.
-const CLAIM: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
-/// How long calls of another run about the same person are waited for: each ends in its own time.
-const UNDER_WAY: Duration = Duration::from_secs(5);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long the site is read for what was written, after the answer.
-const READ_BACK: Duration = Duration::from_secs(10);
 
 /// The sync of one person, as asked for.
 #[derive(Debug, Clone)]
@@ -94,12 +80,6 @@ pub struct PersonDone {
     pub outcome: PersonOutcome,
     /// The report of its run, if there was one.
     pub report: Option<RunReport>,
-}
-
-/// Whom it is about, claimed.
-struct Claimed {
-    user: DirectoryUserId,
-    run: RunId,
 }
 
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
@@ -250,70 +230,6 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         Ok(Some(outcome))
     }
 
-    /// Who is meant, as a directory user; nobody when neither side knows the text.
-    async fn whom(&self, text: &str) -> Result<Option<DirectoryUserId>, Failure> {
-        let text = text.trim();
-        if !text.contains('@') {
-            let linked = self.ports.store.linked_by(&self.connection, text).await?;
-            if let [one] = linked.as_slice() {
-                return Ok(Some(one.clone()));
-            }
-            // Ids of the directory are written in lower case
-            let guid = text.len() == 36 && text.split('-').count() == 5;
-            let id = if guid { text.to_ascii_lowercase() } else { text.to_owned() };
-            return Ok(DirectoryUserId::parse(id).ok());
-        }
-        let key = PersonKey::Name(text.to_owned());
-        match self.ports.directory.person(&key, &self.rules.demand()).await? {
-            PersonReading::Found(found) => Ok(Some(found.user.id)),
-            PersonReading::Gone(user) => Ok(Some(user)),
-            PersonReading::Several(ids) => Err(several(text, &ids)),
-            // Somebody who left: the address under which the link was made.
-            PersonReading::Unknown => {
-                let linked = self.ports.store.linked_by(&self.connection, text).await?;
-                match linked.as_slice() {
-                    [] => Ok(None),
-                    [one] => Ok(Some(one.clone())),
-                    many => Err(several(text, many)),
-                }
-            }
-        }
-    }
-
-    /// Claims the person, waiting for another sync of the same person to end.
-    async fn claim_person(
-        &self,
-        user: DirectoryUserId,
-        order: &PersonOrder,
-        progress: &dyn Progress,
-    ) -> Result<Claimed, Failure> {
-        let (store, clock) = (&self.ports.store, &self.ports.clock);
-        let run = self.ports.ids.run_id();
-        let mut waited = Duration::ZERO;
-        loop {
-            let until = clock.now().checked_add(CLAIM).unwrap_or(jiff::Timestamp::MAX);
-            match store.claim_person(&self.connection, &user, &run, until).await? {
-                PersonClaim::Ours => return Ok(Claimed { user, run }),
-                PersonClaim::Run(other) if waited >= PATIENCE => {
-                    return Err(EngineError::Busy {
-                        connection: self.connection.clone(),
-                        holder: format!("run {other}, for the same person"),
-                    }
-                    .into());
-                }
-                PersonClaim::Run(other) => {
-                    if waited.is_zero() {
-                        progress.report(Event::Waiting { what: format!("run {other}, for the same person") });
-                    }
-                    if !self.pause(LOOK, &order.stop).await {
-                        return Err(crate::run::stopped());
-                    }
-                    waited += LOOK;
-                }
-            }
-        }
-    }
-
     /// Plans, and does what no guard holds.
     async fn write_person(
         &self,
@@ -406,177 +322,4 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         Ok(false)
     }
-
-    /// Calls of other runs about the person that are under way: claimed as the person is, none is begun any more, and
-    /// those that were end soon. What is still open then was left by a run that died.
-    async fn wait_for_calls(
-        &self,
-        claimed: &Claimed,
-        order: &PersonOrder,
-    ) -> Result<Vec<OpenIntent>, Failure> {
-        let store = &self.ports.store;
-        let mut waited = Duration::ZERO;
-        loop {
-            let mut open = store.open_beside(&self.connection, &claimed.run).await?;
-            if !open.is_empty() {
-                let memory = store.person_memory(&self.connection, &claimed.user, &[]).await?;
-                let account = memory.user(&claimed.user).map(|link| &link.account);
-                open.retain(|open| about(&open.entry.intent, &claimed.user, account));
-            }
-            if open.is_empty() || waited >= UNDER_WAY || !self.pause(LOOK, &order.stop).await {
-                return Ok(open);
-            }
-            waited += LOOK;
-        }
-    }
-
-    /// What was written goes into the site's mirror, so that the next run over everything does not find it missing.
-    pub(crate) async fn put_into_mirror(
-        &self,
-        world: &World,
-        plan: &Plan,
-        applied: &Applied,
-    ) -> Result<(), Failure> {
-        let account_of = |person: &Person| {
-            let link = person.directory_id.as_ref().and_then(|user| world.memory.user(user));
-            person.site_id.clone().or_else(|| link.map(|link| link.account.clone()))
-        };
-        let (mut accounts, mut made, mut members) = (BTreeSet::new(), Vec::new(), Vec::new());
-        for step in plan.steps.iter().filter(|step| applied.done.contains(&step.id())) {
-            let account = step.action.person().and_then(|person| account_of(person));
-            accounts.extend(account.clone());
-            match (&step.action, account) {
-                (Action::CreateGroup { group }, _) => {
-                    let link = world.memory.anchored(&group.anchor);
-                    made.extend(link.and_then(|link| world.site.group(&link.group)).cloned());
-                }
-                (Action::AddMember { group, .. }, Some(account)) => {
-                    let made = world.memory.anchored(&group.anchor).map(|link| link.group.clone());
-                    let group = group.site_id.clone().or(made);
-                    members.extend(group.map(|group| (group, account, Presence::In)));
-                }
-                (Action::RemoveMember { removal, .. }, Some(account)) => {
-                    members.push((removal.site_group.clone(), account, Presence::Out));
-                }
-                _ => {}
-            }
-        }
-        let accounts: Vec<Account> =
-            accounts.iter().filter_map(|id| world.site.account(id)).cloned().collect();
-        self.ports.store.patch_site(&self.connection, &accounts, &made, &members).await
-    }
-
-    /// Reads the account's groups once more, with some patience; a fresh plan over them has to be empty.
-    async fn read_person_back(
-        &self,
-        claimed: &Claimed,
-        draft: &mut Draft,
-        world: &mut World,
-        rules: &Rules,
-        applied: &Applied,
-        order: &PersonOrder,
-    ) -> Result<(), Failure> {
-        let Some(account) = world.memory.user(&claimed.user).map(|link| link.account.clone()) else {
-            return Ok(());
-        };
-        let mut pauses = Pauses::within(READ_BACK);
-        let fresh = loop {
-            let groups = self.ports.site.groups_of(&account).await?;
-            put_groups(world, &account, groups.as_deref().unwrap_or_default());
-            let fresh = plan(&world.input(rules, order.approval));
-            let lags = fresh.open_steps().any(|step| applied.done.contains(&step.id()));
-            if groups.is_some() && !lags {
-                break fresh;
-            }
-            match pauses.next() {
-                Some(pause) if self.pause(pause, &order.stop).await => {}
-                _ => break fresh,
-            }
-        };
-        for step in fresh.open_steps() {
-            draft.incomplete();
-            if applied.done.contains(&step.id()) {
-                draft.set_aside.push(SetAside {
-                    object: crate::report::object_of(step),
-                    reason: "was written, but the site does not show it yet".into(),
-                    remedy: "nothing; the next run looks again".into(),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The site as far as it is about one account: it is in these of the groups, and of nobody else is anything said.
-fn put_groups(world: &mut World, account: &AccountId, groups: &[SiteGroupId]) {
-    let all: Vec<SiteGroupId> = world.site.groups().iter().map(|group| group.id.clone()).collect();
-    for group in all {
-        let there = groups.contains(&group);
-        let members = if there { vec![account.clone()] } else { Vec::new() };
-        world.site.put_members(group, SiteMembers::Complete(members));
-    }
-}
-
-/// Whether a call is about a person.
-fn about(intent: &Intent, user: &DirectoryUserId, account: Option<&AccountId>) -> bool {
-    match intent {
-        Intent::CreateUser { user: other, .. }
-        | Intent::UpdateUser { user: other, .. }
-        | Intent::TakeRung { user: other, .. }
-        | Intent::ComeBack { user: other, .. } => other == user,
-        Intent::AddMember { account: other, .. } | Intent::RemoveMember { account: other, .. } => {
-            account == Some(other)
-        }
-        Intent::CreateGroup { .. } | Intent::RenameGroup { .. } | Intent::AdoptGroup { .. } => false,
-    }
-}
-
-fn several(text: &str, ids: &[DirectoryUserId]) -> Failure {
-    let ids: Vec<&str> = ids.iter().map(DirectoryUserId::as_str).collect();
-    Failure::new(
-        FailureCode::ObjectUnknown,
-        FailureClass::Local,
-        format!("“{text}” may be any of {}: {}", ids.len(), ids.join(", ")),
-        "name one of them by its id",
-    )
-    .of(text)
-}
-
-/// Whom, or which directory group, somebody means.
-pub(crate) fn asked(input: &PlanInput<'_>, only: &Only) -> Result<Asked, Failure> {
-    match only {
-        Only::User(text) => {
-            let who = whom(input, text)?;
-            who.user.map(Asked::Person).ok_or_else(|| unlinked(text, "an account that no directory user has"))
-        }
-        Only::Group(text) => {
-            let which = which(input, text)?;
-            let linked = which.site.as_ref().and_then(|site| input.memory.group_of(site));
-            let group = which.directory.clone().or_else(|| linked.cloned());
-            group
-                .map(Asked::Group)
-                .ok_or_else(|| unlinked(text, "a site group that no directory group fills"))
-        }
-    }
-}
-
-fn unlinked(text: &str, what: &str) -> Failure {
-    Failure::new(
-        FailureCode::ObjectUnknown,
-        FailureClass::Local,
-        format!("“{text}” is {what}"),
-        "entrain explain says what is known of it",
-    )
-    .of(text)
-}
-
-/// Nobody on either side is meant.
-pub fn unknown_person(text: &str) -> Failure {
-    Failure::new(
-        FailureCode::ObjectUnknown,
-        FailureClass::Local,
-        format!("neither the directory nor the site knows a user “{text}”"),
-        "name the person by object id, user principal name, e-mail address or Atlassian account id",
-    )
-    .of(text)
 }

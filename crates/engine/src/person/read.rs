@@ -15,7 +15,9 @@ use entrain_domain::policy::{AttributeRules, Ceiling, Leavers, Memberships, Rule
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use super::{Claimed, PersonOrder, put_groups};
+use super::PersonOrder;
+use super::after::put_groups;
+use super::asking::Claimed;
 use crate::ports::{Clock, Directory, DirectoryRead, Ids, Site, Store, Watermark};
 use crate::run::{Engine, Reach, World, fold};
 

@@ -52,6 +52,9 @@ pub enum Turn {
 
 type Key = (String, String);
 
+/// A turn, in nanoseconds of a minute's budget of one: nothing is rounded, however often it is counted.
+const TURN: i128 = 60_000_000_000;
+
 #[derive(Debug)]
 enum Entry {
     UnderWay(watch::Receiver<Option<PersonOutcome>>),
@@ -61,7 +64,7 @@ enum Entry {
 #[derive(Debug, Default)]
 struct State {
     entries: HashMap<Key, Entry>,
-    /// Thousandths of a turn that are left, and when that was counted.
+    /// What is left, of which a turn takes `TURN`, and when that was counted.
     left: i128,
     counted_at: Option<Timestamp>,
 }
@@ -110,16 +113,16 @@ impl State {
     /// One turn, or when there is one again.
     fn spend(&mut self, per_minute: u32, now: Timestamp) -> Result<(), Timestamp> {
         let per_minute = i128::from(per_minute.max(1));
-        let full = per_minute * 1000;
+        let full = per_minute * TURN;
         // A clock that was set back gives nothing.
-        let passed = self.counted_at.map_or(i128::MAX, |at| now.duration_since(at).as_millis().max(0));
-        self.left = passed.saturating_mul(per_minute).saturating_div(60).saturating_add(self.left).min(full);
+        let passed = self.counted_at.map_or(i128::MAX, |at| now.duration_since(at).as_nanos().max(0));
+        self.left = passed.saturating_mul(per_minute).saturating_add(self.left).min(full);
         self.counted_at = Some(now);
-        if self.left >= 1000 {
-            self.left -= 1000;
+        if self.left >= TURN {
+            self.left -= TURN;
             return Ok(());
         }
-        let wait = (1000 - self.left) * 60 / per_minute + 1;
+        let wait = (TURN - self.left) / per_minute / 1_000_000 + 1;
         let wait = SignedDuration::from_millis(i64::try_from(wait).unwrap_or(60_000));
         Err(now.checked_add(wait).unwrap_or(Timestamp::MAX))
     }
@@ -249,6 +252,18 @@ mod tests {
         assert!((300..=600).contains(&went), "the bucket and what came in within a minute: {went}");
         assert!(told >= 4_990, "one unknown person costs one look a minute: {told}");
         assert!(matches!(turns.take("c", "somebody", at(120)), Turn::Go(_)), "and then it is over");
+    }
+
+    #[test]
+    fn w_11_a_flood_does_not_keep_the_budget_from_filling_again() {
+        let turns = turns(300);
+        let mut went = 0;
+        // 3,000 calls a second for ten seconds
+        for n in 0..30_000_u32 {
+            let now = at(0) + SignedDuration::from_micros(i64::from(n) * 10_000 / 30);
+            went += u32::from(matches!(turns.take("c", &n.to_string(), now), Turn::Go(_)));
+        }
+        assert_eq!(went, 300 + 49, "the bucket, and five a second");
     }
 
     #[test]
