@@ -7,6 +7,7 @@
 //! | `api` | the API `/api/v1`: one table of routes, from which router, checks and OpenAPI document are made |
 //! | `console` | the pages for people: one table of pages, likewise |
 //! | [`accounts`] | people who sign in |
+//! | [`dossiers`] | what is known of one person or group without asking a cloud |
 //! | [`drafts`] | connections that somebody is setting up |
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `alerts` | looks after what people are told |
@@ -28,6 +29,7 @@ mod body;
 mod console;
 mod diff;
 pub mod doors;
+pub mod dossiers;
 pub mod drafts;
 mod headers;
 mod health;

@@ -162,7 +162,11 @@ pub enum Searched {
 
 /// Everything that the service is served by. Failures are told to people as they are.
 pub trait Service:
-    Accounts + crate::notified::Notified + crate::drafts::Drafts + crate::rulebook::Rulebook
+    Accounts
+    + crate::notified::Notified
+    + crate::drafts::Drafts
+    + crate::rulebook::Rulebook
+    + crate::dossiers::Dossiers
 {
     /// Now.
     fn now(&self) -> Timestamp;

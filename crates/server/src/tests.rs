@@ -1,5 +1,6 @@
 //! Every route, by enumeration of the table: roles, panics, headers; and the page about figures.
 
+mod dossiers;
 mod drafts;
 mod pages;
 mod people;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use entrain_domain::model::{AccountId, DirectoryGroupId, DirectoryUserId, RunId};
+use entrain_domain::model::{AccountId, DirectoryGroupId, DirectoryUserId, RunId, SiteGroupId};
 use entrain_domain::notification::{LifecycleEvent, SubscriptionId, Watched};
 use entrain_domain::plan::explain::{Explanation, Link, Member, MemberState, Place, Related};
 use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
@@ -51,11 +52,30 @@ pub(crate) struct Fake {
     people: People,
     /// Names and words that the clouds gave.
     hostile: &'static str,
+    /// How long lists are.
+    rows: usize,
 }
 
 impl Fake {
     fn new(behaves: Behaves) -> Self {
-        Self { behaves, people: People::new(now()), hostile: "Azure AD" }
+        Self { behaves, people: People::new(now()), hostile: "Azure AD", rows: 1 }
+    }
+    /// A plan of many steps, or an empty document.
+    fn made_plan(&self) -> Value {
+        if self.rows == 1 {
+            return json!({});
+        }
+        let steps: Vec<Value> = (0..self.rows)
+            .map(|n| {
+                let (kind, id) = if n % 2 == 0 { ("add_member", "a") } else { ("remove_member", "r") };
+                json!({ "id": format!("{id}{n}"), "kind": kind, "reason": "a member through A › B",
+                    "undoable": true, "held_by": "large_change",
+                    "user": { "name": format!("Person number {n}"), "directory_id": format!("u{n}"),
+                        "mail": format!("person.number.{n}@acme.example") },
+                    "group": { "name": format!("Group number {}", n % 5_000), "directory_id": format!("g{}", n % 5_000) } })
+            })
+            .collect();
+        json!({ "steps": steps })
     }
     /// A write.
     fn change<'a, T: Send + 'a>(&self, value: T) -> Answer<'a, T> {
@@ -84,13 +104,13 @@ fn summary(name: &str) -> RunSummary {
     }
 }
 
-/// An explanation of whatever was asked.
-fn explanation(name: &str, question: &Question) -> Explanation {
+/// An explanation of whatever was asked, with so many relations and links.
+fn explanation(name: &str, question: &Question, rows: usize) -> Explanation {
     let place = Place {
         name: name.into(),
         site_name: None,
         directory_id: DirectoryGroupId::parse("g").ok(),
-        site_id: None,
+        site_id: SiteGroupId::parse("g0").ok(),
         member: true,
         paths: vec![vec![name.into()]],
         on_site: Some(false),
@@ -108,10 +128,10 @@ fn explanation(name: &str, question: &Question) -> Explanation {
     Explanation {
         object: name.into(),
         verdict: name.into(),
-        chain: vec![Link { what: "record", text: name.into() }],
+        chain: vec![Link { what: "record", text: name.into() }; rows],
         related: match question {
-            Question::Group(_) => Related::Members(vec![member]),
-            _ => Related::Groups(vec![place]),
+            Question::Group(_) => Related::Members(vec![member; rows]),
+            _ => Related::Groups(vec![place; rows]),
         },
     }
 }
@@ -207,7 +227,7 @@ impl Service for Fake {
         self.give(json!({}))
     }
     fn explain<'a>(&'a self, _: &'a str, question: Question, _: Freshness) -> Answer<'a, Explanation> {
-        self.give(explanation(self.hostile, &question))
+        self.give(explanation(self.hostile, &question, self.rows))
     }
     fn what_if<'a>(&'a self, _: &'a str, _: String) -> Answer<'a, Option<Tried>> {
         let name = self.hostile;
@@ -218,9 +238,10 @@ impl Service for Fake {
     fn report<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Value> {
         self.give(json!({}))
     }
-    fn search<'a>(&'a self, _: &'a str, _: Searched, _: &'a str, _: usize) -> Answer<'a, Value> {
+    fn search<'a>(&'a self, _: &'a str, _: Searched, _: &'a str, most: usize) -> Answer<'a, Value> {
         let hit = json!({ "directory_id": self.hostile, "name": self.hostile, "mail": self.hostile });
-        self.give(json!({ "read": true, "found": [hit], "more": false }))
+        let found = vec![hit; self.rows.min(most)];
+        self.give(json!({ "read": true, "found": found, "more": self.rows > most }))
     }
     fn run(&self, _: Order, _: CancellationToken, _: Arc<dyn Progress>) -> Answer<'_, Approved> {
         self.change(Approved::Waiting { by: vec!["one".into()], needed: 2 })
@@ -248,8 +269,13 @@ impl Service for Fake {
     fn reject<'a>(&'a self, _: &'a str, _: &'a RunId, _: &'a str) -> Answer<'a, ()> {
         self.change(())
     }
-    fn runs<'a>(&'a self, _: Option<&'a str>, _: Option<&'a RunId>, _: u32) -> Answer<'a, Vec<RunSummary>> {
-        self.give(vec![summary(self.hostile)])
+    fn runs<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        _: Option<&'a RunId>,
+        most: u32,
+    ) -> Answer<'a, Vec<RunSummary>> {
+        self.give(vec![summary(self.hostile); self.rows.min(most as usize)])
     }
     fn summary<'a>(&'a self, _: &'a RunId) -> Answer<'a, RunSummary> {
         self.give(summary(self.hostile))
@@ -257,7 +283,7 @@ impl Service for Fake {
     fn story<'a>(&'a self, _: &'a RunId) -> Answer<'a, Story> {
         self.give(Story {
             run: summary(self.hostile),
-            journal: Vec::new(),
+            journal: (1..self.rows).map(|n| dossiers::entry(self.hostile, n).1).collect(),
             decisions: Vec::new(),
             relation: None,
             later: Vec::new(),
@@ -270,12 +296,13 @@ impl Service for Fake {
         self.give(json!({}))
     }
     fn planned<'a>(&'a self, _: &'a RunId) -> Answer<'a, Option<Value>> {
-        self.give(Some(json!({})))
+        self.give(Some(self.made_plan()))
     }
-    fn audit(&self, _: Option<i64>, _: u32) -> Answer<'_, Vec<Value>> {
+    fn audit(&self, _: Option<i64>, most: u32) -> Answer<'_, Vec<Value>> {
         let said = self.hostile;
-        self.give(vec![json!({ "seq": 1, "at": now(), "actor": said, "action": said, "object": said,
-            "detail": said, "hash": "0" })])
+        let entry = json!({ "seq": 1, "at": now(), "actor": said, "action": said, "object": said,
+            "detail": said, "hash": "0" });
+        self.give(vec![entry; self.rows.min(most as usize)])
     }
     fn verify_audit(&self) -> Answer<'_, Value> {
         self.give(json!({}))
@@ -329,7 +356,8 @@ impl Service for Fake {
         self.change(Vec::new())
     }
     fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Value>> {
-        self.give(Some(json!({})))
+        let kept = json!({ "connection": self.hostile, "at": now(), "plan": self.made_plan() });
+        self.give(Some(if self.rows > 1 { kept } else { json!({}) }))
     }
 }
 

@@ -56,6 +56,8 @@ const CLOSE: &str = "UPDATE membership_history SET until = $1, ended = $2, ended
     WHERE connection = $5 AND site_group = $6 AND account = $7 AND until IS NULL";
 const OF_GROUP: &str = "SELECT site_group, account, since, until, how, path, run, ended, ended_by, sum \
     FROM membership_history WHERE connection = $1 AND site_group = $2 ORDER BY account, since";
+const OF_ACCOUNT: &str = "SELECT site_group, account, since, until, how, path, run, ended, ended_by, sum \
+    FROM membership_history WHERE connection = $1 AND account = $2 ORDER BY since DESC, site_group LIMIT $3";
 
 impl Row {
     fn sealed(mut self, connection: &str) -> Self {
@@ -213,6 +215,19 @@ impl Store {
     ) -> Result<Vec<PastMembership>> {
         let rows: Vec<Row> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(OF_GROUP).bind(connection).bind(group.as_str()).fetch_all(db).await)
+        .map_err(Error::database("reading the history of memberships"))?;
+        rows.into_iter().map(|row| row.membership(connection)).collect()
+    }
+
+    /// The newest memberships of an account that the ledger has or had.
+    pub async fn memberships_of_account(
+        &self,
+        connection: &str,
+        account: &AccountId,
+        limit: u32,
+    ) -> Result<Vec<PastMembership>> {
+        let rows: Vec<Row> = on!(Pool, &self.inner.readers, db => sqlx::query_as(OF_ACCOUNT)
+            .bind(connection).bind(account.as_str()).bind(i64::from(limit)).fetch_all(db).await)
         .map_err(Error::database("reading the history of memberships"))?;
         rows.into_iter().map(|row| row.membership(connection)).collect()
     }

@@ -42,6 +42,7 @@ mod history;
 mod key;
 mod ladder;
 mod lease;
+mod lookup;
 mod marks;
 mod memory;
 mod mirror;

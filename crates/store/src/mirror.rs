@@ -89,8 +89,8 @@ pub struct MirrorHead {
     pub state: SiteState,
 }
 
-const DIRECTORY: &str = "directory";
-const SITE: &str = "site";
+pub(crate) const DIRECTORY: &str = "directory";
+pub(crate) const SITE: &str = "site";
 /// The kind of the list of assignments; its id is the application's.
 const ASSIGNED: &str = "assigned";
 /// Rows in one statement.
@@ -102,7 +102,7 @@ const OBJECTS: &str =
     "SELECT kind, id, body, sum FROM mirror_objects WHERE connection = $1 AND side = $2 ORDER BY kind, id";
 const GROUPS: &str = "SELECT id, body, sum FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = 'group' \
     ORDER BY id";
-const OBJECT: &str =
+pub(crate) const OBJECT: &str =
     "SELECT body, sum FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = $3 AND id = $4";
 const ASSIGNMENTS: &str =
     "SELECT id, body FROM mirror_objects WHERE connection = $1 AND side = $2 AND kind = $3";
@@ -216,7 +216,7 @@ struct Object {
 
 /// A user of the directory, as stored.
 #[derive(Serialize, Deserialize)]
-enum UserBody {
+pub(crate) enum UserBody {
     #[serde(rename = "live")]
     Live {
         name: Option<Arc<str>>,
@@ -236,8 +236,8 @@ enum UserBody {
 
 /// A group of either side; ids hold no blanks, so that lists of them are text with blanks between.
 #[derive(Serialize, Deserialize)]
-struct GroupBody {
-    name: Arc<str>,
+pub(crate) struct GroupBody {
+    pub(crate) name: Arc<str>,
     /// Direct users or accounts, if the members are known.
     users: Option<String>,
     /// Direct groups.
@@ -245,7 +245,7 @@ struct GroupBody {
     groups: String,
     /// Deleted, but perhaps still named as nested.
     #[serde(default, skip_serializing_if = "is_false")]
-    gone: bool,
+    pub(crate) gone: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
@@ -254,14 +254,14 @@ fn is_false(value: &bool) -> bool {
 }
 
 #[derive(Serialize, Deserialize)]
-struct AccountBody {
-    mail: Option<EmailAddress>,
-    name: Arc<str>,
-    activity: AccountActivity,
-    kind: AccountKind,
+pub(crate) struct AccountBody {
+    pub(crate) mail: Option<EmailAddress>,
+    pub(crate) name: Arc<str>,
+    pub(crate) activity: AccountActivity,
+    pub(crate) kind: AccountKind,
 }
 
-fn object_sum(connection: &str, side: &str, kind: &str, id: &str, body: &str) -> i64 {
+pub(crate) fn object_sum(connection: &str, side: &str, kind: &str, id: &str, body: &str) -> i64 {
     Sum::of("mirror_objects").text(connection).text(side).text(kind).text(id).text(body).finish()
 }
 

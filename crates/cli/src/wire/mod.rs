@@ -5,6 +5,7 @@ mod accounts;
 mod adapters;
 pub(crate) mod alerts;
 pub(crate) mod doors;
+mod dossiers;
 mod drafts;
 mod drafts_toml;
 mod export;

@@ -290,30 +290,21 @@ impl Wired {
         text: &str,
         limit: usize,
     ) -> Result<Value, Failure> {
-        let wanted = text.to_lowercase();
-        let has = |part: &str| part.to_lowercase().contains(&wanted);
-        let mirror = self.store.directory_mirror(connection).await.map_err(|e| e.failure())?;
-        let Some(reading) = mirror else {
-            return Ok(json!({ "read": false, "found": [], "more": false }));
-        };
-        let mut found = match what {
+        let found = match what {
             Searched::Users => {
-                let whole = || entrain_domain::model::Coverage::Complete;
-                let snapshot = reading.finish(whole(), whole());
-                let hits = snapshot.users().filter(|user| {
-                    let mail = user.address().map(|mail| mail.to_string()).unwrap_or_default();
-                    has(user.label()) || has(&mail) || has(user.id.as_str())
-                });
-                hits.take(limit + 1)
-                    .map(|user| json!({ "directory_id": user.id, "name": user.label(), "mail": user.address() }))
-                    .collect::<Vec<_>>()
+                let people = self.store.find_people(connection, text, limit + 1).await;
+                let row = |user: &entrain_domain::model::DirectoryUser| json!({ "directory_id": user.id, "name": user.label(), "mail": user.address() });
+                people.map_err(|e| e.failure())?.map(|all| all.iter().map(row).collect::<Vec<_>>())
             }
-            Searched::Groups => reading
-                .groups()
-                .filter(|(id, name)| has(name) || has(id.as_str()))
-                .take(limit + 1)
-                .map(|(id, name)| json!({ "directory_id": id, "name": name }))
-                .collect(),
+            Searched::Groups => {
+                let groups = self.store.find_groups(connection, text, limit + 1).await;
+                groups.map_err(|e| e.failure())?.map(|all| {
+                    all.iter().map(|(id, name)| json!({ "directory_id": id, "name": name })).collect()
+                })
+            }
+        };
+        let Some(mut found) = found else {
+            return Ok(json!({ "read": false, "found": [], "more": false }));
         };
         let more = found.len() > limit;
         found.truncate(limit);

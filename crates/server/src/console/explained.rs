@@ -55,6 +55,8 @@ pub(crate) struct PlaceRow {
     pub(crate) path: Vec<String>,
     pub(crate) why: String,
     pub(crate) site: String,
+    /// Whose the membership is, as far as that is known.
+    pub(crate) owner: Option<super::dossier::Owner>,
 }
 
 impl PlaceRow {
@@ -82,6 +84,7 @@ impl PlaceRow {
                 .unwrap_or_default(),
             why: sentence(&place.why),
             site: sentence(&place.site),
+            owner: None,
         })
     }
 }

@@ -27,7 +27,7 @@
 //! | `sign_in`, `account` | signing in and out, the first administrator, one's own account |
 //! | `overview`, `connections`, `runs`, `plan`, `people`, `rules`, `audit` | the pages themselves |
 //! | `wizard` | a new connection, step by step |
-//! | `chart`, `rows`, `letter`, `explained` | what they are drawn from: months, runs, plans, explanations |
+//! | `chart`, `rows`, `letter`, `explained`, `dossier` | what they are drawn from: months, runs, plans, explanations, what is known of a person |
 
 mod account;
 mod chart;
@@ -42,6 +42,7 @@ mod visit;
 
 mod audit;
 mod connections;
+mod dossier;
 mod explained;
 mod letter;
 mod overview;

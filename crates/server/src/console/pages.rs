@@ -89,6 +89,7 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Post "/runs/{run}/reject" reject Approver [], plan::reject),
     page!(Get "/connections/{connection}/people" people Viewer ["find"], people::people),
     page!(Get "/connections/{connection}/person" person Viewer ["who", "group"], people::person),
+    page!(Post "/connections/{connection}/person/sync" sync_person Operator ["who"], people::sync),
     page!(Get "/connections/{connection}/groups" groups Viewer ["find"], people::groups),
     page!(Get "/connections/{connection}/group" group Viewer ["which", "from"], people::group),
     page!(Get "/connections/{connection}/rules" rules Viewer [], rules::first),

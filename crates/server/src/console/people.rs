@@ -1,13 +1,20 @@
 //! People and groups: found as they were last read, explained by reading both sides.
 
+use std::sync::Arc;
+
 use askama::Template;
+use entrain_domain::FailureCode;
 use entrain_domain::plan::explain::Related;
-use entrain_domain::service::slug;
+use entrain_domain::run::Trigger;
+use entrain_domain::service::{Role, slug};
+use entrain_engine::person::{Access, PersonOrder};
+use entrain_engine::ports::Progress;
 use entrain_engine::{Freshness, Question};
 use serde::Deserialize;
 
+use super::dossier::{self, Event, Former, Names, Rungs, Side};
 use super::explained::{self, MemberRow, PlaceRow, Reason};
-use super::parts::{count, icon, number, sentence};
+use super::parts::{When, count, icon, number, sentence};
 use super::shell::{Shell, encoded};
 use super::visit::{Reply, Visit};
 use crate::problem::Problem;
@@ -19,6 +26,8 @@ type Result<T = Reply> = std::result::Result<T, Problem>;
 const FOUND: usize = 100;
 /// Members of a group on one page, so that each stays below 100 kB.
 const PAGE: usize = 100;
+/// What was written about a group, as much as its page tells.
+const HISTORY: u32 = 30;
 
 /// What a search in the mirror gives.
 #[derive(Default, Deserialize)]
@@ -122,7 +131,25 @@ struct PersonPage {
     places: Vec<PlaceRow>,
     /// Groups that have nothing to do with the person.
     elsewhere: u64,
+    /// Groups that can be asked about.
+    offered: Vec<String>,
+    known: Option<Known>,
+    may_sync: bool,
 }
+
+/// What is known without asking a cloud.
+struct Known {
+    id: String,
+    matched: String,
+    since: Option<When>,
+    sides: Vec<Side>,
+    ladder: Option<Rungs>,
+    former: Vec<Former>,
+    history: Vec<Event>,
+}
+
+/// Most groups that a page offers to ask about.
+const OFFERED: usize = 300;
 
 /// Somebody asked about by an id, an address or a name.
 fn asked<'a>(visit: &'a Visit, field: &str) -> Result<&'a str> {
@@ -145,19 +172,81 @@ pub(super) async fn person(visit: Visit) -> Result {
         Related::Groups(places) => places.as_slice(),
         Related::Members(_) => &[],
     };
-    let places: Vec<PlaceRow> = all.iter().filter_map(|place| PlaceRow::of(place, &slug)).collect();
+    let service = &visit.console.service;
+    let now = service.now();
+    let dossier = service.dossier(&connection.name, &who).await?;
+    let mut places: Vec<PlaceRow> = Vec::new();
+    for place in all {
+        if let Some(mut row) = PlaceRow::of(place, &slug) {
+            row.owner = dossier.as_ref().and_then(|dossier| dossier::owner(dossier, place, now));
+            places.push(row);
+        }
+    }
+    let elsewhere = (all.len() - places.len()) as u64;
+    places.truncate(PAGE);
+    let names: Names = all
+        .iter()
+        .filter_map(|place| {
+            let name = place.site_name.as_ref().unwrap_or(&place.name);
+            Some((place.site_id.as_ref()?.to_string(), name.to_string()))
+        })
+        .collect();
+    let known = dossier.map(|dossier| Known {
+        matched: dossier::matched(&dossier),
+        since: dossier::known_since(&dossier).map(|since| When::new(since, now)),
+        sides: dossier::sides(&dossier),
+        ladder: dossier::rungs(&dossier, now),
+        former: dossier::former(&dossier.memberships, &names, now),
+        history: dossier::history(
+            &dossier.journal,
+            (&names, &Names::default()),
+            Some(dossier.user.as_str()),
+            now,
+        ),
+        id: dossier.user.to_string(),
+    });
     Reply::page(&PersonPage {
         shell: visit.shell_of(&connection.name, explained::name_of(&told.object)).await?.at("People"),
         verdict: sentence(&told.verdict),
         chain: explained::chain(&told),
-        elsewhere: (all.len() - places.len()) as u64,
+        elsewhere,
+        offered: all.iter().take(OFFERED).map(|place| place.name.to_string()).collect(),
         places,
         name: explained::name_of(&told.object),
         object: sentence(&told.object),
+        may_sync: visit.may(Role::Operator),
+        known,
         slug,
         who,
         group,
     })
+}
+
+/// Nobody watches: the page says how it ended.
+struct Unwatched;
+
+impl Progress for Unwatched {
+    fn report(&self, _: entrain_engine::ports::Event) {}
+}
+
+/// Syncs one person now, beside whatever run is under way, and comes back to their page.
+pub(super) async fn sync(visit: Visit) -> Result {
+    let connection = visit.connection().await?;
+    let who = asked(&visit, "who")?;
+    let mut order = PersonOrder::new(who, Trigger::Manual);
+    order.by = visit.name()?;
+    let outcome = visit.console.service.sync_person(&connection.name, order, Arc::new(Unwatched)).await?;
+    let said = match outcome.access {
+        Access::InStep { .. } => "person-in-step",
+        Access::NotEntitled(_) => "person-out",
+        Access::Held(_) => "person-held",
+        Access::Later(_) => "person-later",
+        Access::Waits { reason, remedy } => {
+            return Err(Problem::local(FailureCode::ApprovalRefused, &reason, &remedy));
+        }
+    };
+    let slug = encoded(&slug(&connection.name));
+    Reply::saying(&format!("/connections/{slug}/person?who={}", encoded(who)), said)
 }
 
 #[derive(Template)]
@@ -175,6 +264,7 @@ struct GroupPage {
     total: u64,
     before: Option<usize>,
     after: Option<usize>,
+    history: Vec<Event>,
 }
 
 pub(super) async fn group(visit: Visit) -> Result {
@@ -188,6 +278,13 @@ pub(super) async fn group(visit: Visit) -> Result {
         Related::Groups(_) => &[],
     };
     let from = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or(0).min(all.len());
+    let service = &visit.console.service;
+    let written = service.written_about(&connection.name, &which, HISTORY).await?;
+    let accounts: Names = all
+        .iter()
+        .filter_map(|member| Some((member.site_id.as_ref()?.to_string(), member.name.to_string())))
+        .collect();
+    let history = dossier::history(&written, (&Names::default(), &accounts), None, service.now());
     let members = all[from..].iter().take(PAGE).map(|member| MemberRow::of(member, &slug)).collect();
     Reply::page(&GroupPage {
         shell: visit.shell_of(&connection.name, explained::name_of(&told.object)).await?.at("Groups"),
@@ -197,6 +294,7 @@ pub(super) async fn group(visit: Visit) -> Result {
         before: (from > 0).then(|| from.saturating_sub(PAGE)),
         after: (from + PAGE < all.len()).then_some(from + PAGE),
         from,
+        history,
         members,
         name: explained::name_of(&told.object),
         object: sentence(&told.object),

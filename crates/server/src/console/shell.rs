@@ -97,6 +97,12 @@ pub(crate) fn said(word: &str) -> Option<&'static str> {
         "stopping" => "The run stops after its step.",
         "undoing" => "The undo has begun.",
         "begun" => "The run has begun.",
+        "person-in-step" => "Synced. This person is in step.",
+        "person-out" => {
+            "Synced. The rules give this person nothing; what they had through Entrain is taken away."
+        }
+        "person-held" => "Guards hold what would be done. A person has to look at it.",
+        "person-later" => "Nothing was done now. Try again in a minute.",
         "planned" => "Planned. Nothing was written.",
         "mode" => "The mode has changed.",
         "saved" => "Saved.",

@@ -307,3 +307,31 @@ on_both!(the_site_comes_back_as_it_was_read_and_written, |world| {
     let mirror = store.site_mirror("Azure AD").await.unwrap().unwrap();
     assert_eq!((mirror.accounts.len(), mirror.groups.len(), mirror.members.len()), (2, 2, 1));
 });
+
+on_both!(people_and_groups_are_found_by_a_part_of_a_name_whatever_its_case, |world| {
+    let store = world.open().await;
+    assert!(store.find_people("Azure AD", "ana", 5).await.unwrap().is_none(), "nothing was read yet");
+    let mut reading = reading();
+    reading.put_user(user("x1", "Örjan 100%_\\"));
+    reading.put_group(&group("g9"), "Größe ÄÖ");
+    learn(&store, &complete(reading), &watermark("one"), &site(), SiteState::Settled).await;
+    let people = async |text: &str, limit| {
+        let found = store.find_people("Azure AD", text, limit).await.unwrap().unwrap();
+        found.iter().map(|user| user.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(people("ana \"QUOTED\" mü", 3).await, ["u0", "u1", "u10"], "at most so many, by id");
+    assert_eq!(people("ANA \"quoted\" MÜ", 2000).await.len(), 1200);
+    for text in ["örjan", "ÖRJAN", "x1", "100%_", "\\"] {
+        assert_eq!(people(text, 9).await, ["x1"], "{text}");
+    }
+    // What is a sign of the database or of JSON finds nothing by being one
+    for text in ["%", "_", "account", "live"] {
+        let expected: &[&str] = if text == "%" || text == "_" { &["x1"] } else { &[] };
+        assert_eq!(people(text, 9).await, expected, "{text}");
+    }
+    let groups = store.find_groups("Azure AD", "größe äö", 9).await.unwrap().unwrap();
+    assert_eq!(groups.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), ["g9"]);
+    let account = AccountId::parse("a1").unwrap();
+    let account = store.mirrored_account("Azure AD", &account).await.unwrap().unwrap();
+    assert_eq!(account.email.unwrap().as_str(), "Ana@acme.example");
+});

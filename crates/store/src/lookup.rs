@@ -1,0 +1,178 @@
+//! One person or group as it was last read, and looking for some by a part of a name, without putting the whole mirror
+//! together: a search is one bounded scan in the database, and ends at the limit.
+
+use std::sync::Arc;
+
+use entrain_domain::memory::{Memory, Origin};
+use entrain_domain::model::{
+    Account, AccountId, DirectoryGroupId, DirectoryUser, DirectoryUserId, SiteGroupId,
+};
+use futures_util::TryStreamExt as _;
+
+use crate::error::{Error, Result};
+use crate::mirror::{AccountBody, DIRECTORY, GroupBody, OBJECT, SITE, UserBody, object_sum};
+use crate::pool::on;
+use crate::store::Store;
+
+/// Names and addresses stand at the beginning of each body; behind them, in groups, come lists of members.
+const FIND: &str = "SELECT id, body, sum FROM mirror_objects WHERE connection = $1 AND side = 'directory' AND kind = $2 \
+    AND (lower(substr(body, 1, 1200)) LIKE $3 ESCAPE '!' OR lower(substr(body, 1, 1200)) LIKE $4 ESCAPE '!' \
+    OR id LIKE $3 ESCAPE '!') ORDER BY id";
+
+/// A text as a pattern for bodies, which are JSON: as it is in lower case, and with what is beyond ASCII in upper case, since
+/// SQLite folds ASCII alone.
+fn patterns(text: &str) -> [String; 2] {
+    let folded = text.to_lowercase();
+    let raised: String = folded
+        .chars()
+        .flat_map(|c| if c.is_ascii() { vec![c] } else { c.to_uppercase().collect() })
+        .collect();
+    [folded, raised].map(|text| {
+        let json = serde_json::to_string(&text).expect("a text is JSON");
+        let inner = json[1..json.len() - 1].replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        format!("%{inner}%")
+    })
+}
+
+fn user_of(id: DirectoryUserId, body: UserBody) -> Option<DirectoryUser> {
+    match body {
+        UserBody::Live { name, mail, upn, other, account, kind, more } => Some(DirectoryUser {
+            id,
+            display_name: name,
+            mail,
+            user_principal_name: upn,
+            other_mail: other,
+            account,
+            kind,
+            attributes: more,
+        }),
+        UserBody::SoftDeleted | UserBody::Deleted => None,
+    }
+}
+
+impl Store {
+    /// The objects of the directory that `take` wants, at most so many, in the order of ids.
+    async fn find<T>(
+        &self,
+        connection: &str,
+        kind: &str,
+        text: &str,
+        limit: usize,
+        mut take: impl FnMut(&str, &str) -> Result<Option<T>>,
+    ) -> Result<Vec<T>> {
+        let [folded, raised] = patterns(text);
+        let mut found = Vec::new();
+        on!(Pool, &self.inner.readers, db => {
+            let mut rows = sqlx::query_as::<_, (String, String, i64)>(FIND)
+                .bind(connection).bind(kind).bind(folded).bind(raised).fetch(db);
+            while found.len() < limit {
+                let Some((id, body, sum)) = rows.try_next().await.map_err(Error::database("searching the mirror"))?
+                else { break };
+                if object_sum(connection, DIRECTORY, kind, &id, &body) != sum {
+                    return Err(Error::row("mirror_objects", &id));
+                }
+                found.extend(take(&id, &body)?);
+            }
+        });
+        Ok(found)
+    }
+
+    /// People of the directory, as last read, whose name, address or id holds this text, whatever its case; `None`
+    /// where nothing was read yet.
+    pub async fn find_people(
+        &self,
+        connection: &str,
+        text: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<DirectoryUser>>> {
+        if self.people(connection).await?.is_none() {
+            return Ok(None);
+        }
+        let wanted = text.to_lowercase();
+        let has = |part: &str| part.to_lowercase().contains(&wanted);
+        let take = |id: &str, body: &str| {
+            let wrong = || Error::row("mirror_objects", id);
+            let body = serde_json::from_str(body).map_err(|_| wrong())?;
+            let user = user_of(DirectoryUserId::parse(id).map_err(|_| wrong())?, body);
+            Ok(user.filter(|user| {
+                let address = user.address().map(|address| address.to_string()).unwrap_or_default();
+                let upn = user.user_principal_name.as_deref().unwrap_or_default();
+                has(user.label()) || has(&address) || has(upn) || has(id)
+            }))
+        };
+        self.find(connection, "user", text, limit, take).await.map(Some)
+    }
+
+    /// Groups of the directory, likewise.
+    pub async fn find_groups(
+        &self,
+        connection: &str,
+        text: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<(DirectoryGroupId, Arc<str>)>>> {
+        if self.people(connection).await?.is_none() {
+            return Ok(None);
+        }
+        let wanted = text.to_lowercase();
+        let has = |part: &str| part.to_lowercase().contains(&wanted);
+        let take = |id: &str, body: &str| {
+            let wrong = || Error::row("mirror_objects", id);
+            let body: GroupBody = serde_json::from_str(body).map_err(|_| wrong())?;
+            let wanted = !body.gone && (has(&body.name) || has(id));
+            let id = DirectoryGroupId::parse(id).map_err(|_| wrong())?;
+            Ok(wanted.then_some((id, body.name)))
+        };
+        self.find(connection, "group", text, limit, take).await.map(Some)
+    }
+
+    /// An account as the site's mirror has it.
+    pub async fn mirrored_account(&self, connection: &str, account: &AccountId) -> Result<Option<Account>> {
+        let row: Option<(String, i64)> = on!(Pool, &self.inner.readers, db => sqlx::query_as(OBJECT)
+            .bind(connection).bind(SITE).bind("account").bind(account.as_str()).fetch_optional(db).await)
+        .map_err(Error::database("reading the mirror"))?;
+        let Some((body, sum)) = row else { return Ok(None) };
+        let wrong = || Error::row("mirror_objects", account);
+        if object_sum(connection, SITE, "account", account.as_str(), &body) != sum {
+            return Err(wrong());
+        }
+        let body: AccountBody = serde_json::from_str(&body).map_err(|_| wrong())?;
+        Ok(Some(Account {
+            id: account.clone(),
+            email: body.mail,
+            display_name: body.name,
+            activity: body.activity,
+            kind: body.kind,
+        }))
+    }
+
+    /// The memberships of an account that the ledger has.
+    pub async fn owned_memberships(
+        &self,
+        connection: &str,
+        account: &AccountId,
+    ) -> Result<Vec<(SiteGroupId, Origin)>> {
+        let mut memory = Memory::new();
+        self.ledger_of(connection, account, &mut memory).await?;
+        Ok(memory.all_memberships().map(|(group, _, origin)| (group.clone(), origin)).collect())
+    }
+
+    /// The link of a person.
+    pub async fn link_of(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+    ) -> Result<Option<entrain_domain::memory::UserLink>> {
+        Ok(self.links_of(connection, user, &[]).await?.into_iter().next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_patterns_and_of_json_are_letters_like_others() {
+        assert_eq!(patterns("Ö_%!"), ["%ö!_!%!!%", "%Ö!_!%!!%"]);
+        assert_eq!(patterns("a\"b\\"), ["%a\\\"b\\\\%", "%a\\\"b\\\\%"]);
+    }
+}
