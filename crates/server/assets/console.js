@@ -13,17 +13,61 @@ document.addEventListener("keydown", (event) => {
     ($("input", palette) || $("a", palette))?.focus();
   }
 });
-palette?.addEventListener("keydown", (event) => {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  event.preventDefault();
-  const stops = [$("input", palette), ...all("a", palette)].filter((stop) => stop && !stop.closest("[hidden]"));
-  const at = stops.indexOf(document.activeElement);
-  stops[(at + (event.key === "ArrowDown" ? 1 : stops.length - 1)) % stops.length]?.focus();
-});
-$("input", palette || document.createElement("p"))?.addEventListener("input", (event) => {
-  const wanted = event.target.value.trim().toLowerCase();
-  for (const item of all("li", palette)) item.hidden = !item.textContent.toLowerCase().includes(wanted);
-});
+// The palette's field is a combobox over what it offers: arrows choose, Enter goes there, Escape closes.
+const field = palette && $("input", palette);
+const offers = palette && $("[data-offers]", palette);
+const options = () => all("a", offers).filter((option) => !option.closest("[hidden]"));
+const choose = (chosen) => {
+  for (const option of all("a", offers)) option.setAttribute("aria-selected", option === chosen);
+  if (chosen) { field.setAttribute("aria-activedescendant", chosen.id); chosen.scrollIntoView({ block: "nearest" }); }
+  else field.removeAttribute("aria-activedescendant");
+};
+const dress = () => {
+  all("a", offers).forEach((option, n) => { option.id = `offer-${n}`; option.role = "option"; option.tabIndex = -1; });
+  for (const plain of all("ul, li, h2, section, div", offers)) plain.role = "presentation";
+  for (const section of all("section", offers)) section.removeAttribute("aria-label");
+  choose(null);
+};
+if (field) {
+  offers.id = "offers";
+  offers.role = "listbox";
+  offers.setAttribute("aria-label", "Results");
+  for (const [name, value] of [["role", "combobox"], ["aria-expanded", "true"], ["aria-controls", "offers"], ["aria-autocomplete", "list"]]) {
+    field.setAttribute(name, value);
+  }
+  dress();
+  field.addEventListener("keydown", (event) => {
+    const stops = options();
+    const at = stops.findIndex((option) => option.ariaSelected === "true");
+    const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? stops.length - 1 : at - 1 }[event.key];
+    if (to !== undefined && stops.length) {
+      event.preventDefault();
+      choose(stops[(to + stops.length) % stops.length]);
+    } else if (event.key === "Enter" && at >= 0) {
+      event.preventDefault();
+      stops[at].click();
+    } else if (event.key === "Escape") palette.hidePopover();
+  });
+  let due = 0;
+  field.addEventListener("input", () => {
+    const wanted = field.value.trim();
+    for (const item of all("[data-found] ~ ul li", offers)) {
+      item.hidden = !item.textContent.toLowerCase().includes(wanted.toLowerCase());
+    }
+    choose(null);
+    clearTimeout(due);
+    due = setTimeout(async () => {
+      const found = wanted && await part(`/search?q=${encodeURIComponent(wanted)}`, "#results").catch(() => null);
+      // Somebody has typed on
+      if (field.value.trim() !== wanted) return;
+      for (const doubled of all("section[aria-label=Pages], .empty", found || document.createElement("p"))) doubled.remove();
+      $("[data-found]", offers).replaceChildren(...(found ? found.children : []));
+      dress();
+      const n = options().length;
+      $("[data-count]", palette).textContent = n ? `${n} found` : "Nothing found";
+    }, 150);
+  });
+}
 
 // A choice that is kept at once.
 for (const group of all("[data-submits]")) {

@@ -7,7 +7,7 @@ use entrain_domain::service::Role;
 
 use super::visit::{Reply, Visit};
 use super::wizard::{first as wizard_first, scope as wizard_scope, sides as wizard_sides};
-use super::{account, audit, connections, overview, people, plan, rules, runs, sign_in, wizard};
+use super::{account, audit, connections, find, overview, people, plan, rules, runs, sign_in, wizard};
 use crate::api::routes::Verb;
 use crate::problem::Problem;
 
@@ -126,6 +126,7 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Post "/setup/{draft}/sync" wizard_start Administrator [], wizard_first::sync),
     page!(Get "/setup/{draft}/schedule" wizard_schedule Administrator [], wizard_first::schedule_page),
     page!(Post "/setup/{draft}/schedule" wizard_finish Administrator ["every", "mode", "do"], wizard_first::schedule),
+    page!(Get "/search" search Viewer ["q"], find::page),
     page!(Get "/audit" audit Viewer ["before"], audit::list),
     page!(Get "/audit/chain" audit_chain Viewer [], audit::chain),
 ];

@@ -401,3 +401,29 @@ async fn one_person_is_told_whole_and_synced_from_their_page() {
     let (status, ..) = post(&routes, path, &format!("entrain={viewer}"), &viewer, &[("who", "u")]).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn anything_is_found_by_a_few_letters_and_leads_to_its_page() {
+    let fake = Arc::new(Fake::new(Behaves::Well));
+    let cookie = fake.people.signed_in(Role::Viewer);
+    let routes = over(fake);
+    let search = async |q: &str| {
+        let get = Request::get(format!("/search?q={q}"))
+            .header("host", "localhost")
+            .header("cookie", format!("entrain={cookie}"));
+        let (status, _, body) = send(&routes, get.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let results = body.split("id=\"results\"").nth(1).unwrap();
+        results.split("</main>").next().unwrap().to_owned()
+    };
+    let found = search("azure").await;
+    for href in
+        ["/connections/azure-ad/person?who=Azure%20AD", "/connections/azure-ad/group?which=Azure%20AD"]
+    {
+        assert!(found.contains(&format!("href=\"{href}\"")), "{href}: {found}");
+    }
+    assert!(found.contains("href=\"/connections/azure-ad\"") && !found.contains("/runs/r1\""), "{found}");
+    assert!(search("R1").await.contains("href=\"/runs/r1\""));
+    assert!(search("audi").await.contains("href=\"/audit\""));
+    assert!(!search("").await.contains("href="), "nothing was asked");
+}
