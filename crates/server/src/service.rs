@@ -24,6 +24,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
+use crate::reports::{ExportForm, ExportPart, Report, Reported};
 
 /// What a call of the trait gives back.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -199,8 +200,8 @@ pub trait Service:
     ) -> Answer<'a, Explanation>;
     /// What a new document would change, as far as both sides are remembered; nothing is stored.
     fn what_if<'a>(&'a self, connection: &'a str, document: String) -> Answer<'a, Option<Tried>>;
-    /// A report by name.
-    fn report<'a>(&'a self, connection: &'a str, report: &'a str) -> Answer<'a, Value>;
+    /// A report.
+    fn report<'a>(&'a self, connection: &'a str, report: Report) -> Answer<'a, Reported>;
     /// Looks for people or groups in the mirror of the directory.
     fn search<'a>(
         &'a self,
@@ -249,6 +250,8 @@ pub trait Service:
 
     /// The newest entries of the audit log before this one.
     fn audit(&self, before: Option<i64>, limit: u32) -> Answer<'_, Vec<Value>>;
+    /// Entries of the audit log after this one, the oldest first, as an export has them.
+    fn export_audit(&self, form: ExportForm, after: Option<i64>) -> Answer<'_, ExportPart>;
     /// Follows the chain of the audit log.
     fn verify_audit(&self) -> Answer<'_, Value>;
 

@@ -33,6 +33,7 @@ use tower::ServiceExt as _;
 
 use crate::api::routes::{ROUTES, Route, Takes};
 use crate::notified::{Hearing, Notified, Shown, Subscriber, Wanted};
+use crate::reports::{ExportForm, ExportPart, Report, Reported};
 use crate::service::{
     Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, Tried,
 };
@@ -235,8 +236,21 @@ impl Service for Fake {
             "user": { "name": name }, "group": { "name": name } });
         self.give(Some(Tried { plan: json!({ "steps": [step] }), new: ["s1".into()].into(), gone: 1 }))
     }
-    fn report<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Value> {
-        self.give(json!({}))
+    fn export_audit(&self, _: ExportForm, after: Option<i64>) -> Answer<'_, ExportPart> {
+        // Two parts, so that somebody has to go on
+        let part = match after {
+            None => ExportPart { text: "{\"seq\":1}\n".into(), next: Some(1) },
+            Some(_) => ExportPart { text: "{\"seq\":2}\n".into(), next: None },
+        };
+        self.give(part)
+    }
+    fn report<'a>(&'a self, _: &'a str, report: Report) -> Answer<'a, Reported> {
+        self.give(Reported {
+            header: vec!["name", "why"],
+            rows: vec![vec![self.hostile.to_owned(), self.hostile.to_owned()]],
+            csv: "name,why\r\n".into(),
+            json: json!({ "report": report.name(), "rows": [] }),
+        })
     }
     fn search<'a>(&'a self, _: &'a str, _: Searched, _: &'a str, most: usize) -> Answer<'a, Value> {
         let hit = json!({ "directory_id": self.hostile, "name": self.hostile, "mail": self.hostile });
@@ -503,4 +517,42 @@ fn the_page_about_figures_names_exactly_those_that_there_are() {
         .map(|(name, kind, labels, what)| format!("| `{name}` | {} | {labels} | {what} |", kind.as_str()))
         .collect();
     assert_eq!(told, known);
+}
+
+#[tokio::test]
+async fn reports_come_as_tables_and_the_audit_log_to_its_end() {
+    let routes = routes(Behaves::Well);
+    let ask = |path: &str| {
+        let request = Request::get(format!("/api/v1{path}"))
+            .header("host", "localhost")
+            .header("authorization", "Bearer entrain_viewer_secret")
+            .body(Body::empty())
+            .unwrap();
+        let routes = routes.clone();
+        async move {
+            let response = routes.oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = to_bytes(body, 1 << 20).await.unwrap();
+            (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+        }
+    };
+    let (status, headers, body) = ask("/connections/azure-ad/reports/leavers?format=csv").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "name,why\r\n"));
+    assert_eq!(headers["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(headers["content-disposition"], "attachment; filename=\"azure-ad-leavers.csv\"");
+    let (status, _, body) = ask("/connections/azure-ad/reports/seats").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("\"report\":\"seats\""), "{body}");
+    for (path, status) in [
+        ("/connections/azure-ad/reports/nothing", StatusCode::NOT_FOUND),
+        ("/connections/azure-ad/reports/members", StatusCode::BAD_REQUEST),
+        ("/connections/azure-ad/reports/members?group=a&at=yesterday", StatusCode::BAD_REQUEST),
+        ("/connections/azure-ad/reports/members?group=a&at=2026-11-01", StatusCode::OK),
+    ] {
+        let (got, _, body) = ask(path).await;
+        assert_eq!(got, status, "{path}: {body}");
+    }
+    // Two parts, one after the other
+    let (status, _, body) = ask("/audit/export").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "{\"seq\":1}\n{\"seq\":2}\n"));
 }

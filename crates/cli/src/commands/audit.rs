@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_server::reports::ExportForm;
 use entrain_store::{AuditEntry, AuditFilter, AuditVerdict, Store};
 use jiff::Timestamp;
 use serde_json::json;
@@ -115,6 +116,16 @@ fn cells(entry: &AuditEntry) -> [String; 7] {
     ]
 }
 
+/// A part of an export; the first of a table begins with the names of its columns.
+pub(crate) fn export_text(form: ExportForm, entries: &[AuditEntry], first: bool) -> String {
+    let header = ["seq", "at", "actor", "action", "object", "detail", "hash"];
+    match form {
+        ExportForm::Jsonl => entries.iter().map(ui::json_line).collect(),
+        ExportForm::Csv if first => ui::csv(header, entries.iter().map(cells)),
+        ExportForm::Csv => ui::csv_rows(entries.iter().map(cells)),
+    }
+}
+
 /// Entries that are in memory at a time.
 const PAGE: u32 = 1000;
 
@@ -163,20 +174,22 @@ async fn export(
     out: Option<&Path>,
 ) -> Result<(), Failure> {
     let mut sink = Sink::open(printer, out)?;
-    let header = ["seq", "at", "actor", "action", "object", "detail", "hash"];
-    if format == ExportFormat::Csv {
-        sink.put(&ui::csv(header, []))?;
-    }
-    let mut after = 0;
+    let form = match format {
+        ExportFormat::Jsonl => ExportForm::Jsonl,
+        ExportFormat::Csv => ExportForm::Csv,
+    };
+    let (mut after, mut first) = (0, true);
     loop {
         let entries = store.audit_after(after, PAGE).await.map_err(|e| e.failure())?;
-        let Some(last) = entries.last() else { break };
-        after = last.seq;
-        let text = match format {
-            ExportFormat::Jsonl => entries.iter().map(ui::json_line).collect(),
-            ExportFormat::Csv => ui::csv_rows(entries.iter().map(cells)),
+        let Some(last) = entries.last() else {
+            if first {
+                sink.put(&export_text(form, &[], true))?;
+            }
+            break;
         };
-        sink.put(&text)?;
+        after = last.seq;
+        sink.put(&export_text(form, &entries, first))?;
+        first = false;
     }
     sink.close()
 }

@@ -1,20 +1,21 @@
 //! `entrain report`: read-only reports, for people, for programs, and for spreadsheets.
 
-mod credentials;
-mod drift;
-mod ladder;
-mod leavers;
-mod members;
-mod seats;
-mod unlinked;
+pub(crate) mod credentials;
+pub(crate) mod drift;
+pub(crate) mod ladder;
+pub(crate) mod leavers;
+pub(crate) mod members;
+pub(crate) mod seats;
+pub(crate) mod unlinked;
 
 use clap::{Args, Subcommand, ValueEnum};
 use entrain_domain::Failure;
+use entrain_server::reports::Reported;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Context, Exit, Target};
-use crate::ui::{Format, Page};
+use crate::ui::{self, Format, Page};
 use crate::wire::reports::Sides;
 
 #[derive(Debug, Subcommand)]
@@ -109,6 +110,21 @@ fn print<R: Serialize>(
         (Some(ReportFormat::Csv), _) => cx.printer.verbatim(&csv()),
         (_, Format::Json) => cx.printer.json(&json!({ "report": name, "rows": rows })),
         (_, Format::Text) => cx.printer.page(&page()),
+    }
+}
+
+/// A report as the API and the console have it.
+fn reported<R: Serialize, const N: usize>(
+    name: &str,
+    rows: &[R],
+    header: [&'static str; N],
+    row: impl Fn(&R) -> [String; N],
+) -> Reported {
+    Reported {
+        header: header.to_vec(),
+        rows: rows.iter().map(|one| row(one).to_vec()).collect(),
+        csv: ui::csv(header, rows.iter().map(&row)),
+        json: json!({ "report": name, "rows": rows }),
     }
 }
 

@@ -12,6 +12,7 @@ mod export;
 mod host;
 pub(crate) mod notifications;
 mod persons;
+mod reported;
 pub(crate) mod reports;
 mod rulebook;
 pub(crate) mod service;

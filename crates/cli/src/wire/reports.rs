@@ -22,8 +22,8 @@ use super::{
     stored,
 };
 use crate::commands::{Context, Target, read_document, read_for_directory};
-use crate::config::Document;
 use crate::config::document::{DirectoryCredential, Scoped, Secrets};
+use crate::config::{Document, Environment};
 
 /// Which sides a report needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,40 @@ impl Reporting {
         }
     }
 
+    /// A stored connection, for a report about both sides.
+    pub(crate) fn of_both(
+        document: Document,
+        kept: &Secrets,
+        environment: Environment<'_>,
+        lasting: &Lasting,
+        store: Store,
+    ) -> Result<Self, Failure> {
+        let secrets = document.resolve_sides(environment, kept)?;
+        Self::with((document, Scoped::ByDocument), &secrets, Sides::Both, lasting, store)
+    }
+
+    fn with(
+        (document, scoped): (Document, Scoped),
+        secrets: &Secrets,
+        sides: Sides,
+        lasting: &Lasting,
+        store: Store,
+    ) -> Result<Self, Failure> {
+        let http = http_options(&document, lasting)?;
+        let (entra, _) = directory_client(&document, secrets, lasting, &http)?;
+        let site = match sides {
+            Sides::Directory => None,
+            Sides::Both => Some(site_client(&document, secrets, &http)?),
+        };
+        let organization = match &site {
+            Some(jira) if document.meaning().limits_confluence() => {
+                organization_client(&document, secrets, &http, jira)?
+            }
+            _ => None,
+        };
+        Ok(Self { document, scoped, directory: DirectoryPeople(entra), site, organization, store })
+    }
+
     /// Links and ledger; empty for a connection that never ran.
     pub(crate) async fn memory(&self) -> Result<Memory, Failure> {
         self.store.memory(self.document.name()).await.map_err(|e| e.failure())
@@ -83,20 +117,7 @@ pub(crate) async fn open(cx: &Context<'_>, target: &Target, sides: Sides) -> Res
     let (document, scoped, kept, store) = choose(cx, target, sides).await?;
     let section = if sides == Sides::Directory { "directory." } else { "" };
     let secrets = document.resolve_below(section, cx.environment(), &kept)?;
-    let lasting = Lasting::new();
-    let http = http_options(&document, &lasting)?;
-    let (entra, _) = directory_client(&document, &secrets, &lasting, &http)?;
-    let site = match sides {
-        Sides::Directory => None,
-        Sides::Both => Some(site_client(&document, &secrets, &http)?),
-    };
-    let organization = match &site {
-        Some(jira) if document.meaning().limits_confluence() => {
-            organization_client(&document, &secrets, &http, jira)?
-        }
-        _ => None,
-    };
-    Ok(Reporting { document, scoped, directory: DirectoryPeople(entra), site, organization, store })
+    Reporting::with((document, scoped), &secrets, sides, &Lasting::new(), store)
 }
 
 /// The document of a connection and its database; no secret is looked up and nothing is asked of a cloud.

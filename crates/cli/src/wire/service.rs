@@ -19,6 +19,7 @@ use entrain_engine::person::{PersonOrder, PersonOutcome};
 use entrain_engine::ports::{Clock as _, Event, Progress};
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Only, Purpose, Question, RunOptions};
+use entrain_server::reports::{ExportForm, ExportPart, Report, Reported};
 use entrain_server::service::{
     Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, Tried, What,
 };
@@ -263,26 +264,6 @@ impl Wired {
         Ok(json)
     }
 
-    async fn report_of(&self, connection: &str, report: &str) -> Result<Value, Failure> {
-        let rows = match report {
-            "drift" => {
-                let engine = self.connect(connection).await?.engine;
-                json!(Box::pin(engine.preview(Approval::None, Freshness::Full, &Silent)).await?.plan.drift)
-            }
-            "ladder" => json!(self.connect(connection).await?.engine.ladder().await?),
-            _ => {
-                return Err(Failure::new(
-                    FailureCode::ObjectUnknown,
-                    FailureClass::Local,
-                    "there is no report of that name here",
-                    "the API has drift and ladder; entrain report has more",
-                )
-                .of(report));
-            }
-        };
-        Ok(json!({ "report": report, "rows": rows }))
-    }
-
     async fn search_mirror(
         &self,
         connection: &str,
@@ -374,8 +355,11 @@ impl Service for Wired {
             }))
         })
     }
-    fn report<'a>(&'a self, connection: &'a str, report: &'a str) -> Answer<'a, Value> {
+    fn report<'a>(&'a self, connection: &'a str, report: Report) -> Answer<'a, Reported> {
         Box::pin(self.report_of(connection, report))
+    }
+    fn export_audit(&self, form: ExportForm, after: Option<i64>) -> Answer<'_, ExportPart> {
+        Box::pin(self.export_part(form, after))
     }
     fn search<'a>(
         &'a self,

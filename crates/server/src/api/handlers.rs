@@ -190,11 +190,6 @@ pub(super) async fn explain(ask: Ask) -> Result {
     Ok(Reply::json(json!(told)))
 }
 
-pub(super) async fn report(ask: Ask) -> Result {
-    let connection = ask.connection().await?;
-    Ok(Reply::json(ask.api.service.report(&connection.name, ask.path("report")).await?))
-}
-
 pub(super) async fn users(ask: Ask) -> Result {
     search(&ask, Searched::Users).await
 }

@@ -6,6 +6,7 @@ mod ask;
 pub(crate) mod events;
 mod handlers;
 pub(crate) mod openapi;
+mod reports;
 pub(crate) mod routes;
 mod versions;
 

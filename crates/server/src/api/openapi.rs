@@ -11,6 +11,11 @@ pub(super) async fn document() -> Json<Value> {
     Json(made())
 }
 
+/// Answers that are no single JSON document: events as they come, lines of an export, and reports, which are tables too.
+const EVENTS: &str = "EventStream";
+const LINES: &str = "Lines";
+const REPORT: &str = "Report";
+
 /// The document.
 pub(crate) fn made() -> Value {
     let mut paths = Map::new();
@@ -138,13 +143,14 @@ fn success(route: &Route, status: u16, what: &str) -> Value {
             json!({ "Location": { "description": "Address of the run.", "schema": { "type": "string" } } });
     }
     if status != 204 {
-        let kind = if route.schema == "EventStream" { "text/event-stream" } else { "application/json" };
-        let schema = if route.schema == "EventStream" {
-            json!({ "type": "string" })
-        } else {
-            json!({ "$ref": format!("#/components/schemas/{}", route.schema) })
+        let text = json!({ "schema": { "type": "string" } });
+        let json = || json!({ "schema": { "$ref": format!("#/components/schemas/{}", route.schema) } });
+        response["content"] = match route.schema {
+            EVENTS => json!({ "text/event-stream": text }),
+            LINES => json!({ "application/jsonl": text, "text/csv": text }),
+            REPORT => json!({ "application/json": json(), "text/csv": text }),
+            _ => json!({ "application/json": json() }),
         };
-        response["content"] = json!({ kind: { "schema": schema } });
     }
     response
 }
@@ -168,6 +174,10 @@ fn schemas() -> Value {
     });
     let status = json!({ "type": "string", "enum": ["running", "converged", "held", "partial", "failed"] });
     json!({
+        "Report": object(&["report", "rows"], json!({
+            "report": { "type": "string" },
+            "rows": { "type": "array", "items": reference("Object") },
+        })),
         "Object": { "type": "object", "description": "As `entrain … --json` prints it." },
         "Problem": object(&["type", "title", "status", "detail", "code", "remedy"], json!({
             "type": { "type": "string", "format": "uri", "description": "`urn:entrain:error:` and the code." },
@@ -229,7 +239,9 @@ mod tests {
         });
         let ids: std::collections::BTreeSet<&str> = ROUTES.iter().map(|route| route.id).collect();
         assert_eq!(ids.len(), ROUTES.len());
-        for route in ROUTES.iter().filter(|route| !route.schema.is_empty() && route.schema != "EventStream") {
+        for route in
+            ROUTES.iter().filter(|route| !route.schema.is_empty() && ![EVENTS, LINES].contains(&route.schema))
+        {
             assert!(made()["components"]["schemas"][route.schema].is_object(), "{}", route.id);
         }
     }

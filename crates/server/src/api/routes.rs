@@ -8,7 +8,7 @@ use axum::routing::MethodFilter;
 use entrain_domain::service::Role;
 
 use super::ask::{Ask, Reply};
-use super::{events, handlers, versions};
+use super::{events, handlers, reports, versions};
 use crate::problem::Problem;
 
 /// Methods that routes take.
@@ -171,7 +171,11 @@ pub(crate) static ROUTES: &[Route] = &[
             FULL,
         ], &[], No, GOOD, "Object", handlers::explain),
     route!(Get "/connections/{connection}/notifications" get_notifications Viewer "How change notifications stand: subscriptions, troubles, and how long changes took.", &[], &[], No, GOOD, "Object", handlers::notifications),
-    route!(Get "/connections/{connection}/reports/{report}" get_report Viewer "A report, such as `drift`; reads both sides.", &[], &[], No, GOOD, "Object", handlers::report),
+    route!(Get "/connections/{connection}/reports/{report}" get_report Viewer "A report: `leavers`, `unlinked`, `drift` and `seats` read both sides; `ladder`, `credentials` and `members` say what is remembered.", &[
+            may("format", Takes::Word(&["json", "csv"]), "`csv` for spreadsheets; JSON when left out."),
+            may("group", Takes::Text(320), "For `members`, and needed there: the group, by its id on either side or by name."),
+            may("at", Takes::Text(40), "For `members`: a day (its end in UTC, such as `2026-11-01`) or an instant; now when left out."),
+        ], &[], No, GOOD, "Report", reports::report),
     route!(Get "/connections/{connection}/users" search_users Viewer "People of the directory, as they were last read.", &[SEARCH, LIMIT], &[], No, GOOD, "Object", handlers::users),
     route!(Get "/connections/{connection}/groups" search_groups Viewer "Groups of the directory, as they were last read.", &[SEARCH, LIMIT], &[], No, GOOD, "Object", handlers::groups),
     route!(Get "/runs" list_runs Viewer "Lists runs, the newest first.", &[
@@ -192,6 +196,9 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Post "/alerts/{alert}/acknowledge" acknowledge_alert Operator "Takes an alert on: it is not repeated any more, unless it gets worse or comes back.", &[],
         &[may("note", Takes::Text(500), "What is being done about it.")], Kept, GOOD, "Object", handlers::acknowledge_alert),
     route!(Get "/audit" list_audit Viewer "Entries of the audit log, the newest first.", &[CURSOR, LIMIT], &[], No, GOOD, "AuditEntries", handlers::audit),
+    route!(Get "/audit/export" export_audit Viewer "The whole audit log, the oldest entry first: a JSON object on each line, or a table for spreadsheets.", &[
+            may("format", Takes::Word(&["jsonl", "csv"]), "JSON Lines when left out."),
+        ], &[], No, GOOD, "Lines", reports::audit),
     route!(Get "/audit/verify" verify_audit Viewer "Follows the chain of the audit log.", &[], &[], No, GOOD, "Object", handlers::verify_audit),
     route!(Get "/api-keys" list_api_keys Administrator "Lists API keys, without their secrets.", &[], &[], No, GOOD, "Object", handlers::keys),
     route!(Post "/api-keys" create_api_key Administrator "Makes an API key; the answer holds it, this once.", &[], &[

@@ -25,7 +25,7 @@
 //! | [`throttle`] | how often a name may be tried |
 //! | [`shell`], [`parts`] | the frame around pages, and their small parts |
 //! | `sign_in`, `account` | signing in and out, the first administrator, one's own account |
-//! | `overview`, `connections`, `runs`, `plan`, `people`, `find`, `rules`, `audit` | the pages themselves |
+//! | `overview`, `connections`, `runs`, `plan`, `people`, `find`, `rules`, `reports`, `audit` | the pages themselves |
 //! | `wizard` | a new connection, step by step |
 //! | `chart`, `rows`, `letter`, `explained`, `dossier` | what they are drawn from: months, runs, plans, explanations, what is known of a person |
 
@@ -49,6 +49,7 @@ mod letter;
 mod overview;
 mod people;
 mod plan;
+mod reports;
 mod rules;
 mod runs;
 mod wizard;

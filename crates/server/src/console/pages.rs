@@ -7,7 +7,7 @@ use entrain_domain::service::Role;
 
 use super::visit::{Reply, Visit};
 use super::wizard::{first as wizard_first, scope as wizard_scope, sides as wizard_sides};
-use super::{account, audit, connections, find, overview, people, plan, rules, runs, sign_in, wizard};
+use super::{account, audit, connections, find, overview, people, plan, reports, rules, runs, sign_in, wizard};
 use crate::api::routes::Verb;
 use crate::problem::Problem;
 
@@ -127,6 +127,10 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/setup/{draft}/schedule" wizard_schedule Administrator [], wizard_first::schedule_page),
     page!(Post "/setup/{draft}/schedule" wizard_finish Administrator ["every", "mode", "do"], wizard_first::schedule),
     page!(Get "/search" search Viewer ["q"], find::page),
+    page!(Get "/connections/{connection}/reports" reports Viewer [], reports::list),
+    page!(Get "/connections/{connection}/reports/{report}" report Viewer ["group", "at", "from"], reports::page),
+    page!(Get "/connections/{connection}/reports/{report}/csv" report_table Viewer ["group", "at"], reports::table),
+    page!(Get "/audit/export" audit_export Viewer ["format"], reports::audit),
     page!(Get "/audit" audit Viewer ["before"], audit::list),
     page!(Get "/audit/chain" audit_chain Viewer [], audit::chain),
 ];

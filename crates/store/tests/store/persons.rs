@@ -91,7 +91,7 @@ async fn learn(store: &Store, world: &World, changes: &[MemoryChange], since: Op
     store.learn(C, learnt).await.unwrap();
 }
 
-on_both!(w_05_one_sync_of_a_person_at_a_time_and_a_dead_one_gives_way, |world| {
+on_both!(one_sync_of_a_person_at_a_time_and_a_dead_one_gives_way, |world| {
     let store = world.open().await;
     let (one, two) = (run_id("run-1"), run_id("run-2"));
     assert_eq!(claim(&store, &world, 1, &one).await, PersonClaim::Ours);
@@ -109,7 +109,7 @@ on_both!(w_05_one_sync_of_a_person_at_a_time_and_a_dead_one_gives_way, |world| {
     assert_eq!(store.claimed_by(C, &user(1)).await.unwrap(), None);
 });
 
-on_both!(w_05_of_many_racing_syncs_of_a_person_one_goes, |world| {
+on_both!(of_many_racing_syncs_of_a_person_one_goes, |world| {
     let (store, other) = (world.open().await, world.open().await);
     for round in 0..8 {
         let mut racers = tokio::task::JoinSet::new();
@@ -128,7 +128,7 @@ on_both!(w_05_of_many_racing_syncs_of_a_person_one_goes, |world| {
     }
 });
 
-on_both!(w_05_a_run_sees_who_was_synced_since_it_began_and_no_clock_is_asked, |world| {
+on_both!(a_run_sees_who_was_synced_since_it_began_and_no_clock_is_asked, |world| {
     let store = world.open().await;
     let run = run_id("run-1");
     let before = store.gate(C).await.unwrap();
@@ -153,7 +153,7 @@ on_both!(w_05_a_run_sees_who_was_synced_since_it_began_and_no_clock_is_asked, |w
     assert!(!store.overtaken("Other", Some(&user(1)), None, before).await.unwrap());
 });
 
-on_both!(w_05_a_run_learns_nothing_of_whoever_was_synced_since_it_began, |world| {
+on_both!(a_run_learns_nothing_of_whoever_was_synced_since_it_began, |world| {
     let store = world.open().await;
     learn(&store, &world, &[link(1), link(2), owns(1, 1), owns(1, 2)], None).await;
     let since = store.gate(C).await.unwrap();

@@ -4,6 +4,7 @@ use entrain_domain::Failure;
 use entrain_domain::reports::{CredentialRow, CredentialState, credentials};
 use entrain_engine::check::{Check, Verdict};
 use entrain_engine::ports::Clock as _;
+use entrain_server::reports::Reported;
 
 use super::{ReportArgs, cell, instant, print};
 use crate::commands::{Context, Exit};
@@ -11,18 +12,25 @@ use crate::config::Document;
 use crate::ui::{self, Page, Tone};
 use crate::wire::{SystemClock, reports};
 
+/// Columns for spreadsheets.
+const HEADER: [&str; 7] = ["credential", "key", "state", "expires", "days_left", "source", "remedy"];
+
 pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Failure> {
     let (document, ..) = reports::choose(cx, &args.target, reports::Sides::Both).await?;
     let rows = credentials(&reports::credentials(&document)?, SystemClock.now());
-    let header = ["credential", "key", "state", "expires", "days_left", "source", "remedy"];
     print(
         cx,
         ("credentials", &rows),
         args.format,
-        || ui::csv(header, rows.iter().map(row)),
+        || ui::csv(HEADER, rows.iter().map(row)),
         || page(document.name(), &rows),
     );
     Ok(Exit::Done)
+}
+
+/// The report for the API and the console.
+pub(crate) fn reported(rows: &[CredentialRow]) -> Reported {
+    super::reported("credentials", rows, HEADER, row)
 }
 
 fn row(row: &CredentialRow) -> [String; 7] {

@@ -3,11 +3,16 @@
 use entrain_domain::Failure;
 use entrain_domain::plan::{Approval, Drift};
 use entrain_engine::Freshness;
+use entrain_server::reports::Reported;
 
 use super::{ReportArgs, print};
 use crate::commands::{Context, Exit};
 use crate::ui::{self, Page, Tone};
 use crate::wire;
+
+/// Columns for spreadsheets.
+const HEADER: [&str; 9] =
+    ["kind", "group", "group_id", "person", "mail", "account_id", "before", "treatment", "text"];
 
 pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Failure> {
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
@@ -16,15 +21,19 @@ pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Fai
     let preview = Box::pin(connected.engine.preview(Approval::None, Freshness::Full, &progress)).await;
     progress.finish();
     let drift = preview?.plan.drift;
-    let header = ["kind", "group", "group_id", "person", "mail", "account_id", "before", "treatment", "text"];
     print(
         cx,
         ("drift", &drift),
         args.format,
-        || ui::csv(header, drift.iter().map(row)),
+        || ui::csv(HEADER, drift.iter().map(row)),
         || page(&connected.name, &drift),
     );
     Ok(Exit::Done)
+}
+
+/// The report for the API and the console.
+pub(crate) fn reported(rows: &[Drift]) -> Reported {
+    super::reported("drift", rows, HEADER, row)
 }
 
 fn row(drift: &Drift) -> [String; 9] {

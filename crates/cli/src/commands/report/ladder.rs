@@ -3,35 +3,33 @@
 
 use entrain_domain::Failure;
 use entrain_domain::plan::LadderRow;
+use entrain_server::reports::Reported;
 
 use super::{ReportArgs, print};
 use crate::commands::{Context, Exit};
 use crate::ui::{self, Page, Tone};
 use crate::wire;
 
+/// Columns for spreadsheets.
+const HEADER: [&str; 10] =
+    ["name", "trigger", "since", "reached", "next", "due", "groups", "account_id", "directory_id", "note"];
+
 pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Failure> {
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
     let rows = connected.engine.ladder().await?;
-    let header = [
-        "name",
-        "trigger",
-        "since",
-        "reached",
-        "next",
-        "due",
-        "groups",
-        "account_id",
-        "directory_id",
-        "note",
-    ];
     print(
         cx,
         ("ladder", &rows),
         args.format,
-        || ui::csv(header, rows.iter().map(row)),
+        || ui::csv(HEADER, rows.iter().map(row)),
         || page(&connected.name, &rows),
     );
     Ok(Exit::Done)
+}
+
+/// The report for the API and the console.
+pub(crate) fn reported(rows: &[LadderRow]) -> Reported {
+    super::reported("ladder", rows, HEADER, row)
 }
 
 fn row(row: &LadderRow) -> [String; 10] {

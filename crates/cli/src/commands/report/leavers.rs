@@ -3,11 +3,26 @@
 use entrain_domain::Failure;
 use entrain_domain::reports::{InDirectory, LeaverRow};
 use entrain_engine::reports::report_leavers;
+use entrain_server::reports::Reported;
 
 use super::{PeopleArgs, cell, print};
 use crate::commands::{Context, Exit};
 use crate::ui::{self, Page, Tone, table};
 use crate::wire::reports::{self, ExportedAccounts};
+
+/// Columns for spreadsheets.
+const HEADER: [&str; 10] = [
+    "account_id",
+    "name",
+    "email",
+    "directory",
+    "reason",
+    "directory_id",
+    "last_seen",
+    "products",
+    "groups",
+    "role",
+];
 
 pub(super) async fn run(cx: &Context<'_>, args: &PeopleArgs) -> Result<Exit, Failure> {
     let reporting = reports::open(cx, &args.report.target, args.sides()).await?;
@@ -19,26 +34,19 @@ pub(super) async fn run(cx: &Context<'_>, args: &PeopleArgs) -> Result<Exit, Fai
         }
         None => report_leavers(&reporting.directory, &reporting.accounts()?, &memory).await?,
     };
-    let header = [
-        "account_id",
-        "name",
-        "email",
-        "directory",
-        "reason",
-        "directory_id",
-        "last_seen",
-        "products",
-        "groups",
-        "role",
-    ];
     print(
         cx,
         ("leavers", &rows),
         args.report.format,
-        || ui::csv(header, rows.iter().map(row)),
+        || ui::csv(HEADER, rows.iter().map(row)),
         || page(reporting.document.name(), &rows),
     );
     Ok(Exit::Done)
+}
+
+/// The report for the API and the console.
+pub(crate) fn reported(rows: &[LeaverRow]) -> Reported {
+    super::reported("leavers", rows, HEADER, row)
 }
 
 fn row(row: &LeaverRow) -> [String; 10] {

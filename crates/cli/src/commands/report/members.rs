@@ -6,6 +6,8 @@ use entrain_domain::model::group_name_key;
 use entrain_domain::reports::{MemberRow, members_at};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::Clock as _;
+use entrain_server::reports::Reported;
+use entrain_store::Store;
 use jiff::Timestamp;
 
 use super::{ReportArgs, cell, instant, print};
@@ -36,25 +38,37 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| "write a day as 2026-11-01, or an instant as 2026-11-01T08:00:00Z".to_owned())
 }
 
+/// Columns for spreadsheets.
+const HEADER: [&str; 10] =
+    ["group", "group_id", "account_id", "name", "email", "since", "until", "how", "path", "run"];
+
 pub(super) async fn run(cx: &Context<'_>, args: &MembersArgs) -> Result<Exit, Failure> {
     let (document, _, _, store) = reports::choose(cx, &args.report.target, reports::Sides::Both).await?;
-    let name = document.name();
-    let memory = store.memory(name).await.map_err(|e| e.failure())?;
-    let link = find(&memory, &args.group)?;
-    let history = store.past_memberships(name, &link.group).await.map_err(|e| e.failure())?;
-    let accounts =
-        store.site_mirror(name).await.map_err(|e| e.failure())?.map(|site| site.accounts).unwrap_or_default();
     let at = args.at.unwrap_or_else(|| SystemClock.now());
-    let rows = members_at(link, &history, &memory, &accounts, at);
-    let header = ["group", "group_id", "account_id", "name", "email", "since", "until", "how", "path", "run"];
+    let (group, rows) = rows(&store, document.name(), &args.group, at).await?;
     print(
         cx,
         ("members", &rows),
         args.report.format,
-        || ui::csv(header, rows.iter().map(row)),
-        || page(&link.name, at, &rows),
+        || ui::csv(HEADER, rows.iter().map(row)),
+        || page(&group, at, &rows),
     );
     Ok(Exit::Done)
+}
+
+/// The group that is meant, by name, and who was in it at a moment.
+pub(crate) async fn rows(
+    store: &Store,
+    connection: &str,
+    group: &str,
+    at: Timestamp,
+) -> Result<(String, Vec<MemberRow>), Failure> {
+    let memory = store.memory(connection).await.map_err(|e| e.failure())?;
+    let link = find(&memory, group)?;
+    let history = store.past_memberships(connection, &link.group).await.map_err(|e| e.failure())?;
+    let site = store.site_mirror(connection).await.map_err(|e| e.failure())?;
+    let accounts = site.map(|site| site.accounts).unwrap_or_default();
+    Ok((link.name.to_string(), members_at(link, &history, &memory, &accounts, at)))
 }
 
 fn find<'a>(memory: &'a Memory, which: &str) -> Result<&'a GroupLink, Failure> {
@@ -76,6 +90,11 @@ fn find<'a>(memory: &'a Memory, which: &str) -> Result<&'a GroupLink, Failure> {
         ),
         _ => unknown(format!("several groups are called “{which}”"), "name one of them by its id"),
     }
+}
+
+/// The report for the API and the console.
+pub(crate) fn reported(rows: &[MemberRow]) -> Reported {
+    super::reported("members", rows, HEADER, row)
 }
 
 fn row(row: &MemberRow) -> [String; 10] {

@@ -3,32 +3,44 @@
 use entrain_domain::Failure;
 use entrain_domain::reports::{SeatRow, seats};
 use entrain_engine::error::EngineError;
+use entrain_server::reports::Reported;
 
 use super::{ReportArgs, cell, print};
 use crate::commands::{Context, Exit};
 use crate::ui::{self, Page, Tone, table};
 use crate::wire::reports::{self, Sides};
 
+/// Columns for spreadsheets.
+const HEADER: [&str; 11] =
+    ["product", "name", "used", "limit", "left", "budget", "reserve", "open", "waiting", "line", "groups"];
+
 pub(super) async fn run(cx: &Context<'_>, args: &ReportArgs) -> Result<Exit, Failure> {
     let reporting = reports::open(cx, &args.target, Sides::Both).await?;
+    let rows = rows(&reporting).await?;
+    print(
+        cx,
+        ("seats", &rows),
+        args.format,
+        || ui::csv(HEADER, rows.iter().map(row)),
+        || page(reporting.document.name(), &rows),
+    );
+    Ok(Exit::Done)
+}
+
+/// Seats of each product as the site tells them, and who waited for one when the last run ended.
+pub(crate) async fn rows(reporting: &reports::Reporting) -> Result<Vec<SeatRow>, Failure> {
     let jira = reporting.site.as_ref().ok_or(EngineError::RightMissing("a connection to the site"))?;
     let mut standing = jira.standing().await.map_err(|e| e.failure())?;
     standing.products.extend(reporting.confluence().await?);
     let groups = jira.groups().await.map_err(|e| e.failure())?;
     let waiting = reporting.last_report().await?.map(|report| report.waiting).unwrap_or_default();
     let rules = &reporting.document.meaning().rules.seats;
-    let rows = seats(&standing.products, &groups, rules, &waiting);
-    let header = [
-        "product", "name", "used", "limit", "left", "budget", "reserve", "open", "waiting", "line", "groups",
-    ];
-    print(
-        cx,
-        ("seats", &rows),
-        args.format,
-        || ui::csv(header, rows.iter().map(row)),
-        || page(reporting.document.name(), &rows),
-    );
-    Ok(Exit::Done)
+    Ok(seats(&standing.products, &groups, rules, &waiting))
+}
+
+/// The report for the API and the console.
+pub(crate) fn reported(rows: &[SeatRow]) -> Reported {
+    super::reported("seats", rows, HEADER, row)
 }
 
 fn row(row: &SeatRow) -> [String; 11] {

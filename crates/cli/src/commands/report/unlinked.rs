@@ -2,7 +2,8 @@
 
 use entrain_domain::Failure;
 use entrain_domain::reports::{InScope, UnlinkedKind, UnlinkedRow, unlinked};
-use entrain_engine::reports::{Accounts as _, People as _};
+use entrain_engine::reports::{Accounts, People as _};
+use entrain_server::reports::Reported;
 
 use super::{PeopleArgs, cell, print};
 use crate::commands::{Context, Exit};
@@ -10,30 +11,47 @@ use crate::config::document::Scoped;
 use crate::ui::{self, Page, Tone, table};
 use crate::wire::reports::{self, ExportedAccounts};
 
+/// Columns for spreadsheets.
+const HEADER: [&str; 7] = ["kind", "account_id", "directory_id", "name", "email", "reason", "last_seen"];
+
 pub(super) async fn run(cx: &Context<'_>, args: &PeopleArgs) -> Result<Exit, Failure> {
     let reporting = reports::open(cx, &args.report.target, args.sides()).await?;
-    let memory = reporting.memory().await?;
-    let accounts = match &args.accounts {
-        Some(file) => ExportedAccounts::read(file, &reporting.document)?.accounts().await?,
-        None => reporting.accounts()?.accounts().await?,
+    let rows = match &args.accounts {
+        Some(file) => {
+            let accounts = ExportedAccounts::read(file, &reporting.document)?;
+            Box::pin(rows(&reporting, &accounts)).await?
+        }
+        None => Box::pin(rows(&reporting, &reporting.accounts()?)).await?,
     };
-    let roster = reporting.directory.people().await?;
-    let rules = &reporting.document.meaning().rules;
-    let rows = if reporting.scoped == Scoped::ByDocument {
-        let read = reporting.directory.0.read(&rules.demand(), &[]).await.map_err(|e| e.failure())?;
-        unlinked(&roster, &accounts, &memory, Some(InScope { directory: &read.snapshot, rules }))
-    } else {
-        unlinked(&roster, &accounts, &memory, None)
-    };
-    let header = ["kind", "account_id", "directory_id", "name", "email", "reason", "last_seen"];
     print(
         cx,
         ("unlinked", &rows),
         args.report.format,
-        || ui::csv(header, rows.iter().map(row)),
+        || ui::csv(HEADER, rows.iter().map(row)),
         || page(reporting.document.name(), &rows, reporting.scoped),
     );
     Ok(Exit::Done)
+}
+
+/// Who has no counterpart on the other side.
+pub(crate) async fn rows(
+    reporting: &reports::Reporting,
+    accounts: &impl Accounts,
+) -> Result<Vec<UnlinkedRow>, Failure> {
+    let memory = reporting.memory().await?;
+    let accounts = accounts.accounts().await?;
+    let roster = reporting.directory.people().await?;
+    let rules = &reporting.document.meaning().rules;
+    if reporting.scoped == Scoped::NotSaid {
+        return Ok(unlinked(&roster, &accounts, &memory, None));
+    }
+    let read = reporting.directory.0.read(&rules.demand(), &[]).await.map_err(|e| e.failure())?;
+    Ok(unlinked(&roster, &accounts, &memory, Some(InScope { directory: &read.snapshot, rules })))
+}
+
+/// The report for the API and the console.
+pub(crate) fn reported(rows: &[UnlinkedRow]) -> Reported {
+    super::reported("unlinked", rows, HEADER, row)
 }
 
 fn row(row: &UnlinkedRow) -> [String; 7] {
