@@ -71,3 +71,21 @@ pub enum LinkFor {
     /// Whoever opens it is signed in as this account, by id.
     Account(String),
 }
+
+/// Somebody whom the directory has signed in, as far as an account is about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryPerson {
+    /// The tenant.
+    pub tenant_id: String,
+    /// Object id in it: with the tenant the one thing that tells people apart. Names are given to others later.
+    pub object_id: String,
+    /// What the account is called where the name is free.
+    pub name: String,
+}
+
+impl DirectoryPerson {
+    /// What the account is found by.
+    pub fn subject(&self) -> String {
+        format!("{}/{}", self.tenant_id, self.object_id).to_ascii_lowercase()
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
+use entrain_domain::accounts::{Account, AccountChange, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
@@ -71,6 +71,10 @@ pub trait Accounts: Send + Sync {
     ) -> Answer<'a, ()>;
     /// Whom a link is for; nothing where it is no good.
     fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<LinkFor>>;
+    /// The account of somebody whom the directory has signed in, made at their first time, with the role they have now.
+    fn admit(&self, person: DirectoryPerson, role: Role) -> Answer<'_, Account>;
+    /// Somebody whom the directory has signed in gets no further: noted in the audit log, and their sessions end.
+    fn turn_away<'a>(&'a self, person: DirectoryPerson, why: &'a str) -> Answer<'a, ()>;
 }
 
 /// Passwords hashed or checked at one time: each takes 19 MiB.
@@ -118,6 +122,8 @@ pub(crate) async fn fits(password: String, hash: Option<String>) -> bool {
     }
     let _room = ROOM.acquire().await;
     let check = move || {
+        // Whoever signs in through the directory has none
+        let hash = hash.filter(|hash| !hash.is_empty());
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.clone());
         let Ok(hash) = PasswordHash::new(&hash) else { return false };
@@ -172,6 +178,9 @@ mod tests {
         assert!(fits("correct horse battery".into(), Some(hash.clone())).await);
         assert!(!fits("correct horse batter".into(), Some(hash)).await);
         assert!(!fits("nobody".into(), None).await, "nobody's password is nobody's");
+        for password in ["", "nobody"] {
+            assert!(!fits(password.into(), Some(String::new())).await, "of the directory: no password fits");
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@
 //! | `console` | the pages for people: one table of pages, likewise |
 //! | [`accounts`] | people who sign in |
 //! | [`dossiers`] | what is known of one person or group without asking a cloud |
+//! | [`reports`], `download` | reports, and files that are taken away |
+//! | [`federation`] | signing in to the console through the directory |
 //! | [`drafts`] | connections that somebody is setting up |
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `alerts` | looks after what people are told |
@@ -32,6 +34,7 @@ pub mod doors;
 pub mod dossiers;
 mod download;
 pub mod drafts;
+pub mod federation;
 mod headers;
 mod health;
 mod listen;

@@ -203,7 +203,7 @@ pub(crate) async fn apply(batch: &mut Batch, write: &AccountWrite) -> Result<()>
     }
 }
 
-async fn note(
+pub(crate) async fn note(
     batch: &mut Batch,
     actor: &str,
     action: &str,
@@ -222,7 +222,15 @@ async fn account_in(batch: &mut Batch, id: &str) -> Result<Account> {
     row.ok_or_else(|| Error::AccountUnknown(id.to_owned()))?.account()
 }
 
-async fn all_in(batch: &mut Batch) -> Result<Vec<Account>> {
+/// An account by name, whatever the case.
+pub(crate) async fn named_in(batch: &mut Batch, name: &str) -> Result<Option<Account>> {
+    let row: Option<AccountRow> = on!(Tx, &mut batch.tx, tx =>
+        sqlx::query_as(NAMED).bind(folded(name)).fetch_optional(&mut **tx).await)
+    .map_err(Error::database("reading accounts"))?;
+    row.map(AccountRow::account).transpose()
+}
+
+pub(crate) async fn all_in(batch: &mut Batch) -> Result<Vec<Account>> {
     let rows: Vec<AccountRow> = on!(Tx, &mut batch.tx, tx =>
         sqlx::query_as(ACCOUNTS).fetch_all(&mut **tx).await)
     .map_err(Error::database("reading accounts"))?;
@@ -236,7 +244,7 @@ async fn session_in(batch: &mut Batch, id: &str) -> Result<Option<Session>> {
     row.map(SessionRow::session).transpose()
 }
 
-async fn end_sessions(batch: &mut Batch, account: &str) -> Result<()> {
+pub(crate) async fn end_sessions(batch: &mut Batch, account: &str) -> Result<()> {
     on!(Tx, &mut batch.tx, tx => sqlx::query(END_ALL).bind(account).execute(&mut **tx).await.map(|_| ()))
         .map_err(Error::database("ending sessions"))
 }
@@ -255,13 +263,18 @@ async fn spend(batch: &mut Batch, hash: &str, whose: &LinkFor, now: Timestamp) -
 }
 
 async fn make(batch: &mut Batch, account: &Account, link: Option<&str>, author: &str) -> Result<()> {
-    let doing = "storing an account";
     if let Some(link) = link {
         spend(batch, link, &LinkFor::First, account.created_at).await?;
         if !all_in(batch).await?.is_empty() {
             return Err(Error::LinkSpent);
         }
     }
+    insert(batch, account, author).await
+}
+
+/// Stores an account, and notes who made it.
+pub(crate) async fn insert(batch: &mut Batch, account: &Account, author: &str) -> Result<()> {
+    let doing = "storing an account";
     on!(Tx, &mut batch.tx, tx => sqlx::query(MAKE)
         .bind(&account.id).bind(&account.name).bind(folded(&account.name)).bind(account.role.as_str())
         .bind(&account.hash).bind(account.created_at.as_millisecond())
@@ -280,7 +293,7 @@ async fn make(batch: &mut Batch, account: &Account, link: Option<&str>, author: 
     note(batch, author, "account_created", &account.name, detail, account.created_at).await
 }
 
-async fn change_account(
+pub(crate) async fn change_account(
     batch: &mut Batch,
     id: &str,
     change: &AccountChange,
@@ -293,12 +306,18 @@ async fn change_account(
         AccountChange::Role(role) => account.role = *role,
         AccountChange::Disable => account.disabled_at = account.disabled_at.or(Some(at)),
         AccountChange::Enable => account.disabled_at = None,
+        AccountChange::Password(_) if account.hash.is_empty() => {
+            return Err(Error::AccountOfDirectory(account.name));
+        }
         AccountChange::Password(hash) => account.hash.clone_from(hash),
     }
     if account == before {
         return Ok(());
     }
-    let rules = |account: &Account| account.role == Role::Administrator && account.disabled_at.is_none();
+    // With a password: it has to work also when the directory's sign-in does not
+    let rules = |account: &Account| {
+        account.role == Role::Administrator && account.disabled_at.is_none() && !account.hash.is_empty()
+    };
     if rules(&before) && !rules(&account) {
         let others = all_in(batch).await?;
         if !others.iter().any(|other| other.id != id && rules(other)) {

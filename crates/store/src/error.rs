@@ -118,8 +118,11 @@ pub enum Error {
     #[error("there is no account {0}")]
     AccountUnknown(String),
     /// Nobody would be left who can hand out roles.
-    #[error("\"{0}\" is the last administrator who can sign in")]
+    #[error("\"{0}\" is the last administrator who can sign in with a password")]
     LastAdministrator(String),
+    /// The account has no password.
+    #[error("\"{0}\" signs in through the directory and has no password")]
+    AccountOfDirectory(String),
     /// The link was used, has ended, or never was one.
     #[error("the link was used before, has ended, or never was one")]
     LinkSpent,
@@ -276,6 +279,11 @@ impl Error {
             Self::LastAdministrator(name) => {
                 local(FailureCode::LastAdministrator, "Make somebody else an administrator first.").of(name)
             }
+            Self::AccountOfDirectory(name) => local(
+                FailureCode::UsageInvalid,
+                "Make an account with a password beside it, under another name.",
+            )
+            .of(name),
             Self::LinkSpent => local(
                 FailureCode::LinkSpent,
                 "Take the newest link: the service prints one when it starts and there is no account yet.",

@@ -39,6 +39,7 @@ mod error;
 mod figures;
 mod files;
 mod history;
+mod identities;
 mod key;
 mod ladder;
 mod lease;

@@ -19,6 +19,7 @@ use crate::decisions;
 use crate::drafts::{self, DraftWrite};
 use crate::error::{Error, Result};
 use crate::history::Cause;
+use crate::identities::{self, IdentityWrite};
 use crate::lease::{Fence, Fences};
 use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
@@ -84,6 +85,7 @@ pub(crate) enum Write {
     },
     Service(ServiceWrite),
     Account(AccountWrite),
+    Identity(IdentityWrite),
     Note {
         note: AuditNote,
         at: Timestamp,
@@ -207,6 +209,7 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Stop(_)
         | Write::Beat(_)
         | Write::Account(_)
+        | Write::Identity(_)
         | Write::Note { .. }
         | Write::Person { .. }
         | Write::Alerts(_)
@@ -246,6 +249,7 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Service(write) => service::apply(batch, write).await,
         Write::Note { note, at } => audit::append(batch, note, *at).await,
         Write::Account(write) => accounts::apply(batch, write).await,
+        Write::Identity(write) => identities::apply(batch, write).await,
         Write::Notification(write) => notifications::apply(batch, write).await,
         Write::Stop(stop) => replicas::apply(batch, stop).await,
         Write::Beat(beat) => presence::apply(batch, beat).await,

@@ -190,7 +190,11 @@ async fn service(cx: &Context<'_>) -> Result<Service, Failure> {
     let (_, key) = made.map_err(|e| e.failure())?;
     let (password, secret) = administrator(&store).await?;
     let usual = SocketAddr::from(([127, 0, 0, 1], 8321));
-    let reach = Reach { public: None, idle: Duration::from_mins(30) };
+    let reach = Reach {
+        public: None,
+        idle: Duration::from_mins(30),
+        federation: crate::wire::federation::FederationArgs::default(),
+    };
     let serving = match Serving::start(store.clone(), usual, &reach).await {
         Err(failure) if failure.code == FailureCode::ListenFailed => {
             Serving::start(store, SocketAddr::from(([127, 0, 0, 1], 0)), &reach).await?

@@ -22,6 +22,7 @@ use super::{Context, Exit};
 use crate::ui::{Page, Tone};
 use crate::wire;
 use crate::wire::doors::WiredDoors;
+use crate::wire::federation::FederationArgs;
 use crate::wire::service::Wired;
 
 /// How long runs and requests under way are waited for (quality.md R-11: ten seconds in all).
@@ -56,6 +57,8 @@ pub(crate) struct ServeArgs {
         value_parser = clap::value_parser!(u32).range(1..=720)
     )]
     session_idle: u32,
+    #[command(flatten)]
+    federation: FederationArgs,
 }
 
 /// How people reach the service, and how long they stay signed in.
@@ -64,6 +67,8 @@ pub(super) struct Reach {
     pub(super) public: Option<String>,
     /// How long somebody stays signed in without doing anything.
     pub(super) idle: Duration,
+    /// Sign-in to the console through Entra ID.
+    pub(super) federation: FederationArgs,
 }
 
 /// How long the link for the first administrator is good.
@@ -100,6 +105,7 @@ impl Serving {
         let runs = Runs::new(service.clone(), stop.clone());
         let mut settings = Settings::new(url.parse().map_err(|_| no_address(&url))?);
         settings.idle = reach.idle;
+        settings.federation = reach.federation.build(&store, &lasting, &url)?;
         let first = first_link(service.as_ref(), &url).await?;
         let doors = WiredDoors::new(store.clone(), lasting, service.clone(), &url, stop.clone());
         let behind = Arc::new(doors.clone());
@@ -163,7 +169,11 @@ async fn share_limits(store: Store, shared: Shared, runs: Arc<Runs>, stop: Cance
 pub(super) async fn run(cx: &Context<'_>, args: ServeArgs) -> Result<Exit, Failure> {
     let public = args.public_url.as_ref().map(checked).transpose()?;
     let mut told_to_end = std::pin::pin!(wire::told_to_end());
-    let reach = Reach { public, idle: Duration::from_secs(60 * u64::from(args.session_idle)) };
+    let reach = Reach {
+        public,
+        idle: Duration::from_secs(60 * u64::from(args.session_idle)),
+        federation: args.federation,
+    };
     let serving = Serving::start(wire::open_store(cx).await?, args.listen, &reach).await?;
     // The signals are listened to before it says that it is ready
     tokio::select! {

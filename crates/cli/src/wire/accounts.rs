@@ -1,6 +1,7 @@
 //! People who sign in, from the store to the service.
 
-use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
+use entrain_domain::accounts::{Account, AccountChange, DirectoryPerson, LinkFor, Session};
+use entrain_domain::service::Role;
 use entrain_server::accounts::{Accounts, NewAccount};
 use entrain_server::service::Answer;
 use jiff::Timestamp;
@@ -54,5 +55,11 @@ impl Accounts for Wired {
     }
     fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<LinkFor>> {
         Box::pin(async move { self.store.link(digest).await.map_err(|e| e.failure()) })
+    }
+    fn admit(&self, person: DirectoryPerson, role: Role) -> Answer<'_, Account> {
+        Box::pin(async move { self.store.admit(person, role).await.map_err(|e| e.failure()) })
+    }
+    fn turn_away<'a>(&'a self, person: DirectoryPerson, why: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.store.turn_away(person, why).await.map_err(|e| e.failure()) })
     }
 }

@@ -9,6 +9,7 @@ mod dossiers;
 mod drafts;
 mod drafts_toml;
 mod export;
+pub(crate) mod federation;
 mod host;
 pub(crate) mod notifications;
 mod persons;

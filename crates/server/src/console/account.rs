@@ -27,6 +27,8 @@ struct Row {
 struct AccountPage {
     shell: Shell,
     rows: Vec<Row>,
+    /// Whether they have a password; whoever signs in through the directory has none.
+    password: bool,
     error: Option<String>,
 }
 
@@ -47,7 +49,8 @@ async fn made(visit: &Visit, error: Option<String>) -> Result<AccountPage> {
         address: session.address,
         agent: session.agent,
     });
-    Ok(AccountPage { shell: visit.shell("Your account").await?, rows: rows.collect(), error })
+    let password = !who.account.hash.is_empty();
+    Ok(AccountPage { shell: visit.shell("Your account").await?, rows: rows.collect(), password, error })
 }
 
 pub(super) async fn password(visit: Visit) -> Result {

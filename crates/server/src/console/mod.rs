@@ -25,12 +25,14 @@
 //! | [`throttle`] | how often a name may be tried |
 //! | [`shell`], [`parts`] | the frame around pages, and their small parts |
 //! | `sign_in`, `account` | signing in and out, the first administrator, one's own account |
+//! | `microsoft` | signing in through the directory |
 //! | `overview`, `connections`, `runs`, `plan`, `people`, `find`, `rules`, `reports`, `audit` | the pages themselves |
 //! | `wizard` | a new connection, step by step |
 //! | `chart`, `rows`, `letter`, `explained`, `dossier` | what they are drawn from: months, runs, plans, explanations, what is known of a person |
 
 mod account;
 mod chart;
+mod microsoft;
 pub(crate) mod pages;
 mod parts;
 mod rows;
@@ -67,6 +69,8 @@ use url::Url;
 
 pub(crate) use visit::Visit;
 
+use crate::doors::pace::Pace;
+use crate::federation::Federation;
 use crate::problem::Problem;
 use crate::runs::Runs;
 use crate::service::Service;
@@ -80,12 +84,19 @@ pub struct Settings {
     pub idle: Duration,
     /// How long somebody stays signed in, whatever they do.
     pub longest: Duration,
+    /// Where people may sign in through the directory.
+    pub federation: Option<Arc<dyn Federation>>,
 }
 
 impl Settings {
     /// The usual times.
     pub fn new(public_url: Url) -> Self {
-        Self { public_url, idle: Duration::from_mins(30), longest: Duration::from_hours(12) }
+        Self {
+            public_url,
+            idle: Duration::from_mins(30),
+            longest: Duration::from_hours(12),
+            federation: None,
+        }
     }
 }
 
@@ -95,11 +106,19 @@ pub(crate) struct Console {
     pub(crate) runs: Arc<Runs>,
     pub(crate) settings: Settings,
     pub(crate) throttle: throttle::Throttle,
+    /// How many may sign in with Microsoft at a time.
+    pub(crate) pace: Pace,
 }
 
 impl Console {
     pub(crate) fn new(service: Arc<dyn Service>, runs: Arc<Runs>, settings: Settings) -> Arc<Self> {
-        Arc::new(Self { service, runs, settings, throttle: throttle::Throttle::default() })
+        Arc::new(Self {
+            service,
+            runs,
+            settings,
+            throttle: throttle::Throttle::default(),
+            pace: Pace::default(),
+        })
     }
 }
 

@@ -7,7 +7,10 @@ use entrain_domain::service::Role;
 
 use super::visit::{Reply, Visit};
 use super::wizard::{first as wizard_first, scope as wizard_scope, sides as wizard_sides};
-use super::{account, audit, connections, find, overview, people, plan, reports, rules, runs, sign_in, wizard};
+use super::{
+    account, audit, connections, find, microsoft, overview, people, plan, reports, rules, runs, sign_in,
+    wizard,
+};
 use crate::api::routes::Verb;
 use crate::problem::Problem;
 
@@ -57,6 +60,10 @@ macro_rules! page {
 pub(crate) static PAGES: &[Page] = &[
     page!(Get "/sign-in" sign_in_page Anyone ["next"], sign_in::page),
     page!(Post "/sign-in" sign_in Anyone ["name", "password", "next"], sign_in::sign_in),
+    page!(Get "/sign-in/microsoft" microsoft Anyone ["next"], microsoft::begin),
+    page!(Get "/sign-in/microsoft/callback" microsoft_callback Anyone ["code", "state", "session_state", "client_info",
+        "iss", "error", "error_description", "error_subcode", "error_uri", "error_codes", "timestamp", "trace_id",
+        "correlation_id"], microsoft::callback),
     page!(Post "/sign-out" sign_out Viewer [], sign_in::sign_out),
     page!(Get "/first/{link}" first_page Anyone [], sign_in::first_page),
     page!(Post "/first/{link}" first Anyone ["name", "password", "again"], sign_in::first),

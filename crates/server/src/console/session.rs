@@ -26,6 +26,8 @@ pub(crate) enum Jar {
     Browser,
     /// Light or dark.
     Theme,
+    /// A sign-in with Microsoft that was begun, sealed.
+    Microsoft,
 }
 
 impl Jar {
@@ -35,6 +37,7 @@ impl Jar {
             Self::Visitor => "entrain-visitor",
             Self::Browser => "entrain-browser",
             Self::Theme => "entrain-theme",
+            Self::Microsoft => "entrain-microsoft",
         };
         if secure(settings) { format!("__Host-{name}") } else { name.to_owned() }
     }
@@ -59,6 +62,9 @@ impl Jar {
             .same_site(SameSite::Lax);
         if matches!(self, Self::Browser | Self::Theme) {
             cookie = cookie.max_age(cookie::time::Duration::days(365));
+        }
+        if self == Self::Microsoft {
+            cookie = cookie.max_age(cookie::time::Duration::minutes(10));
         }
         cookie.build().to_string()
     }

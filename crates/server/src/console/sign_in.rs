@@ -25,6 +25,8 @@ struct SignInPage {
     anybody: bool,
     name: String,
     next: String,
+    /// Where people sign in through the directory, if they may.
+    microsoft: Option<String>,
     error: Option<String>,
 }
 
@@ -50,7 +52,8 @@ pub(super) async fn page(visit: Visit) -> Result {
     }
     let anybody = !visit.console.service.accounts().await?.is_empty();
     let head = visit.head("Sign in");
-    Reply::page(&SignInPage { head, anybody, name: String::new(), next: on, error: None })
+    let microsoft = super::microsoft::address(&visit, &on);
+    Reply::page(&SignInPage { head, anybody, name: String::new(), next: on, microsoft, error: None })
 }
 
 pub(super) async fn sign_in(visit: Visit) -> Result {
@@ -72,6 +75,7 @@ pub(super) async fn sign_in(visit: Visit) -> Result {
             head: visit.head("Sign in"),
             anybody: true,
             next: next(visit.text("next")).to_owned(),
+            microsoft: super::microsoft::address(&visit, next(visit.text("next"))),
             name,
             error: Some("Name or password are not right, or the account is disabled.".into()),
         };
@@ -88,7 +92,7 @@ pub(super) async fn sign_in(visit: Visit) -> Result {
 }
 
 /// Begins a session under a new id; whatever the browser held before is worth nothing.
-async fn begin(visit: &Visit, account: &Account, link: Option<String>, on: &str) -> Result {
+pub(super) async fn begin(visit: &Visit, account: &Account, link: Option<String>, on: &str) -> Result {
     let console = &visit.console;
     if let Some(who) = &visit.who {
         console.service.end_session(&who.session.id).await?;

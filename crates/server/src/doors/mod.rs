@@ -20,7 +20,7 @@ mod access;
 pub mod behind;
 mod landing;
 pub(crate) mod notifications;
-mod pace;
+pub(crate) mod pace;
 mod queue;
 mod token_issuance;
 mod visits;

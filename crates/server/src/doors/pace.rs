@@ -39,13 +39,13 @@ struct State {
     of: HashMap<IpAddr, Bucket>,
 }
 
-/// The pace of all access pages of a process.
+/// The pace of all access pages, or of the sign-in to the console, of a process.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<State>);
+pub(crate) struct Pace(Mutex<State>);
 
 /// Whether somebody may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Go,
     /// Later.
     Wait,
@@ -53,7 +53,7 @@ pub(super) enum Step {
 
 impl Pace {
     /// Takes one turn.
-    pub(super) fn step(&self, from: Option<IpAddr>, now: Timestamp) -> Step {
+    pub(crate) fn step(&self, from: Option<IpAddr>, now: Timestamp) -> Step {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { all, of } = &mut *state;
         let all = all.get_or_insert_with(|| Bucket::full(OF_ALL, now));

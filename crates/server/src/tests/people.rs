@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
+use entrain_domain::accounts::{Account, AccountChange, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
 use jiff::{SignedDuration, Timestamp};
 
@@ -155,5 +155,22 @@ impl Accounts for Fake {
     }
     fn link<'a>(&'a self, digest: &'a str) -> Answer<'a, Option<LinkFor>> {
         self.give(self.people.links.lock().unwrap().get(digest).cloned())
+    }
+    fn admit(&self, person: DirectoryPerson, role: Role) -> Answer<'_, Account> {
+        let account = Account {
+            id: person.subject(),
+            name: person.name,
+            role,
+            hash: String::new(),
+            created_at: self.people.now(),
+            disabled_at: None,
+        };
+        self.people.accounts.lock().unwrap().insert(account.id.clone(), account.clone());
+        self.change(account)
+    }
+    fn turn_away<'a>(&'a self, person: DirectoryPerson, _: &'a str) -> Answer<'a, ()> {
+        let subject = person.subject();
+        self.people.sessions.lock().unwrap().retain(|_, session| session.account != subject);
+        self.change(())
     }
 }

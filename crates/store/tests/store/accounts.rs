@@ -1,11 +1,15 @@
 //! Accounts, sessions, links that work once, and what runs came to in numbers.
 
-use entrain_domain::accounts::{AccountChange, LinkFor, Session};
+use entrain_domain::accounts::{AccountChange, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
 use entrain_store::Error;
 use jiff::SignedDuration;
 
 use crate::support::on_both;
+
+/// Gives one person's sign-in to another's account, behind the store's back.
+const TAMPER: &str = "UPDATE account_identities SET account = \
+    (SELECT id FROM accounts WHERE folded = 'ana@acme.example') WHERE subject LIKE 't/b%'";
 
 on_both!(accounts_are_changed_and_never_removed_and_one_administrator_stays, |world| {
     let store = world.open().await;
@@ -98,4 +102,74 @@ on_both!(a_link_works_once_and_the_first_administrators_only_while_there_is_none
     store.begin_session(session.clone(), Some("enter".into())).await.unwrap();
     let again = store.begin_session(Session { id: "s2".into(), ..session }, Some("enter".into())).await;
     assert!(matches!(again, Err(Error::LinkSpent)), "{again:?}");
+});
+
+on_both!(people_of_the_directory_are_found_by_id_and_never_by_name, |world| {
+    let store = world.open().await;
+    let person = |object: char, name: &str| DirectoryPerson {
+        tenant_id: "T".into(),
+        object_id: String::from(object).repeat(12),
+        name: name.into(),
+    };
+    let too_early = store.admit(person('a', "bo@acme.example"), Role::Administrator).await;
+    assert!(matches!(too_early, Err(Error::LinkSpent)), "the first account is made at the machine");
+    let ana =
+        store.make_account("ana@acme.example", Role::Administrator, "h1".into(), None, "cli").await.unwrap();
+
+    // Whoever is called like a local account gets one of their own
+    let other = store.admit(person('b', "Ana@acme.example"), Role::Viewer).await.unwrap();
+    assert_eq!(other.name, "Ana@acme.example (bbbbbbbb)");
+    assert_ne!(other.id, ana.id);
+    let third = store.admit(person('c', "Ana@acme.example"), Role::Viewer).await.unwrap();
+    assert_eq!(third.name, "Ana@acme.example (cccccccc)");
+
+    // The same person under another name, with another role
+    let again = store.admit(person('b', "ana.ruiz@acme.example"), Role::Administrator).await.unwrap();
+    assert_eq!((again.id.as_str(), again.role), (other.id.as_str(), Role::Administrator));
+    assert_eq!(again.name, other.name, "a name stands in decisions and stays");
+    // An administrator with a password stays, for the day on which the directory's sign-in does not work
+    let last = store.change_account(&ana.id, AccountChange::Disable, "x").await;
+    assert!(matches!(last, Err(Error::LastAdministrator(_))), "{last:?}");
+    let password = store.change_account(&other.id, AccountChange::Password("h".into()), "x").await;
+    assert!(matches!(password, Err(Error::AccountOfDirectory(_))), "{password:?}");
+
+    let now = world.now();
+    let session = Session {
+        id: "s".into(),
+        account: other.id.clone(),
+        began_at: now,
+        seen_at: now,
+        ends_at: now + SignedDuration::from_hours(1),
+        address: String::new(),
+        agent: String::new(),
+    };
+    store.begin_session(session, None).await.unwrap();
+    store.turn_away(person('b', "ana.ruiz@acme.example"), "in no group").await.unwrap();
+    assert_eq!(store.session("s").await.unwrap(), None, "whoever is turned away is signed out");
+    store.turn_away(person('d', "stranger@acme.example"), "in no group").await.unwrap();
+    let told: Vec<(String, String)> = store
+        .audit_before(None, 20)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| (entry.action, entry.actor))
+        .collect();
+    let by = "sign-in with Microsoft";
+    let expected = [
+        ("sign_in_refused", "stranger@acme.example"),
+        ("sign_in_refused", "ana.ruiz@acme.example"),
+        ("signed_in", "Ana@acme.example (bbbbbbbb)"),
+        ("account_role", by),
+        ("account_created", by),
+        ("account_created", by),
+        ("account_created", "cli"),
+    ];
+    let expected: Vec<(String, String)> = expected.map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec();
+    assert_eq!(told, expected);
+    assert_eq!(store.accounts().await.unwrap().len(), 3, "a stranger has no account");
+
+    // R-06: whoever hangs an identity on another account is found out
+    world.tamper(TAMPER).await;
+    let tampered = store.admit(person('b', "x"), Role::Viewer).await;
+    assert!(matches!(tampered, Err(Error::Damaged { .. })), "{tampered:?}");
 });
