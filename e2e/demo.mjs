@@ -1,8 +1,10 @@
 // The demo, running, and a browser that looks at it.
+import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import AxeBuilder from "@axe-core/playwright";
 import { chromium } from "playwright-core";
 
 export const binary = resolve(process.env.ENTRAIN_BIN ?? "target/debug/entrain");
@@ -78,3 +80,19 @@ export async function signIn(page, url, role) {
   await page.click("button.primary");
   await page.waitForURL((at) => !at.pathname.startsWith("/sign-in"));
 }
+
+// Looks at a page as it is: at a desk and on a phone, in light and dark; a picture of each, nothing for axe, nothing too wide.
+export const inspect = async (page, name) => {
+  for (const [width, height] of [[1440, 900], [390, 844]]) {
+    for (const colorScheme of ["light", "dark"]) {
+      await page.setViewportSize({ width, height });
+      await page.emulateMedia({ colorScheme });
+      await page.screenshot({ path: join(pictures, `${name}-${width}-${colorScheme}.png`), fullPage: !name.includes("palette") });
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      assert.deepEqual(violations.map((one) => `${name} ${width} ${colorScheme} ${one.id}: ${one.nodes[0].html}`), []);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${name} ${width}: ${wide} px too wide`);
+    }
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
+};

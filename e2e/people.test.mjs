@@ -1,9 +1,7 @@
 // One person's page, whole, with its sync; and finding anything by a few letters, by keyboard and without script.
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import AxeBuilder from "@axe-core/playwright";
-import { open, pictures, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { inspect, open, signIn, startBrowser, startDemo } from "./demo.mjs";
 
 let demo, browser;
 
@@ -17,21 +15,6 @@ after(async () => {
   await demo?.stop();
 }, { timeout: 60_000 });
 
-const inspect = async (page, name) => {
-  for (const [width, height] of [[1440, 900], [390, 844]]) {
-    for (const colorScheme of ["light", "dark"]) {
-      await page.setViewportSize({ width, height });
-      await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: join(pictures, `people-${name}-${width}-${colorScheme}.png`), fullPage: !name.startsWith("palette") });
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      assert.deepEqual(violations.map((one) => `${name} ${width} ${colorScheme} ${one.id}: ${one.nodes[0].html}`), []);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(wide <= 0, `${name} ${width}: ${wide} px too wide`);
-    }
-  }
-  await page.setViewportSize({ width: 1440, height: 900 });
-};
-
 for (const javaScriptEnabled of [true, false]) {
   test(`a person is told whole and synced, ${javaScriptEnabled ? "with" : "without"} script`, { timeout: 120_000 }, async () => {
     const { context, page, trouble } = await open(browser, { javaScriptEnabled });
@@ -41,13 +24,13 @@ for (const javaScriptEnabled of [true, false]) {
     for (const heading of ["Both sides", "Groups in Jira", "Why not in a group?", "History"]) {
       await page.getByRole("heading", { name: heading }).waitFor();
     }
-    if (javaScriptEnabled) await inspect(page, "person");
+    if (javaScriptEnabled) await inspect(page, "people-person");
     await page.getByRole("button", { name: "Sync now" }).click();
     await page.getByRole("status").filter({ hasText: "Synced." }).waitFor();
     await page.goto(`${demo.url}/connections/azure-ad/groups`);
     await page.locator("tbody th a").first().click();
     await page.getByRole("heading", { name: "Members of both sides" }).waitFor();
-    if (javaScriptEnabled) await inspect(page, "group");
+    if (javaScriptEnabled) await inspect(page, "people-group");
     assert.deepEqual(trouble, []);
     await context.close();
   });
@@ -61,7 +44,7 @@ test("the palette finds a person as somebody types, by keyboard alone", { timeou
   await page.keyboard.press("/");
   await page.keyboard.type(name.toUpperCase());
   await page.locator("#palette [data-found] a").filter({ hasText: name }).first().waitFor();
-  await inspect(page, "palette");
+  await inspect(page, "people-palette");
   await page.keyboard.press("ArrowDown");
   const chosen = page.locator('#palette [aria-selected="true"]');
   assert.match(await chosen.textContent(), new RegExp(name));
@@ -87,6 +70,6 @@ test("without script, search is a page", { timeout: 60_000 }, async () => {
   const { context: again, page: inspected } = await open(browser);
   await signIn(inspected, demo.url, "viewer");
   await inspected.goto(`${demo.url}/search?q=a`);
-  await inspect(inspected, "search");
+  await inspect(inspected, "people-search");
   await again.close();
 });
