@@ -46,7 +46,7 @@ pub(crate) struct FederationArgs {
         value_delimiter = ','
     )]
     sign_in_roles: Vec<String>,
-    /// Root of the sign-in service, for national clouds [default: https://login.microsoftonline.com]
+    /// Root of the sign-in service, for national clouds; that of the global cloud if left out
     #[arg(long, value_name = "URL", env = "ENTRAIN_SIGN_IN_AUTHORITY_URL", hide_env_values = true)]
     sign_in_authority_url: Option<String>,
     /// Proxy on the way to it

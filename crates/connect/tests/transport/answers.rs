@@ -3,6 +3,7 @@
 use entrain_connect::Error;
 use entrain_connect::http::{Authorization, Call, Plane, Target};
 use entrain_domain::FailureCode;
+use entrain_domain::model::DirectoryUserId;
 use serde::Deserialize;
 
 use crate::client;
@@ -16,7 +17,7 @@ struct Page {
 #[derive(Debug, Deserialize)]
 struct Thing {
     #[expect(dead_code, reason = "only whether it parses is asked")]
-    id: String,
+    id: DirectoryUserId,
 }
 
 fn corpus() -> Vec<Vec<u8>> {

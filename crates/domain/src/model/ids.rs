@@ -13,8 +13,8 @@ pub enum InvalidId {
     /// Longer than any id of either cloud (`accountId` is the longest, at 128 characters).
     #[error("an id is longer than 256 characters")]
     TooLong,
-    /// A control character or a blank, which no id of either cloud contains.
-    #[error("an id contains a blank or a control character")]
+    /// A control character, a blank, or the sign for an unreadable one; no id of either cloud contains them.
+    #[error("an id contains a blank, a control character or an unreadable one")]
     ForbiddenCharacter,
 }
 
@@ -25,7 +25,8 @@ fn parse(text: &str) -> Result<(), InvalidId> {
     if text.len() > 256 {
         return Err(InvalidId::TooLong);
     }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    // What stands for characters that could not be read would make one id of two
+    if text.chars().any(|c| c.is_control() || c.is_whitespace() || c == char::REPLACEMENT_CHARACTER) {
         return Err(InvalidId::ForbiddenCharacter);
     }
     Ok(())
@@ -95,3 +96,16 @@ id!(
     /// One execution of a connection.
     RunId
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h_06_an_id_that_could_not_be_read_is_no_id() {
+        for text in ["", " ", "a b", "a\n", "\u{fffd}", "a\u{fffd}"] {
+            assert!(DirectoryUserId::parse(text).is_err(), "{text:?}");
+        }
+        assert!(AccountId::parse("712020:e2565a4c-50ab").is_ok());
+    }
+}
