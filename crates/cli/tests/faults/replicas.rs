@@ -2,7 +2,7 @@
 //! the database; the run is finished all the same, under its own id, and no step is done twice.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -75,8 +75,12 @@ impl Wire {
         let (near, far) = (folder.path().join(".s.PGSQL.5432"), database.socket.join(".s.PGSQL.5432"));
         let cut = Arc::new(AtomicBool::new(false));
         let is_cut = cut.clone();
+        // Before the server starts, which would find nothing to connect to
+        let listener = {
+            let _runtime = bench.runtime.enter();
+            UnixListener::bind(near).unwrap()
+        };
         bench.runtime.spawn(async move {
-            let listener = UnixListener::bind(near).unwrap();
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = UnixStream::connect(&far).await else { continue };
                 let ((from_client, to_client), (from_server, to_server)) =
@@ -126,9 +130,13 @@ impl Served {
             .stderr(std::process::Stdio::inherit())
             .spawn()
             .unwrap();
+        let mut out = BufReader::new(child.stdout.as_mut().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
+        out.read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            out.read_to_string(&mut line).unwrap();
+            panic!("the server does not start: {line}")
+        });
         Self { url: ready["url"].as_str().unwrap().to_owned(), child, wire }
     }
 
