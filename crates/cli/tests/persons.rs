@@ -7,7 +7,9 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use entrain_emulator::Surface;
 use entrain_emulator::control::WorldChange;
+use entrain_emulator::faults::{Fault, FaultKind, ItemFault};
 use serde_json::{Value, json};
 use support::Bench;
 
@@ -91,6 +93,37 @@ fn one_person_is_synced_by_any_of_their_names_and_costs_a_handful_of_requests() 
     let report = bench.entrain(&["sync", "--yes", "--json"]).json();
     assert!(report["steps"].get("add_member").is_none(), "{report:#}");
     assert!(report["steps"].get("remove_member").is_none(), "{report:#}");
+}
+
+/// A user who is not found in the directory keeps everything until the recycle bin, or a run over everything, tells that
+/// they were deleted: the copy that answers may only lag.
+#[test]
+fn n_12_who_is_not_found_loses_nothing_and_who_is_in_the_recycle_bin_does() {
+    let bench = settled();
+    let (group, name, user, mail) = somebody(&bench);
+    change(&bench, json!({"change": "add_member", "group": group, "member": {"type": "user", "id": user}}));
+    bench.entrain(&["sync", "--user", &user, "--json"]).expect(0);
+    assert!(is_member(&bench, &name, &mail));
+
+    for path in [format!("/users/{user}*"), format!("/users/{user}/transitiveMemberOf*")] {
+        let answer = ItemFault { status: 404, headers: BTreeMap::new(), body: None };
+        let fault = Fault {
+            surface: Some(Surface::Graph),
+            path: Some(path.clone()),
+            ..Fault::new(FaultKind::BatchItem(answer))
+        };
+        bench.emulator.state().faults.add(fault).unwrap();
+        let ran = bench.entrain(&["sync", "--user", &user, "--json"]);
+        assert!(bench.emulator.state().faults.list()[0].fired > 0, "{path}");
+        assert_ne!(ran.json()["steps"]["remove_member"]["done"], 1, "{path}: {}", ran.out());
+        assert!(is_member(&bench, &name, &mail), "{path}: {}", ran.out());
+        bench.emulator.state().faults.clear();
+    }
+
+    change(&bench, json!({"change": "delete_user", "user": user}));
+    let report = bench.entrain(&["sync", "--user", &user, "--json"]).expect(0).json();
+    assert!(report["steps"]["remove_member"]["done"].as_u64().unwrap() >= 1, "{report:#}");
+    assert!(!is_member(&bench, &name, &mail));
 }
 
 #[test]

@@ -163,6 +163,20 @@ async fn somebody_in_the_recycle_bin_loses_their_groups() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn n_12_somebody_whom_the_directory_does_not_find_loses_nothing_by_that() {
+    let fixture = settled().await;
+    fixture.directory.lose(4);
+    let before = fixture.site.picture();
+    let done = sync(&fixture, 4).await;
+    let Access::Waits { reason, .. } = done.outcome.access else { panic!("{:?}", done.outcome) };
+    assert!(reason.contains("recycle bin"), "{reason}");
+    assert_eq!(fixture.site.picture(), before, "the copy that was asked may only lag");
+    // A run over everything reads the whole list
+    fixture.run().await;
+    fixture.assert_in_step("a run over everything").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn d_02_a_directory_group_that_is_gone_takes_nothing_from_anybody() {
     let fixture = settled().await;
     fixture.directory.remove_group("Jira B");

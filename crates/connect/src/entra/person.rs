@@ -2,6 +2,7 @@
 //! items of one `$batch` (microsoft-graph.md 4). Whatever part cannot be read fails the whole: half an answer about
 //! memberships would look like memberships that have ended.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use entrain_domain::model::{
@@ -35,7 +36,7 @@ enum Part {
 #[derive(Deserialize)]
 struct HeldWire {
     #[serde(rename = "@odata.type", default)]
-    kind: String,
+    kind: Option<String>,
     #[serde(default)]
     id: Option<String>,
     #[serde(rename = "displayName", default)]
@@ -53,19 +54,45 @@ struct Gathered {
     vanished: bool,
 }
 
+impl Gathered {
+    /// Whether the list of direct groups and that of all of them can be true at once: everybody is in the groups that they
+    /// are a direct member of, and nobody is in others without such a one. Where they cannot, one of them is cut short.
+    fn agrees(&self) -> bool {
+        let all: BTreeSet<&DirectoryGroupId> = self.all.iter().map(|(id, _)| id).collect();
+        let known = self.direct.iter().all(|(id, _)| all.contains(id));
+        known && self.direct.is_empty() == self.all.is_empty()
+    }
+}
+
 impl Entra {
     /// One person with every group they are in: one request, and more only for further pages or where the person is
     /// named by an address that is no principal name.
     ///
     /// # Errors
-    /// When any part cannot be read to its end. A user whom Graph does not know is no error.
+    /// When any part cannot be read to its end, or the parts contradict each other. A user whom Graph does not know is no
+    /// error.
     pub async fn person(&self, key: &PersonKey, demand: &Demand) -> Result<PersonReading, Error> {
         let selection = Selection::of(&demand.attributes);
-        let gathered = self.gather(key, &selection).await?;
+        let mut gathered = self.gather(key, &selection).await?;
+        if !gathered.agrees() {
+            // One of the two lists may lag behind the other for a moment
+            gathered = self.gather(key, &selection).await?;
+        }
+        if !gathered.agrees() {
+            let what =
+                "the groups of a user, and those that they are a direct member of, contradict each other";
+            let name = match key {
+                PersonKey::Id(id) => id.as_str(),
+                PersonKey::Name(name) => name,
+            };
+            return Err(unusable(what, name));
+        }
         let user = match (gathered.record, key) {
-            (Some(_), PersonKey::Id(id)) if gathered.vanished => return Ok(PersonReading::Gone(id.clone())),
+            (Some(_), PersonKey::Id(id)) if gathered.vanished => {
+                return Err(unusable("a user is there, and what they are a member of is not", id.as_str()));
+            }
             (Some(record), _) => record.into_user(None, &selection),
-            (None, PersonKey::Id(id)) => return Ok(PersonReading::Gone(id.clone())),
+            (None, PersonKey::Id(id)) => return self.deleted(id).await,
             (None, PersonKey::Name(_)) => {
                 let mut ids: Vec<DirectoryUserId> =
                     gathered.by_address.into_iter().map(|user| user.id).collect();
@@ -85,6 +112,31 @@ impl Entra {
         }
         let direct = gathered.direct.into_iter().map(|(id, _)| id).collect();
         Ok(PersonReading::Found(Box::new(PersonFound { user, direct, groups: gathered.all })))
+    }
+
+    /// What became of a user whom the directory does not find: in the recycle bin, which proves that they were deleted, or
+    /// nowhere, which proves nothing.
+    async fn deleted(&self, id: &DirectoryUserId) -> Result<PersonReading, Error> {
+        #[derive(Deserialize)]
+        struct DeletedWire {
+            id: DirectoryUserId,
+        }
+        let target = Target::new("/directory/deletedItems").segment(id.as_str()).query("$select", "id");
+        let mut reading = PersonReading::Missing(id.clone());
+        let take = |(): &(), answer: &Answer, body: Option<&RawValue>| {
+            let deleted: DeletedWire = part(answer, body)?;
+            if deleted.id != *id {
+                return Err(answer.invalid("another object came back than was asked for"));
+            }
+            reading = PersonReading::Gone(id.clone());
+            Ok(Step::Done)
+        };
+        let lose = |(): &(), why: Lost| match why {
+            Lost::Denied | Lost::Vanished => Ok(()),
+            Lost::Failed(status) => Err(not_read(status, id.as_str())),
+        };
+        run(&self.graph, [((), String::from(target))], take, |()| None, lose).await?;
+        Ok(reading)
     }
 
     async fn gather(&self, key: &PersonKey, selection: &Selection) -> Result<Gathered, Error> {
@@ -126,8 +178,10 @@ impl Entra {
                     let page: Page<HeldWire> = part(answer, body)?;
                     let count = page.value.len();
                     for held in page.value {
+                        let kind =
+                            held.kind.ok_or_else(|| answer.invalid("an object does not say what it is"))?;
                         // Roles and administrative units are nothing to a site
-                        if held.kind.strip_prefix("#microsoft.graph.").unwrap_or(&held.kind) != "group" {
+                        if kind.strip_prefix("#microsoft.graph.").unwrap_or(&kind) != "group" {
                             continue;
                         }
                         let id = held.id.and_then(|id| DirectoryGroupId::parse(id).ok());

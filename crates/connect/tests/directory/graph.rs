@@ -18,6 +18,8 @@ type Meddle = Box<dyn Fn(&str, usize, (u16, Value)) -> (u16, Value) + Send>;
 pub(crate) struct World {
     pub(crate) users: Vec<Value>,
     pub(crate) groups: BTreeMap<String, (String, Vec<Value>)>,
+    /// Ids of users in the recycle bin.
+    pub(crate) bin: Vec<String>,
     /// Entries of the next delta round.
     pub(crate) user_changes: Vec<Value>,
     pub(crate) group_changes: Vec<Value>,
@@ -231,6 +233,10 @@ impl World {
             [application, "appRoleAssignedTo"] if application.starts_with("servicePrincipals") => {
                 (404, json!({"error": {"code": "Request_ResourceNotFound"}}))
             }
+            ["directory", "deletedItems", id] if self.bin.iter().any(|deleted| deleted == id) => {
+                (200, json!({"@odata.type": "#microsoft.graph.user", "id": id}))
+            }
+            ["directory", "deletedItems", _] => (404, json!({"error": {"code": "Request_ResourceNotFound"}})),
             ["users", id] => match self.users.iter().find(|user| user["id"] == *id) {
                 Some(user) => (200, user.clone()),
                 None => (404, json!({"error": {"code": "Request_ResourceNotFound"}})),

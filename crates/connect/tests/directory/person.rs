@@ -54,6 +54,12 @@ async fn somebody_is_found_by_address_gone_by_id_and_told_from_others_of_the_sam
     let by_mail = PersonKey::Name("U2@example.com".into());
     assert_eq!(found(&tenant, &by_mail).await.direct, [group("g-top")]);
     let reading = tenant.entra.person(&key(99), &demand(&["*"])).await.unwrap();
+    assert!(
+        matches!(reading, PersonReading::Missing(id) if id.as_str() == "u00099"),
+        "not found proves nothing"
+    );
+    tenant.change(|world| world.bin.push("u00099".into()));
+    let reading = tenant.entra.person(&key(99), &demand(&["*"])).await.unwrap();
     assert!(matches!(reading, PersonReading::Gone(id) if id.as_str() == "u00099"));
     let nobody = PersonKey::Name("nobody@example.com".into());
     assert_eq!(tenant.entra.person(&nobody, &demand(&["*"])).await.unwrap(), PersonReading::Unknown);
@@ -99,17 +105,50 @@ async fn n_10_a_part_that_cannot_be_read_fails_the_whole_and_proves_nothing() {
 }
 
 #[tokio::test]
-async fn n_10_a_user_who_vanishes_between_the_parts_is_gone_and_has_no_groups() {
+async fn n_12_a_part_that_is_not_found_while_the_person_is_fails_the_whole_and_proves_nothing() {
+    for part in ["/memberOf", "/transitiveMemberOf"] {
+        let tenant = company().await;
+        tenant.meddle(move |target, _, found| {
+            if target.contains(part) {
+                (404, json!({"error": {"code": "Request_ResourceNotFound"}}))
+            } else {
+                found
+            }
+        });
+        let error = tenant.entra.person(&key(1), &demand(&["*"])).await.unwrap_err();
+        assert_eq!(error.failure().code, FailureCode::DirectoryAnswerInvalid, "{part}");
+    }
+}
+
+#[tokio::test]
+async fn n_12_lists_that_contradict_each_other_fail_the_whole_unless_one_only_lagged() {
+    for part in ["/memberOf", "/transitiveMemberOf"] {
+        let tenant = company().await;
+        tenant.meddle(
+            move |target, _, found| {
+                if target.contains(part) { (200, json!({"value": []})) } else { found }
+            },
+        );
+        let error = tenant.entra.person(&key(1), &demand(&["*"])).await.unwrap_err();
+        assert_eq!(error.failure().code, FailureCode::DirectoryAnswerInvalid, "{part} cut short");
+        assert_eq!(tenant.asked("/$batch"), 2, "asked once more, and no more");
+    }
     let tenant = company().await;
-    tenant.meddle(|target, _, found| {
-        if target.contains("/transitiveMemberOf") {
-            (404, json!({"error": {"code": "Request_ResourceNotFound"}}))
+    tenant.meddle(|target, before, found| {
+        if target.contains("/transitiveMemberOf") && before == 0 {
+            (200, json!({"value": []}))
         } else {
             found
         }
     });
-    let reading = tenant.entra.person(&key(1), &demand(&["*"])).await.unwrap();
-    assert!(matches!(reading, PersonReading::Gone(_)), "{reading:?}");
+    assert_eq!(found(&tenant, &key(1)).await.groups.len(), 3);
+    // What does not say that it is a group may be one
+    let tenant = company().await;
+    tenant.meddle(|target, _, found| {
+        if target.contains("emberOf") { (200, json!({"value": [{"id": "g-low"}]})) } else { found }
+    });
+    let error = tenant.entra.person(&key(1), &demand(&["*"])).await.unwrap_err();
+    assert_eq!(error.failure().code, FailureCode::DirectoryAnswerInvalid);
 }
 
 #[tokio::test]

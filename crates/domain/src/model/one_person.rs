@@ -24,8 +24,11 @@ pub enum PersonKey {
 pub enum PersonReading {
     /// The person is there.
     Found(Box<PersonFound>),
-    /// The directory does not have the object any more, or has it in the recycle bin.
+    /// The directory has the object in its recycle bin.
     Gone(DirectoryUserId),
+    /// The directory answers that there is no such object, and has none in its recycle bin. That proves nothing: the copy
+    /// that was asked may not have the object yet (microsoft-graph.md, errors, 404).
+    Missing(DirectoryUserId),
     /// Nobody bears the name.
     Unknown,
     /// Several people have the address.

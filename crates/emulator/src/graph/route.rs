@@ -441,7 +441,19 @@ impl<'a> Context<'a> {
                 };
                 self.list(call, &Source::plain(Kind::Group, &all))
             }
-            other => Err(Failure::segment(other)),
+            cast if cast.starts_with("microsoft.graph.") => Err(Failure::segment(cast)),
+            id => {
+                if let Some((user, at)) = tenant.deleted_users.get(id) {
+                    self.caller.rights.need(&["User.Read.All"])?;
+                    return self.single(call, Object::DeletedUser(user, *at), Kind::Any);
+                }
+                if let Some((group, at)) = tenant.deleted_groups.get(id) {
+                    self.caller.rights.need(&["Group.Read.All"])?;
+                    return self.single(call, Object::DeletedGroup(group, *at), Kind::Any);
+                }
+                self.caller.rights.need(&["User.Read.All", "Group.Read.All"])?;
+                Err(Failure::not_found(id))
+            }
         }
     }
 

@@ -45,7 +45,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let key = PersonKey::Name(text.to_owned());
         match self.ports.directory.person(&key, &self.rules.demand()).await? {
             PersonReading::Found(found) => Ok(Some(found.user.id)),
-            PersonReading::Gone(user) => Ok(Some(user)),
+            PersonReading::Gone(user) | PersonReading::Missing(user) => Ok(Some(user)),
             PersonReading::Several(ids) => Err(several(text, &ids)),
             // Somebody who left: the address under which the link was made.
             PersonReading::Unknown => {

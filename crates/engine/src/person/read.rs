@@ -105,11 +105,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let (reading, account, mut looked, known) = tokio::try_join!(reading, account, looked, self.warm())?;
         let found = match reading {
             PersonReading::Found(found) => Some(found),
-            PersonReading::Gone(_) | PersonReading::Unknown | PersonReading::Several(_) => None,
+            _ if linked.is_none() => return Ok(Seen::Nobody),
+            PersonReading::Gone(_) => None,
+            PersonReading::Missing(_) | PersonReading::Unknown | PersonReading::Several(_) => {
+                let why = "the directory does not find the person, and does not have them in its recycle bin either";
+                return Ok(Seen::Waits(waits(order, why)));
+            }
         };
-        if found.is_none() && linked.is_none() {
-            return Ok(Seen::Nobody);
-        }
 
         let mut site = SiteSnapshot::new(known.standing.clone(), Vec::new(), known.ground.site.clone());
         let mut lookups = Lookups::new();

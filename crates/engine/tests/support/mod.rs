@@ -156,6 +156,10 @@ impl FakeDirectory {
     pub(crate) fn soft_delete(&self, n: u32) {
         self.change().reading.user_gone(&user_id(n), Gone::SoftDeleted);
     }
+    /// For good, or so it looks: nothing of it is in the recycle bin.
+    pub(crate) fn lose(&self, n: u32) {
+        self.change().reading.user_gone(&user_id(n), Gone::Deleted);
+    }
     pub(crate) fn attributes(&self, n: u32, attributes: &[(&str, &str)]) {
         let mut state = self.change();
         let Some(mut user) = state.reading.known_user(&user_id(n)).cloned() else { return };
@@ -310,7 +314,10 @@ impl Directory for FakeDirectory {
         let user = match key {
             PersonKey::Id(id) => match seen.user(id) {
                 Some(user) => user,
-                None => return Ok(PersonReading::Gone(id.clone())),
+                None if seen.gone(id) == Some(Gone::SoftDeleted) => {
+                    return Ok(PersonReading::Gone(id.clone()));
+                }
+                None => return Ok(PersonReading::Missing(id.clone())),
             },
             PersonKey::Name(name) => {
                 let fits = |user: &&DirectoryUser| user.mail.as_deref() == Some(name.as_str());

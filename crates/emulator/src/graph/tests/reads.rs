@@ -115,6 +115,11 @@ async fn a_user_is_found_by_id_or_name_and_gone_after_a_soft_deletion() {
     assert_eq!(client.get("/users/u001").await.status, 404);
     let deleted = client.get("/directory/deletedItems/microsoft.graph.user?$select=id,deletedDateTime").await;
     assert_eq!(deleted.body["value"][0]["deletedDateTime"], "2026-01-15T08:00:00Z");
+    let one = client.get("/directory/deletedItems/u001?$select=id").await;
+    assert_eq!((one.status, &one.body["id"]), (200, &"u001".into()));
+    assert_eq!(one.body["@odata.type"], "#microsoft.graph.user", "of several kinds, each says which it is");
+    assert_eq!(client.get("/directory/deletedItems/u000").await.status, 404, "live");
+    assert_eq!(client.get("/directory/deletedItems/microsoft.graph.device").await.status, 400);
     assert_eq!(
         client.get("/groups/g1/members?$select=id").await.ids(),
         ["u000", "g2", "d1"],
