@@ -39,6 +39,14 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
+    /// Open memberships of runs that died; whatever else they left open is somebody else's to look up.
+    pub(crate) fn of(open: Vec<OpenIntent>) -> Self {
+        let membership = |open: &OpenIntent| {
+            matches!(open.entry.intent, Intent::AddMember { .. } | Intent::RemoveMember { .. })
+        };
+        Self { memberships: open.into_iter().filter(membership).collect(), ..Self::default() }
+    }
+
     /// People whom an earlier run has invited and whose account the site does not show are not invited once more.
     pub(crate) fn park_invited(&mut self, world: &World, plan: &Plan) {
         for step in plan.open_steps() {

@@ -301,6 +301,70 @@ async fn two_syncs_of_one_person_at_once_do_nothing_twice() {
     fixture.assert_in_step("twice").await;
 }
 
+/// What comes after a process that died in the middle of a person's sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A run over everything, once the claim has ended.
+    Run,
+    /// A run over everything at once, and one later.
+    RunAtOnce,
+    /// The person again, as soon as the claim has ended, and then a run over everything.
+    Person,
+}
+
+/// Syncs until it ends, or until the armed kill drops it.
+#[expect(clippy::unwrap_used, reason = "a sync that cannot begin fails its test")]
+async fn sync_until_killed(fixture: &Fixture, n: u32) -> Option<PersonDone> {
+    let engine = fixture.engine();
+    let (id, told) = (user_id(n), Told::default());
+    let order = PersonOrder::new(id.as_str(), Trigger::SignIn);
+    let done = tokio::select! {
+        done = engine.sync_person(&order, &told, |_| ()) => Some(done.unwrap()),
+        () = fixture.kill.happened() => None,
+    };
+    fixture.kill.arm(0);
+    fixture.site.nothing_in_flight();
+    done
+}
+
+/// somebody who moves, and a newcomer for whom a group is made as well.
+#[tokio::test(start_paused = true)]
+async fn r_01_a_persons_sync_killed_at_any_write_point_is_finished_by_the_next_run() {
+    for (n, next) in
+        [2, 7].into_iter().flat_map(|n| [(n, Next::Run), (n, Next::RunAtOnce), (n, Next::Person)])
+    {
+        for nth in 1.. {
+            let context = format!("person {n} killed at write point {nth}, then {next:?}");
+            let fixture = settled().await;
+            fixture.directory.person(7, AccountState::Enabled);
+            fixture.directory.group("Jira A", &[1, 3]);
+            fixture.directory.group("Jira B", &[2, 3, 4, 7]);
+            fixture.directory.group("Jira D", &[2, 7]);
+            fixture.kill.arm(nth);
+            if sync_until_killed(&fixture, n).await.is_some() {
+                assert!(nth > 8, "only {nth} write points: person {n} was next to nothing");
+                break;
+            }
+            if next == Next::RunAtOnce {
+                let report = fixture.run().await;
+                assert_ne!(report.status, RunStatus::Failed, "{context}: {report:?}");
+            }
+            tokio::time::sleep(Duration::from_mins(6)).await;
+            fixture.store.persons_claims_end();
+            if next == Next::Person {
+                sync(&fixture, n).await;
+            }
+            let report = fixture.run().await;
+            assert_eq!(report.status, RunStatus::Converged, "{context}: {report:?}");
+            let done = sync(&fixture, n).await;
+            assert_eq!(groups(&done.outcome), ["Jira B", "Jira D"], "{context}");
+            fixture.assert_in_step(&context).await;
+            let open = fixture.store.state().runs.values().filter(|run| run.report.is_none()).count();
+            assert_eq!(open, 0, "{context}: runs that never ended");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn r_03_a_lost_answer_to_an_invitation_is_not_asked_again() {
     let fixture = settled().await;

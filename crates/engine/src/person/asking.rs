@@ -94,12 +94,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// Calls of other runs about the person that are under way: claimed as the person is, none is begun any more, and
-    /// those that were end soon. What is still open then was left by a run that died.
+    /// those that were end soon. What is open then was left by a sync that died, or, second, by a run over everything,
+    /// which may yet hear of it.
     pub(super) async fn wait_for_calls(
         &self,
         claimed: &Claimed,
         order: &PersonOrder,
-    ) -> Result<Vec<OpenIntent>, Failure> {
+    ) -> Result<(Vec<OpenIntent>, Vec<OpenIntent>), Failure> {
         let store = &self.ports.store;
         let mut waited = Duration::ZERO;
         loop {
@@ -109,8 +110,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 let account = memory.user(&claimed.user).map(|link| &link.account);
                 open.retain(|open| about(&open.entry.intent, &claimed.user, account));
             }
-            if open.is_empty() || waited >= UNDER_WAY || !self.pause(LOOK, &order.stop).await {
-                return Ok(open);
+            if open.is_empty() {
+                return Ok((Vec::new(), Vec::new()));
+            }
+            let dead = store.abandoned(&self.connection).await?;
+            let (dead, under_way): (Vec<_>, Vec<_>) =
+                open.into_iter().partition(|open| dead.iter().any(|run| run.id == open.run));
+            if under_way.is_empty() || waited >= UNDER_WAY || !self.pause(LOOK, &order.stop).await {
+                return Ok((dead, under_way));
             }
             waited += LOOK;
         }

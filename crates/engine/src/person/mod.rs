@@ -20,7 +20,7 @@ use std::sync::Arc;
 use entrain_domain::Failure;
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::EmailAddress;
-use entrain_domain::plan::{Action, Approval, Plan, plan};
+use entrain_domain::plan::{Action, Approval, Plan, Step, plan};
 use entrain_domain::policy::Rules;
 use entrain_domain::run::{Intent, Phase, RequestCounts, RunReport, RunSubject, Trigger};
 use tokio_util::sync::CancellationToken;
@@ -172,7 +172,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     ) -> Result<Option<PersonOutcome>, Failure> {
         let store = &self.ports.store;
         progress.report(Event::Phase(Phase::Reading));
-        let left = self.wait_for_calls(claimed, order).await?;
+        let (dead, left) = self.wait_for_calls(claimed, order).await?;
         let seen = self.read_person(claimed, order).await;
         if let Ok(Seen::Nobody) = seen {
             answered(&nobody(Some(claimed.user.clone())));
@@ -204,7 +204,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
         };
         outcome.name = world.directory.snapshot.user(&claimed.user).map(|user| Arc::from(user.label()));
-        let written = self.write_person(claimed, draft, &mut world, (&rules, &left), order, progress).await;
+        let written =
+            self.write_person(claimed, draft, &mut world, (&rules, dead, left), order, progress).await;
         let applied = match written {
             Ok(applied) => {
                 outcome.access = access(&claimed.user, draft, &world, &rules);
@@ -236,11 +237,15 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         claimed: &Claimed,
         draft: &mut Draft,
         world: &mut World,
-        (rules, left): (&Rules, &[OpenIntent]),
+        (rules, dead, left): (&Rules, Vec<OpenIntent>, Vec<OpenIntent>),
         order: &PersonOrder,
         progress: &dyn Progress,
     ) -> Result<Applied, Failure> {
         let store = &self.ports.store;
+        // Invitations are looked up by runs over everything, with patience.
+        let invited = |open: &OpenIntent| matches!(&open.entry.intent, Intent::CreateUser { user, .. } if *user == claimed.user);
+        let invited = dead.iter().chain(&left).any(invited);
+        let mut recovered = self.recover_memberships(world, draft, Recovered::of(dead)).await?;
         let mut plan = self.plan_and_reserve(world, rules, order.approval).await?;
         let makes_groups =
             |plan: &Plan| plan.open_steps().any(|step| matches!(step.action, Action::CreateGroup { .. }));
@@ -287,14 +292,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if order.stop.is_cancelled() {
             return Err(crate::run::stopped());
         }
-        let mut recovered = Recovered::default();
         recovered.park_invited(world, &plan);
-        for step in plan.open_steps() {
-            let invited = |open: &OpenIntent| matches!(&open.entry.intent, Intent::CreateUser { user, .. } if *user == claimed.user);
-            if matches!(step.action, Action::CreateUser { .. }) && left.iter().any(invited) {
-                recovered.parked.insert(step.id());
-            }
-        }
+        let invitations = plan.open_steps().filter(|step| matches!(step.action, Action::CreateUser { .. }));
+        recovered.parked.extend(invitations.filter(|_| invited).map(Step::id));
         store.phase(&draft.run, Phase::Applying, None).await?;
         progress.report(Event::Phase(Phase::Applying));
         let applied = self.apply(draft, world, &plan, &recovered, &order.stop, progress).await?;

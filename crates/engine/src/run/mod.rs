@@ -84,6 +84,15 @@ impl Default for Options {
 /// A wait for a reset looks at the clock this often: it may be set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
+/// What runs that were ended for their dead process had done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Abandoned {
+    /// They had begun to write.
+    WithCalls,
+    /// Nothing.
+    WithoutCalls,
+}
+
 /// What to do when another run holds the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -263,13 +272,17 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let before = self.requests();
         let store = &self.ports.store;
         self.let_approve(&options)?;
-        self.end_abandoned().await?;
+        let freshness = match self.end_abandoned().await? {
+            // What it wrote last may not stand in the site's mirror.
+            Abandoned::WithCalls => Freshness::Full,
+            Abandoned::WithoutCalls => options.freshness,
+        };
         let gate = store.gate(&self.connection).await?;
         let course = match &options.purpose {
             Purpose::Saved(_) | Purpose::Approval(_) | Purpose::Undo(_) => Course::Full,
-            Purpose::Sync => self.course(options.freshness).await?,
+            Purpose::Sync => self.course(freshness).await?,
             // Who is meant is known when both sides have been looked at.
-            Purpose::Only(_) => match self.course(options.freshness).await? {
+            Purpose::Only(_) => match self.course(freshness).await? {
                 Course::Onward { head, .. } => Course::Onward { head, left: Left::Something },
                 Course::Full => Course::Full,
             },
@@ -346,15 +359,19 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// Ends runs about one person or one group whose process is gone; what they left open is looked up like any other.
-    async fn end_abandoned(&self) -> Result<(), Failure> {
+    async fn end_abandoned(&self) -> Result<Abandoned, Failure> {
+        let mut abandoned = Abandoned::WithoutCalls;
         for left in self.ports.store.abandoned(&self.connection).await? {
+            if !left.journal.is_empty() {
+                abandoned = Abandoned::WithCalls;
+            }
             let mut draft = Draft::new(left.id, left.trigger, left.started_at, left.journal);
             draft.count_earlier();
             draft.fail(stopped());
             let report = draft.finish(&self.connection, RequestCounts::default(), self.ports.clock.now());
             self.ports.store.end(&report, end_note(&report)).await?;
         }
-        Ok(())
+        Ok(abandoned)
     }
 
     /// Writes down that a person released what would have held the whole plan.

@@ -77,6 +77,13 @@ impl Drop for Claim {
 }
 
 impl FakeStore {
+    /// Claims of persons whose process died end, as time lets them.
+    pub(crate) fn persons_claims_end(&self) {
+        for person in self.state().persons.values_mut() {
+            person.run = None;
+        }
+    }
+
     pub(crate) fn new(kill: Kill) -> Self {
         Self { state: Arc::default(), kill }
     }
