@@ -13,6 +13,7 @@ use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
@@ -162,6 +163,25 @@ pub fn random_secret() -> Result<String, Failure> {
     Ok(hex::encode(bytes))
 }
 
+/// A password that somebody is given, to change it: 20 letters and digits that look like no others, in groups of four
+/// (100 random bits).
+///
+/// # Errors
+/// When the system has no random numbers.
+pub(crate) fn given_password() -> Result<SecretString, Failure> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0_u8; 20];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|_| broken("the system gives no random numbers"))?;
+    let mut text = String::with_capacity(24);
+    for (at, byte) in bytes.into_iter().enumerate() {
+        if at > 0 && at % 4 == 0 {
+            text.push('-');
+        }
+        text.push(char::from(LETTERS[usize::from(byte % 32)]));
+    }
+    Ok(SecretString::from(text))
+}
+
 /// What is stored of a random secret.
 pub fn digest(secret: &str) -> String {
     hex::encode(Sha256::digest(secret))
@@ -181,6 +201,17 @@ mod tests {
         for password in ["", "nobody"] {
             assert!(!fits(password.into(), Some(String::new())).await, "of the directory: no password fits");
         }
+    }
+
+    #[tokio::test]
+    async fn a_given_password_is_fit_for_use_and_never_the_same() {
+        use secrecy::ExposeSecret as _;
+        let (one, other) = (given_password().unwrap(), given_password().unwrap());
+        assert_ne!(one.expose_secret(), other.expose_secret());
+        let groups: Vec<&str> = one.expose_secret().split('-').collect();
+        assert_eq!(groups.iter().map(|group| group.len()).collect::<Vec<_>>(), [4; 5]);
+        let hash = hash_password(one.expose_secret().to_owned()).await.unwrap();
+        assert!(fits(one.expose_secret().to_owned(), Some(hash)).await);
     }
 
     #[tokio::test]

@@ -49,6 +49,8 @@ pub trait Federation: fmt::Debug + Send + Sync {
     fn seal(&self, text: &SecretString) -> Result<String, Failure>;
     /// Opens it again; nothing where it was changed, or is none of ours.
     fn open(&self, sealed: &str) -> Option<SecretString>;
+    /// Which group gives which role.
+    fn roles(&self) -> &RoleMap;
 }
 
 /// Which group gives which role.
@@ -81,6 +83,13 @@ impl RoleMap {
     /// Whether no group gives any role.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Groups by object id with the role that each gives, the highest first.
+    pub fn pairs(&self) -> Vec<(&str, Role)> {
+        let mut pairs: Vec<_> = self.0.iter().map(|(group, role)| (group.as_str(), *role)).collect();
+        pairs.sort_by_key(|(_, role)| std::cmp::Reverse(*role));
+        pairs
     }
 
     /// The highest role that these groups give.
@@ -116,6 +125,7 @@ mod tests {
         assert_eq!(map.role([A, &B.to_ascii_uppercase()]), Some(Role::Administrator));
         assert_eq!(map.role(["cccccccc-0000-4000-8000-000000000003"]), None);
         assert_eq!(map.role([]), None);
+        assert_eq!(map.pairs(), [(B, Role::Administrator), (A, Role::Viewer)]);
     }
 
     #[test]

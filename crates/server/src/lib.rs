@@ -10,6 +10,7 @@
 //! | [`dossiers`] | what is known of one person or group without asking a cloud |
 //! | [`reports`], `download` | reports, and files that are taken away |
 //! | [`federation`] | signing in to the console through the directory |
+//! | [`upkeep`] | what whoever looks after the service asks |
 //! | [`drafts`] | connections that somebody is setting up |
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `alerts` | looks after what people are told |
@@ -46,6 +47,7 @@ pub mod rulebook;
 mod runs;
 mod scheduler;
 pub mod service;
+pub mod upkeep;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ mod drafts;
 mod pages;
 mod people;
 mod rules;
+mod settings;
 
 use std::sync::Arc;
 
@@ -328,10 +329,10 @@ impl Service for Fake {
         Box::pin(async { Ok(()) })
     }
     fn keys(&self) -> Answer<'_, Vec<Value>> {
-        self.give(Vec::new())
+        self.give((1..=self.rows).map(|n| settings::made_key(self.hostile, n)).collect())
     }
     fn make_key<'a>(&'a self, _: &'a str, _: Role, _: Timestamp, _: &'a str) -> Answer<'a, Value> {
-        self.change(json!({}))
+        self.change(json!({ "key": "entrain_k1_onlythisonce" }))
     }
     fn revoke_key<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, ()> {
         self.change(())

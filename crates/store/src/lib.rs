@@ -22,6 +22,7 @@
 //! | `persons` | one person's sync beside a run over everything, and what is remembered of one person |
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
 //! | `notifications` | subscriptions, hints, and how long changes took |
+//! | `upkeep` | what whoever looks after the service asks |
 //! | `sum` | checksums of rows |
 //! | `token` | sealed texts that are given away and come back |
 //!
@@ -58,6 +59,7 @@ mod service;
 mod store;
 mod sum;
 mod token;
+mod upkeep;
 mod writer;
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerdict};
@@ -73,3 +75,4 @@ pub use presence::{Load, Presence};
 pub use runs::UnfinishedRun;
 pub use service::{ApiKey, KeptRequest};
 pub use store::{ClockFn, OpenOptions, Store};
+pub use upkeep::LastSignIns;

@@ -204,4 +204,8 @@ impl Federation for Microsoft {
     fn open(&self, sealed: &str) -> Option<SecretString> {
         self.store.open_token(PURPOSE, sealed)
     }
+
+    fn roles(&self) -> &RoleMap {
+        &self.roles
+    }
 }

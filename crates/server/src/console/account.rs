@@ -6,6 +6,7 @@ use entrain_domain::accounts::AccountChange;
 
 use super::parts::{When, sentence};
 use super::session::Jar;
+use super::settings::{Tab, tabs};
 use super::shell::Shell;
 use super::visit::{Reply, Visit, next};
 use crate::accounts::{fits, hash_password};
@@ -26,6 +27,7 @@ struct Row {
 #[template(path = "account.html")]
 struct AccountPage {
     shell: Shell,
+    tabs: Vec<Tab>,
     rows: Vec<Row>,
     /// Whether they have a password; whoever signs in through the directory has none.
     password: bool,
@@ -50,7 +52,13 @@ async fn made(visit: &Visit, error: Option<String>) -> Result<AccountPage> {
         agent: session.agent,
     });
     let password = !who.account.hash.is_empty();
-    Ok(AccountPage { shell: visit.shell("Your account").await?, rows: rows.collect(), password, error })
+    Ok(AccountPage {
+        shell: visit.shell("Your account").await?.at("Settings"),
+        tabs: tabs(visit, "/account")?,
+        rows: rows.collect(),
+        password,
+        error,
+    })
 }
 
 pub(super) async fn password(visit: Visit) -> Result {

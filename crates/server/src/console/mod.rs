@@ -27,6 +27,7 @@
 //! | `sign_in`, `account` | signing in and out, the first administrator, one's own account |
 //! | `microsoft` | signing in through the directory |
 //! | `overview`, `connections`, `runs`, `plan`, `people`, `find`, `rules`, `reports`, `audit` | the pages themselves |
+//! | `settings` | accounts, keys, and how the service itself is |
 //! | `wizard` | a new connection, step by step |
 //! | `chart`, `rows`, `letter`, `explained`, `dossier` | what they are drawn from: months, runs, plans, explanations, what is known of a person |
 
@@ -54,6 +55,7 @@ mod plan;
 mod reports;
 mod rules;
 mod runs;
+mod settings;
 mod wizard;
 
 use std::sync::Arc;

@@ -8,8 +8,8 @@ use entrain_domain::service::Role;
 use super::visit::{Reply, Visit};
 use super::wizard::{first as wizard_first, scope as wizard_scope, sides as wizard_sides};
 use super::{
-    account, audit, connections, find, microsoft, overview, people, plan, reports, rules, runs, sign_in,
-    wizard,
+    account, audit, connections, find, microsoft, overview, people, plan, reports, rules, runs, settings,
+    sign_in, wizard,
 };
 use crate::api::routes::Verb;
 use crate::problem::Problem;
@@ -140,4 +140,17 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/audit/export" audit_export Viewer ["format"], reports::audit),
     page!(Get "/audit" audit Viewer ["before"], audit::list),
     page!(Get "/audit/chain" audit_chain Viewer [], audit::chain),
+    page!(Get "/settings" settings Viewer [], settings::first),
+    page!(Get "/settings/accounts" accounts Administrator ["from"], settings::accounts::list),
+    page!(Post "/settings/accounts" make_account Administrator ["name", "role"], settings::accounts::make),
+    page!(Get "/settings/accounts/{account}" account_settings Administrator [], settings::accounts::page),
+    page!(Post "/settings/accounts/{account}/role" set_role Administrator ["role"], settings::accounts::set_role),
+    page!(Post "/settings/accounts/{account}/password" give_password Administrator [], settings::accounts::password),
+    page!(Post "/settings/accounts/{account}/disable" disable_account Administrator [], settings::accounts::disable),
+    page!(Post "/settings/accounts/{account}/enable" enable_account Administrator [], settings::accounts::enable),
+    page!(Post "/settings/accounts/{account}/sign-out" sign_out_account Administrator [], settings::accounts::sign_out),
+    page!(Get "/settings/keys" keys Administrator ["from"], settings::keys::list),
+    page!(Post "/settings/keys" make_key Administrator ["name", "days", "role"], settings::keys::make),
+    page!(Get "/settings/keys/{key}" key_settings Administrator [], settings::keys::page),
+    page!(Post "/settings/keys/{key}/revoke" revoke_key Administrator [], settings::keys::revoke),
 ];

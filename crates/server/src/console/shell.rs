@@ -115,6 +115,11 @@ pub(crate) fn said(word: &str) -> Option<&'static str> {
         "kept" => "Kept. Come back when you like.",
         "thrown-away" => "Thrown away.",
         "connected" => "Connected.",
+        "role" => "The role has changed. It counts from the next request on.",
+        "account-disabled" => "Disabled, and signed out everywhere.",
+        "account-enabled" => "Enabled.",
+        "account-signed-out" => "Signed out everywhere.",
+        "key-revoked" => "Revoked. Programs that use it are refused from now on.",
         _ => return None,
     })
 }

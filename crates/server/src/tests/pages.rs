@@ -26,6 +26,8 @@ fn address(page: &Page) -> String {
         ("{draft}", "d1"),
         ("{topic}", "scope"),
         ("{report}", "drift"),
+        ("{account}", "viewer"),
+        ("{key}", "k1"),
     ] {
         path = path.replace(name, value);
     }

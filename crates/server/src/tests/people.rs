@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use entrain_domain::accounts::{Account, AccountChange, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
+use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fake;
@@ -108,7 +109,20 @@ impl Accounts for Fake {
         self.change(account)
     }
     fn change_account<'a>(&'a self, id: &'a str, change: AccountChange, _: &'a str) -> Answer<'a, ()> {
-        if let Some(account) = self.people.accounts.lock().unwrap().get_mut(id) {
+        let rules = |account: &Account| {
+            account.role == Role::Administrator && account.disabled_at.is_none() && !account.hash.is_empty()
+        };
+        let mut accounts = self.people.accounts.lock().unwrap();
+        let takes = matches!(change, AccountChange::Role(_) | AccountChange::Disable);
+        if takes && accounts.values().filter(|account| rules(account)).all(|account| account.id == id) {
+            let what = "that is the only administrator with a password";
+            let remedy = "make somebody else an administrator first";
+            let failure = Failure::new(FailureCode::LastAdministrator, FailureClass::Local, what, remedy);
+            if accounts.values().any(rules) {
+                return Box::pin(async move { Err(failure) });
+            }
+        }
+        if let Some(account) = accounts.get_mut(id) {
             match change {
                 AccountChange::Role(role) => account.role = role,
                 AccountChange::Disable => account.disabled_at = Some(self.people.now()),
