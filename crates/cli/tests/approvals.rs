@@ -63,6 +63,59 @@ fn d_04_a_rejected_plan_stays_rejected_and_other_runs_wait_for_nobody() {
 }
 
 #[test]
+fn d_02_a_part_of_a_held_plan_is_approved_by_step_and_person_and_the_rest_waits() {
+    let bench = Bench::demo();
+    bench.add("\"Jira *\"");
+    bench.entrain(&["sync", "--yes", "--json"]);
+    let direct = format!("{}\n[groups]\nnesting = \"direct\"\n", bench.document("\"Jira *\""));
+    let path = bench.file("direct.toml", &direct);
+    bench.entrain(&["connection", "set", path.to_str().unwrap()]).expect(0);
+    let held = bench.entrain(&["sync", "--json"]).expect(3).json();
+    let run = held["run_id"].as_str().unwrap();
+    let plan = bench.entrain(&["plan", "--json"]).json();
+    let waits: Vec<&Value> =
+        plan["steps"].as_array().unwrap().iter().filter(|step| step["held_by"].is_string()).collect();
+    assert!(waits.len() > 3, "{plan}");
+    let (step, person) =
+        (waits[0]["id"].as_str().unwrap(), waits[1]["user"]["directory_id"].as_str().unwrap());
+
+    let wrong = bench.entrain(&["runs", "approve", run, "--step", "remove_member/no/such", "--json"]);
+    let error = wrong.expect(1).json();
+    assert_eq!(error["error"]["code"], "approval_refused", "{error}");
+    let approve = ["runs", "approve", run, "--step", step, "--user", person, "--json"];
+    let done = bench.entrain(&approve).expect(3).json();
+    let theirs =
+        waits.iter().filter(|held| held["user"]["directory_id"] == *person || held["id"] == *step).count();
+    let sum = |report: &Value, what: &str| {
+        let kinds = report["steps"].as_object().unwrap().values();
+        kinds.filter_map(|kind| kind[what].as_u64()).sum::<u64>()
+    };
+    assert_eq!(sum(&done, "done"), theirs as u64, "{done}");
+    assert_eq!(done["held"][0]["guard"], "left_out", "{done}");
+    let left = bench.entrain(&["sync", "--json"]).expect(3).json();
+    assert_eq!((sum(&left, "held"), sum(&left, "done")), ((waits.len() - theirs) as u64, 0), "{left}");
+    let shown = bench.entrain(&["runs", "show", run]).expect(0).out();
+    assert!(shown.contains("approved a part of it"), "{shown}");
+    let audit = bench.entrain(&["audit", "list", "--json"]).expect(0).json();
+    let entry =
+        audit.as_array().unwrap().iter().find(|e| e["action"] == "plan_approved" && e["object"] == *run);
+    let detail = entry.unwrap()["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with(&format!("{theirs} of {} held steps: ", waits.len())) && detail.contains(step),
+        "{detail}"
+    );
+}
+
+#[test]
+fn an_undo_is_approved_as_a_whole() {
+    let (bench, first) = mass_removal();
+    let held = undo_held(&bench, &first);
+    let refused =
+        bench.entrain(&["runs", "approve", &held, "--step", "remove_member/x", "--json"]).expect(1).json();
+    assert!(refused["error"]["message"].as_str().unwrap().contains("as a whole"), "{refused}");
+}
+
+#[test]
 fn two_people_are_two_names() {
     let (bench, first) = mass_removal();
     let two = format!(

@@ -144,6 +144,19 @@ pub struct Decided {
     pub decision: Decision,
     /// When.
     pub at: Timestamp,
+    /// Of an approval in part: the digest of the plan and of the steps that were chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Digest>,
+}
+
+impl Decided {
+    /// What they did to the plan, as in “Ana approved a part of it”.
+    pub fn did(&self) -> &'static str {
+        match (self.decision, &self.part) {
+            (Decision::Approved, Some(_)) => "approved a part of",
+            (decision, _) => decision.as_str(),
+        }
+    }
 }
 
 /// How far a run has got. Stored at each passage, so that the next start knows what was under way.

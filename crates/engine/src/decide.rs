@@ -2,13 +2,15 @@
 //!
 //! An approval is worth nothing for another plan: both sides are read again in full, a fresh plan must hold the very
 //! steps that were looked at, and only then are they done. Nobody's word counts twice, and where the rules ask for two
-//! people, one is not enough.
+//! people, one is not enough. Of a plan that is held, a part may be approved; `part` has what that means for the rest.
+
+mod part;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use entrain_domain::Failure;
 use entrain_domain::model::RunId;
-use entrain_domain::plan::{Approval, Plan};
+use entrain_domain::plan::{Approval, Digest, Part, Plan};
 use entrain_domain::policy::Rules;
 use entrain_domain::run::{AuditNote, Decided, Decision, Relation, RunReport, RunStatus, Trigger};
 use serde_json::Value;
@@ -18,6 +20,7 @@ use crate::ports::{Clock, Directory, Ids, Progress, Site, Store};
 use crate::report::step_document;
 use crate::run::{Engine, Purpose, RunOptions};
 use crate::undo::Undoing;
+pub use part::Selection;
 
 /// The steps of an earlier run that wait for a person, as they were looked at.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +31,12 @@ pub struct HeldPlan {
     rules: String,
     /// By name, without the sentences that explain them.
     steps: BTreeMap<String, Value>,
+    /// Digest of the plan that holds them.
+    digest: Digest,
+    /// Of each, the held steps that come before it.
+    before: BTreeMap<String, Vec<String>>,
+    /// What of it is approved, where that is not all.
+    part: Option<Part>,
     /// What the run was to take back, if it was one for that.
     pub(crate) undoing: Option<Undoing>,
 }
@@ -50,6 +59,7 @@ pub enum Approved {
 fn compared(mut step: Value) -> Option<(String, Value)> {
     let object = step.as_object_mut()?;
     object.remove("held_by");
+    object.remove("after");
     object.remove("reason");
     Some((object.get("id")?.as_str()?.to_owned(), step))
 }
@@ -69,9 +79,16 @@ impl HeldPlan {
     /// What waits in the plan of a run, as it was stored.
     fn of(run: RunId, plan: &Value) -> Option<Self> {
         let rules = plan.get("rules")?.as_str()?.to_owned();
+        let digest = Digest::from_stored(plan.get("digest")?.as_str()?);
         let held = plan.get("steps")?.as_array()?.iter().filter(|step| step.get("held_by").is_some());
+        let before = held.clone().filter_map(part::before).collect();
         let steps = held.cloned().filter_map(compared).collect();
-        Some(Self { run, rules, steps, undoing: None })
+        Some(Self { run, rules, steps, digest, before, part: None, undoing: None })
+    }
+
+    /// What of it is approved, where that is not all.
+    pub(crate) fn part(&self) -> Option<&Part> {
+        self.part.as_ref()
     }
 
     /// Refuses when a fresh plan, with nothing approved, does not hold exactly these steps.
@@ -121,18 +138,35 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         options: RunOptions,
         progress: &dyn Progress,
     ) -> Result<Approved, Failure> {
-        let (held, report) = self.waiting(run).await?;
+        self.approve_part(run, by, approval, &Selection::default(), options, progress).await
+    }
+
+    /// Approves some of the steps that guards held in a run, or all of them where nothing is selected. The others stay
+    /// held, in this run and in those that follow. Limits, two people and an empty directory count as for the whole; two
+    /// people have approved when both have selected the same.
+    pub async fn approve_part(
+        &self,
+        run: &RunId,
+        by: &str,
+        approval: Approval,
+        selection: &Selection,
+        options: RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<Approved, Failure> {
+        let (mut held, report) = self.waiting(run).await?;
+        held.select(selection)?;
         if let Some(guard) = report.held.iter().map(|h| h.guard).find(|guard| !approval.releases(*guard)) {
             return Err(EngineError::NotReleased { run: run.clone(), guard }.into());
         }
-        self.note_decision(run, by, Decision::Approved, &report).await?;
+        self.note_decision(&held, by, Decision::Approved, &report).await?;
+        let part = held.part_digest();
         let approved: Vec<String> = self
             .ports
             .store
             .decisions(run)
             .await?
             .into_iter()
-            .filter(|decided| decided.decision == Decision::Approved)
+            .filter(|decided| decided.decision == Decision::Approved && decided.part == part)
             .map(|decided| decided.actor)
             .collect();
         let needed = self.rules.approvers.count();
@@ -141,7 +175,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let options = RunOptions {
             trigger: Trigger::Approval,
-            approval,
+            approval: if held.part.is_some() { approval.in_part() } else { approval },
             by: approved.join(", "),
             purpose: Purpose::Approval(held),
             ..options
@@ -151,8 +185,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
 
     /// Rejects what guards held in a run: it cannot be approved any more. A later run may plan the same again.
     pub async fn reject(&self, run: &RunId, by: &str) -> Result<(), Failure> {
-        let (_, report) = self.waiting(run).await?;
-        self.note_decision(run, by, Decision::Rejected, &report).await
+        let (held, report) = self.waiting(run).await?;
+        self.note_decision(&held, by, Decision::Rejected, &report).await
     }
 
     /// What of a run waits for a person, if anything does.
@@ -197,14 +231,19 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
 
     async fn note_decision(
         &self,
-        run: &RunId,
+        plan: &HeldPlan,
         by: &str,
         decision: Decision,
         report: &RunReport,
     ) -> Result<(), Failure> {
-        let held: Vec<String> =
-            report.held.iter().map(|held| format!("{}: {}", held.guard, held.reason)).collect();
-        let decided = Decided { actor: by.to_owned(), decision, at: self.ports.clock.now() };
+        let run = &plan.run;
+        let held: Vec<String> = plan
+            .told()
+            .into_iter()
+            .chain(report.held.iter().map(|held| format!("{}: {}", held.guard, held.reason)))
+            .collect();
+        let (at, part) = (self.ports.clock.now(), plan.part_digest());
+        let decided = Decided { actor: by.to_owned(), decision, at, part };
         let note = AuditNote {
             actor: by.to_owned(),
             action: format!("plan_{}", decision.as_str()),

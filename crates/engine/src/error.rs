@@ -46,6 +46,14 @@ pub enum EngineError {
         /// Why, in words.
         why: String,
     },
+    /// The part that was chosen cannot be approved.
+    #[error("this part of run {run} cannot be approved: {why}")]
+    NotInPart {
+        /// The run.
+        run: RunId,
+        /// Why, in words.
+        why: String,
+    },
     /// The run cannot be taken back.
     #[error("run {run} cannot be undone: {why}")]
     NotUndone {
@@ -114,6 +122,11 @@ impl From<EngineError> for Failure {
                 FailureCode::ApprovalRefused,
                 FailureClass::Local,
                 "entrain runs list shows the runs that are held; entrain sync makes a new plan",
+            ),
+            EngineError::NotInPart { .. } => (
+                FailureCode::ApprovalRefused,
+                FailureClass::Local,
+                "choose among its held steps, each with what it needs, or approve all of it",
             ),
             EngineError::NotUndone { .. } => (
                 FailureCode::ApprovalRefused,

@@ -46,7 +46,7 @@ mod seats;
 pub mod undo;
 pub mod what_if;
 
-pub use decide::Approved;
+pub use decide::{Approved, Selection};
 pub use explain::{Explained, Question};
 pub use run::{Engine, Freshness, Only, Options, Ports, Preview, Purpose, RunOptions, Wait};
 pub use saved_plan::{Expected, SavedPlan};

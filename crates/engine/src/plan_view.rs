@@ -96,6 +96,9 @@ pub struct StepView {
     /// The guard that holds it.
     #[serde(default)]
     pub held_by: Option<String>,
+    /// The held steps that come before it, by name.
+    #[serde(default)]
+    pub after: Vec<String>,
 }
 
 /// What is written to an account, with what was written before.

@@ -29,7 +29,7 @@ pub fn plan_document(plan: &Plan, connection: &str, rules: &Rules, requests: Req
         "digest": plan.digest,
         "rules": rules.fingerprint(),
         "status": status,
-        "steps": plan.steps.iter().map(step_document).collect::<Vec<_>>(),
+        "steps": plan.steps.iter().map(|step| with_what_it_needs(step, plan)).collect::<Vec<_>>(),
         "summary": plan.tally(),
         "held": plan.held,
         "set_aside": plan.set_aside,
@@ -39,6 +39,19 @@ pub fn plan_document(plan: &Plan, connection: &str, rules: &Rules, requests: Req
         "waiting": plan.waiting,
         "requests": requests,
     })
+}
+
+/// A held step names the held steps that come before it, so that whoever approves a part sees what belongs together.
+fn with_what_it_needs(step: &Step, plan: &Plan) -> Value {
+    let mut document = step_document(step);
+    if step.hold.is_some() {
+        let before = step.after.iter().map(|at| &plan.steps[*at as usize]);
+        let held: Vec<StepId> = before.filter(|before| before.hold.is_some()).map(Step::id).collect();
+        if !held.is_empty() {
+            document["after"] = json!(held);
+        }
+    }
+    document
 }
 
 pub(crate) fn step_document(step: &Step) -> Value {

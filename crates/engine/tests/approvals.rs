@@ -9,7 +9,7 @@ use entrain_domain::plan::{Approval, Guard, StepKind};
 use entrain_domain::policy::Approvers;
 use entrain_domain::run::{RunReport, RunStatus, Trigger};
 use entrain_domain::{Failure, FailureCode};
-use entrain_engine::{Approved, RunOptions};
+use entrain_engine::{Approved, RunOptions, Selection};
 use support::{Fixture, Told};
 
 /// Forty people in one group, in step; then half of them are gone.
@@ -167,4 +167,167 @@ async fn a_run_that_has_nothing_to_do_but_adopt_a_group_converges() {
     let done = report(approve(&fixture, &held, "ana").await.unwrap());
     assert_eq!(done.status, RunStatus::Converged, "{done:?}");
     assert_eq!(fixture.run().await.status, RunStatus::Converged);
+}
+
+/// The plan of a run, as it was stored.
+fn stored_plan(fixture: &Fixture, run: &RunReport) -> serde_json::Value {
+    let plan = fixture.store.state().runs[&run.run_id].plan.clone().expect("the run has a plan");
+    serde_json::from_str(&plan).expect("the plan is JSON")
+}
+
+/// The held steps of a run, as its plan lists them.
+fn held_steps(fixture: &Fixture, run: &RunReport) -> Vec<String> {
+    let plan = stored_plan(fixture, run);
+    let held = plan["steps"].as_array().into_iter().flatten().filter(|step| step.get("held_by").is_some());
+    held.filter_map(|step| step["id"].as_str()).map(str::to_owned).collect()
+}
+
+async fn approve_part(
+    fixture: &Fixture,
+    run: &RunReport,
+    by: &str,
+    steps: &[String],
+) -> Result<Approved, Failure> {
+    let selection = Selection { steps: steps.to_vec(), people: Vec::new() };
+    let (engine, options) = (fixture.engine(), RunOptions::new(Trigger::Approval));
+    engine.approve_part(&run.run_id, by, Approval::Held, &selection, options, &Told::default()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn d_02_a_part_is_done_and_the_rest_stays_held_however_far_below_the_limit_it_is() {
+    let (fixture, held) = half_gone().await;
+    let steps = held_steps(&fixture, &held);
+    assert_eq!(steps.len(), 20);
+    let before = fixture.site.writes();
+    let done = report(approve_part(&fixture, &held, "ana", &steps[..15]).await.unwrap());
+    assert_eq!(done.status, RunStatus::Held, "{done:?}");
+    let removals = &done.steps[&StepKind::RemoveMember];
+    assert_eq!((removals.done, removals.held, done.held[0].guard), (15, 5, Guard::LeftOut));
+    assert_eq!(fixture.site.writes() - before, 15);
+    let entries = fixture.store.state().audit.clone();
+    let note = entries.iter().find(|note| note.action == "plan_approved").unwrap();
+    assert!(note.detail.starts_with("15 of 20 held steps: "), "{}", note.detail);
+    assert!(note.detail.contains(&steps[0]) && !note.detail.contains(&steps[19]), "{}", note.detail);
+
+    // Five of 25 and ten objects: no limit holds them any more, and they wait all the same.
+    for _ in 0..2 {
+        let later = fixture.run().await;
+        assert_eq!((later.status, later.held[0].guard), (RunStatus::Held, Guard::LeftOut), "{later:?}");
+        assert_eq!(fixture.site.writes() - before, 15);
+    }
+    // What was left out is approved like anything else, and is then forgotten.
+    let later = fixture.run().await;
+    let done = report(approve(&fixture, &later, "ben").await.unwrap());
+    assert_eq!((done.status, fixture.site.writes() - before), (RunStatus::Converged, 20), "{done:?}");
+    assert!(!fixture.store.state().memory.any_marks());
+    fixture.assert_in_step("all of it").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_out_is_forgotten_when_the_directory_does_not_ask_for_it_any_more() {
+    let (fixture, held) = half_gone().await;
+    let steps = held_steps(&fixture, &held);
+    report(approve_part(&fixture, &held, "ana", &steps[..15]).await.unwrap());
+    assert!(fixture.store.state().memory.any_marks());
+    // Everybody is back where they were.
+    fixture.directory.group("Jira All", &(1..=40).collect::<Vec<_>>());
+    assert_eq!(fixture.run().await.status, RunStatus::Converged);
+    assert!(!fixture.store.state().memory.any_marks());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_by_people_takes_all_that_is_held_about_them() {
+    let (fixture, held) = half_gone().await;
+    let plan = stored_plan(&fixture, &held);
+    let mail = plan["steps"][3]["user"]["mail"].as_str().unwrap().to_uppercase();
+    let id = plan["steps"][4]["user"]["directory_id"].as_str().unwrap().to_owned();
+    let selection = Selection { steps: Vec::new(), people: vec![mail, id] };
+    let (engine, options) = (fixture.engine(), RunOptions::new(Trigger::Approval));
+    let approved =
+        engine.approve_part(&held.run_id, "ana", Approval::Held, &selection, options, &Told::default()).await;
+    assert_eq!(report(approved.unwrap()).steps[&StepKind::RemoveMember].done, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_whose_group_is_not_chosen_is_refused_and_so_is_what_is_not_held() {
+    let fixture = Fixture::company();
+    let own = fixture.site.account(21);
+    fixture.site.group("Jira A", &[&own]);
+    let held = fixture.run().await;
+    let steps = held_steps(&fixture, &held);
+    let (adoption, members): (Vec<String>, Vec<String>) =
+        steps.into_iter().partition(|step| step.starts_with("adopt_group/"));
+    assert!(adoption.len() == 1 && !members.is_empty(), "{members:?}");
+    let (writes, entries) = (fixture.site.writes(), fixture.store.state().audit.len());
+    let error = approve_part(&fixture, &held, "ana", &members[..1]).await.unwrap_err();
+    assert_eq!(error.code, FailureCode::ApprovalRefused);
+    assert!(error.message.contains("needs the group “Jira A”"), "{error}");
+    let error = approve_part(&fixture, &held, "ana", &["add_member/x/y".into()]).await.unwrap_err();
+    assert!(error.message.contains("holds no step “add_member/x/y”"), "{error}");
+    let nobody = Selection { steps: Vec::new(), people: vec!["nobody@x.example".into()] };
+    let (engine, options) = (fixture.engine(), RunOptions::new(Trigger::Approval));
+    let error = engine
+        .approve_part(&held.run_id, "ana", Approval::Held, &nobody, options, &Told::default())
+        .await
+        .unwrap_err();
+    assert!(error.message.contains("nobody@x.example"), "{error}");
+    assert_eq!(
+        (fixture.site.writes(), fixture.store.state().audit.len()),
+        (writes, entries),
+        "nothing came of it"
+    );
+
+    // The group alone: its members wait.
+    let done = report(approve_part(&fixture, &held, "ana", &adoption).await.unwrap());
+    assert_eq!((done.status, done.steps[&StepKind::AdoptGroup].done), (RunStatus::Held, 1), "{done:?}");
+    let later = fixture.run().await;
+    assert_eq!((later.status, later.held[0].guard), (RunStatus::Held, Guard::LeftOut), "{later:?}");
+    assert_eq!(held_steps(&fixture, &later).len(), members.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_adoption_that_is_left_out_nothing_is_learnt() {
+    let fixture = Fixture::company();
+    let own = fixture.site.account(21);
+    fixture.site.group("Jira A", &[&own]);
+    fixture.site.group("Jira C", &[]);
+    let held = fixture.run().await;
+    let steps = held_steps(&fixture, &held);
+    let c: Vec<String> = {
+        let plan = stored_plan(&fixture, &held);
+        let all = plan["steps"].as_array().unwrap().clone();
+        let of_c = all.iter().filter(|step| step["group"]["name"] == "Jira C");
+        of_c.map(|step| step["id"].as_str().unwrap().to_owned()).filter(|id| steps.contains(id)).collect()
+    };
+    let known = fixture.store.state().memory.membership_count();
+    let done = report(approve_part(&fixture, &held, "ana", &c).await.unwrap());
+    assert_eq!(done.steps[&StepKind::AdoptGroup].done, 1, "{done:?}");
+    let added = done.steps.get(&StepKind::AddMember).map_or(0, |n| n.done);
+    assert_eq!(
+        fixture.store.state().memory.membership_count(),
+        known + added,
+        "the ledger has what was done"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_two_people_are_asked_for_both_have_to_choose_the_same() {
+    let (mut fixture, _) = half_gone().await;
+    fixture.rules.approvers = Approvers::Two;
+    let held = fixture.run().await;
+    let steps = held_steps(&fixture, &held);
+    let before = fixture.site.writes();
+    let waiting = |approved: Approved| match approved {
+        Approved::Waiting { by, needed } => (by, needed),
+        Approved::Run(report) => panic!("{report:?}"),
+    };
+    let one = approve_part(&fixture, &held, "ana", &steps[..4]).await.unwrap();
+    assert_eq!(waiting(one), (vec!["ana".to_owned()], 2));
+    for other in [&steps[..3], &steps[..]] {
+        let two = approve_part(&fixture, &held, "ben", other).await.unwrap();
+        assert_eq!(waiting(two), (vec!["ben".to_owned()], 2), "another part is another thing");
+    }
+    assert_eq!(fixture.site.writes(), before);
+    let both = report(approve_part(&fixture, &held, "ben", &steps[..4]).await.unwrap());
+    assert_eq!(both.steps[&StepKind::RemoveMember].done, 4, "{both:?}");
 }

@@ -134,6 +134,22 @@ for (const form of all("form[data-tries]")) {
   });
 }
 
+// A button says how many steps are ticked; a ticked section covers its rows.
+const ticks = $("[data-ticks]");
+if (ticks) {
+  const [plain, counted] = [ticks.textContent, ticks.dataset.ticks];
+  const say = () => {
+    let n = 0;
+    for (const box of all("input[form=part]:checked")) {
+      const whole = box.name !== "section" && $("[name=section]", box.closest("section"))?.checked;
+      if (!whole) n += Number(box.dataset.steps);
+    }
+    ticks.textContent = n ? counted.replace("{}", n) : plain;
+  };
+  document.addEventListener("change", say);
+  say();
+}
+
 // Where something went wrong, begin there.
 $("#error")?.focus();
 

@@ -18,7 +18,7 @@ use entrain_engine::check::Check;
 use entrain_engine::person::{PersonOrder, PersonOutcome};
 use entrain_engine::ports::Progress;
 use entrain_engine::schedule::{Past, Schedule};
-use entrain_engine::{Approved, Freshness, Only, Question};
+use entrain_engine::{Approved, Freshness, Only, Question, Selection};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -111,8 +111,8 @@ pub enum What {
     Sync,
     /// Bring one person or one group in step, and nothing else.
     Only(Only),
-    /// Do what guards held in this run.
-    Approve(RunId, Approval),
+    /// Do what guards held in this run, or the selected part of it.
+    Approve(RunId, Approval, Selection),
     /// Take back what this run did.
     Undo(RunId),
 }

@@ -418,6 +418,7 @@ fn request(route: &Route, key: Option<&str>) -> Request<Body> {
                 Takes::Word(words) => json!(words[0]),
                 Takes::Flag => json!(true),
                 Takes::Number(least, _) => json!(least),
+                Takes::Texts(..) => json!(["x"]),
             };
             (field.name.to_owned(), value)
         })

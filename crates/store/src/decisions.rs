@@ -1,6 +1,7 @@
 //! What people said of held plans, and which run does or takes back what an earlier one planned.
 
 use entrain_domain::model::RunId;
+use entrain_domain::plan::Digest;
 use entrain_domain::run::{AuditNote, Decided, Decision, Relation};
 use jiff::Timestamp;
 
@@ -22,6 +23,18 @@ fn decision_sum(run: &str, actor: &str, decision: &str, at: i64) -> i64 {
     Sum::of("decisions").text(run).text(actor).text(decision).number(at).finish()
 }
 
+/// Between the word and the digest of the part that it is about.
+const OF_PART: char = ' ';
+
+/// A decision as it is stored.
+fn word(decided: &Decided) -> String {
+    let word = decided.decision.as_str();
+    match &decided.part {
+        Some(part) => format!("{word}{OF_PART}{part}"),
+        None => word.to_owned(),
+    }
+}
+
 fn relation_sum(run: &str, relation: &str, earlier: &str) -> i64 {
     Sum::of("run_relations").text(run).text(relation).text(earlier).finish()
 }
@@ -33,11 +46,11 @@ pub(crate) async fn decide(
     decided: &Decided,
     note: &AuditNote,
 ) -> Result<()> {
-    let (actor, decision, at) =
-        (storable(&decided.actor), decided.decision.as_str(), decided.at.as_millisecond());
+    let (actor, at) = (storable(&decided.actor), decided.at.as_millisecond());
+    let decision = word(decided);
     on!(Tx, &mut batch.tx, tx => sqlx::query(DECIDE)
-        .bind(run.as_str()).bind(&actor).bind(decision).bind(at)
-        .bind(decision_sum(run.as_str(), &actor, decision, at))
+        .bind(run.as_str()).bind(&actor).bind(&decision).bind(at)
+        .bind(decision_sum(run.as_str(), &actor, &decision, at))
         .execute(&mut **tx).await.map(|_| ()))
     .map_err(|error| match &error {
         sqlx::Error::Database(database) if database.is_foreign_key_violation() => {
@@ -85,9 +98,13 @@ impl Store {
                 if decision_sum(run.as_str(), &actor, &decision, at) != sum {
                     return Err(wrong());
                 }
-                let decision = Decision::from_word(&decision).ok_or_else(wrong)?;
+                let (word, part) = match decision.split_once(OF_PART) {
+                    Some((word, part)) => (word, Some(Digest::from_stored(part))),
+                    None => (decision.as_str(), None),
+                };
+                let decision = Decision::from_word(word).ok_or_else(wrong)?;
                 let at = Timestamp::from_millisecond(at).map_err(|_| wrong())?;
-                Ok(Decided { actor: actor.clone(), decision, at })
+                Ok(Decided { actor: actor.clone(), decision, at, part })
             })
             .collect()
     }

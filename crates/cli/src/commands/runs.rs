@@ -7,7 +7,7 @@ use entrain_domain::model::RunId;
 use entrain_domain::plan::Approval;
 use entrain_domain::run::{RunReport, RunSummary, Trigger};
 use entrain_domain::{Failure, FailureClass, FailureCode};
-use entrain_engine::{Approved, RunOptions};
+use entrain_engine::{Approved, RunOptions, Selection};
 use serde_json::{Value, json};
 
 use super::sync::{stoppable, tell, waiting};
@@ -61,6 +61,13 @@ pub(crate) struct UndoArgs {
 pub(crate) struct ApproveArgs {
     #[command(flatten)]
     run: DecideArgs,
+    /// Approve this held step and not all of them; may be given several times. `entrain plan --json` names the steps
+    #[arg(long, value_name = "STEP")]
+    step: Vec<String>,
+    /// Approve what is held about this person and not all of it: object id, address or account id; may be given
+    /// several times
+    #[arg(long, value_name = "WHO")]
+    user: Vec<String>,
     /// Also approve a directory or scope that reads as empty, and the removals that follow
     #[arg(long)]
     accept_empty: bool,
@@ -135,8 +142,10 @@ async fn approve(cx: &Context<'_>, args: ApproveArgs) -> Result<Exit, Failure> {
     let mut options = RunOptions::new(Trigger::Approval);
     options.wait = waiting(args.wait);
     let by = wire::person(cx);
+    let selection = Selection { steps: args.step, people: args.user };
     let approved = stoppable(cx, options, async |options, progress| {
-        Box::pin(connected.engine.approve(&id, &by, approval, options, progress)).await
+        let engine = &connected.engine;
+        Box::pin(engine.approve_part(&id, &by, approval, &selection, options, progress)).await
     })
     .await?;
     match approved {

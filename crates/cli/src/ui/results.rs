@@ -141,7 +141,7 @@ pub(crate) fn run_detail(head: &Page, journal: &[JournalEntry], decisions: &[Dec
         page.heading("Decided");
         for decided in decisions {
             let when = decided.at.strftime("%F %T UTC");
-            page.line(format!("  {} by {}, {when}", decided.decision.as_str(), decided.actor));
+            page.line(format!("  {} {} it, {when}", decided.actor, decided.did()));
         }
     }
     page.heading(format!("Journal ({})", count(journal.len(), "step", "steps")));

@@ -237,8 +237,8 @@ impl Wired {
                 options.purpose = Purpose::Only(only);
                 Box::pin(engine.run(options, progress)).await.map(|report| Approved::Run(Box::new(report)))
             }
-            What::Approve(run, approval) => {
-                Box::pin(engine.approve(&run, &order.by, approval, options, progress)).await
+            What::Approve(run, approval, selection) => {
+                Box::pin(engine.approve_part(&run, &order.by, approval, &selection, options, progress)).await
             }
             What::Undo(run) => Box::pin(engine.undo(&run, options, progress))
                 .await

@@ -1,5 +1,5 @@
 //! What is remembered of single steps from run to run: that the site keeps refusing one, that somebody keeps undoing
-//! one, that a change of the rules asks for one. Kept under the step's name, which is the same in every plan.
+//! one, that a change of the rules asks for one, that a person left one out of an approval. Kept under the step's name, which is the same in every plan.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,6 +30,11 @@ pub enum Mark {
         /// Since when.
         since: Timestamp,
     },
+    /// A person approved other steps of the plan that held it, and not this one.
+    LeftOut {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// Kind of a mark; a step has at most one of each.
@@ -41,11 +46,13 @@ pub enum MarkKind {
     Flipped,
     /// [`Mark::RuleChange`]
     RuleChange,
+    /// [`Mark::LeftOut`]
+    LeftOut,
 }
 
 impl MarkKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Refused, Self::Flipped, Self::RuleChange];
+    pub const ALL: [Self; 4] = [Self::Refused, Self::Flipped, Self::RuleChange, Self::LeftOut];
 
     /// The word stored.
     pub fn as_str(self) -> &'static str {
@@ -53,6 +60,7 @@ impl MarkKind {
             Self::Refused => "refused",
             Self::Flipped => "flipped",
             Self::RuleChange => "rule_change",
+            Self::LeftOut => "left_out",
         }
     }
 }
@@ -71,6 +79,7 @@ impl Mark {
             Self::Refused { .. } => MarkKind::Refused,
             Self::Flipped { .. } => MarkKind::Flipped,
             Self::RuleChange { .. } => MarkKind::RuleChange,
+            Self::LeftOut { .. } => MarkKind::LeftOut,
         }
     }
 

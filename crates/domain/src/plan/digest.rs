@@ -1,10 +1,11 @@
 //! The fingerprint of a plan: which steps, on which objects, under which rules. Two plans with one digest do the same.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::step::{Action, Removal, Step, StepKind};
+use super::step::{Action, Removal, Step, StepId, StepKind};
 use crate::memory::Anchor;
 use crate::policy::Rules;
 
@@ -25,6 +26,16 @@ impl Digest {
         let mut hash = Sha256::new();
         hash.update(format!("{rules:?}\n"));
         hash.update(parts);
+        Self(hex::encode(hash.finalize()))
+    }
+
+    /// The digest of some steps of the plan that has this one.
+    pub(super) fn of_choice(plan: &Self, steps: &BTreeSet<StepId>) -> Self {
+        let mut hash = Sha256::new();
+        for text in std::iter::once(plan.as_str()).chain(steps.iter().map(StepId::as_str)) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
         Self(hex::encode(hash.finalize()))
     }
 

@@ -31,6 +31,8 @@ pub enum Guard {
     RuleChange,
     /// Something that somebody else has undone three times within days.
     Fight,
+    /// What a person left out when they approved other steps of the same plan.
+    LeftOut,
 }
 
 impl Guard {
@@ -46,6 +48,7 @@ impl Guard {
             Self::Authoritative => "authoritative",
             Self::RuleChange => "rule_change",
             Self::Fight => "fight",
+            Self::LeftOut => "left_out",
         }
     }
 
@@ -102,6 +105,10 @@ pub enum Approval {
     Held,
     /// Everything, an empty directory or scope included.
     EvenEmpty,
+    /// As [`Held`](Self::Held), but for the steps that were left out.
+    HeldInPart,
+    /// As [`EvenEmpty`](Self::EvenEmpty), but for the steps that were left out.
+    EvenEmptyInPart,
 }
 
 impl Approval {
@@ -111,7 +118,24 @@ impl Approval {
             Self::None => false,
             Self::Held => guard != Guard::EmptyDirectory,
             Self::EvenEmpty => true,
+            Self::HeldInPart => !matches!(guard, Guard::EmptyDirectory | Guard::LeftOut),
+            Self::EvenEmptyInPart => guard != Guard::LeftOut,
         }
+    }
+
+    /// The same approval of a part: what was left out stays held.
+    #[must_use]
+    pub fn in_part(self) -> Self {
+        match self {
+            Self::Held => Self::HeldInPart,
+            Self::EvenEmpty => Self::EvenEmptyInPart,
+            none_or_part => none_or_part,
+        }
+    }
+
+    /// Whether somebody wants everything done, and done now.
+    pub(super) fn is_whole(self) -> bool {
+        matches!(self, Self::Held | Self::EvenEmpty)
     }
 }
 
@@ -178,10 +202,15 @@ pub(super) fn apply(steps: &mut [Step], input: &PlanInput<'_>, reading: &Reading
             "step was undone by somebody else three times; settle with them who is right",
             "steps were undone by somebody else three times; settle with them who is right",
         ),
+        (
+            Guard::LeftOut,
+            "step was left out when others were approved, and waits",
+            "steps were left out when others were approved, and wait",
+        ),
     ] {
         let kinds = |step: &&Step| match guard {
             Guard::Adoption => matches!(step.action, Action::AdoptGroup { .. }),
-            Guard::RuleChange | Guard::Fight => true,
+            Guard::RuleChange | Guard::Fight | Guard::LeftOut => true,
             _ => matches!(step.action, Action::RemoveMember { .. }),
         };
         let names: Vec<&str> = steps

@@ -1,6 +1,6 @@
 //! What earlier runs learnt about single steps, applied to a plan: a step that the site keeps refusing is left out until
 //! its clock has run down, one that somebody keeps undoing waits for a person, and so does a removal that a change of
-//! the rules asks for.
+//! the rules asks for, and whatever a person left out when they approved other steps.
 
 use super::guard::Guard;
 use super::planner::PlanInput;
@@ -29,7 +29,7 @@ pub(super) fn apply(steps: &mut Vec<Step>, input: &PlanInput<'_>) -> Vec<SetAsid
         if let Some(mark @ Mark::Refused { times, reason, remedy, .. }) =
             input.memory.mark(&id, MarkKind::Refused)
             && let Some(until) = mark.waits(input.now)
-            && input.approval == super::Approval::None
+            && !input.approval.is_whole()
         {
             keep[at] = false;
             aside.push(SetAside {
@@ -42,19 +42,16 @@ pub(super) fn apply(steps: &mut Vec<Step>, input: &PlanInput<'_>) -> Vec<SetAsid
             });
             continue;
         }
-        let guard = if input.memory.mark(&id, MarkKind::Flipped).is_some_and(|mark| mark.is_fight(input.now))
-        {
-            Guard::Fight
-        } else if input.memory.mark(&id, MarkKind::RuleChange).is_some()
-            && step.action.kind().effect() == super::Effect::Takes
-        {
-            Guard::RuleChange
-        } else {
-            continue;
-        };
-        if step.hold.is_none() && !input.approval.releases(guard) {
-            step.hold = Some(guard);
-        }
+        let marked = |kind| input.memory.mark(&id, kind);
+        let fight = marked(MarkKind::Flipped).is_some_and(|mark| mark.is_fight(input.now));
+        let takes = step.action.kind().effect() == super::Effect::Takes;
+        let guards = [
+            (Guard::Fight, fight),
+            (Guard::RuleChange, takes && marked(MarkKind::RuleChange).is_some()),
+            (Guard::LeftOut, marked(MarkKind::LeftOut).is_some()),
+        ];
+        let holds = guards.into_iter().find(|(guard, is)| *is && !input.approval.releases(*guard));
+        step.hold = step.hold.or(holds.map(|(guard, _)| guard));
     }
     leave_out(steps, &keep);
     aside

@@ -14,10 +14,10 @@ use super::guard::{self, Approval, Guard, History};
 use super::marks;
 use super::matching::{self, Lookups, Match, Matches};
 use super::reason::Wanted;
-use super::step::{Action, GroupRef, Person, Removal, SetAside, Step};
+use super::step::{Action, GroupRef, Person, Removal, SetAside, Step, StepId};
 use super::targets::{self, Deleted, Filled, Former, Target, TargetState};
 use super::{Digest, Plan, Reason, seats};
-use crate::memory::{Anchor, Memory, MemoryChange, Origin};
+use crate::memory::{Anchor, MarkKind, Memory, MemoryChange, Origin};
 use crate::model::{
     AbsenceProof, AccountId, AccountState, Closure, CompleteEntitlement, CompleteScope, Coverage,
     DirectorySnapshot, DirectoryUser, DirectoryUserId, GroupIx, SiteGroupId, SiteMembers, SiteSnapshot,
@@ -371,8 +371,15 @@ impl Draft<'_> {
                 _ => (target.group.name.clone(), Arc::from("")),
             };
             let asks = |always: bool| {
-                let asks = always || self.input.rules.existing == Existing::Ask;
-                (asks && !self.input.approval.releases(Guard::Adoption)).then_some(Guard::Adoption)
+                let PlanInput { rules, approval, memory, .. } = *self.input;
+                let asks = always || rules.existing == Existing::Ask;
+                // Known before the members are looked at: of a group that is not adopted nothing is learnt.
+                let step = StepId::of_adoption(&target.group.anchor);
+                let left_out = memory.mark(&step, MarkKind::LeftOut).is_some();
+                [(Guard::Adoption, asks), (Guard::LeftOut, left_out)]
+                    .into_iter()
+                    .find(|(guard, is)| *is && !approval.releases(*guard))
+                    .map(|(guard, _)| guard)
             };
             let adopt = |site_id: &SiteGroupId| Action::AdoptGroup {
                 group: target.group.clone(),

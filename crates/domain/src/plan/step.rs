@@ -462,6 +462,10 @@ impl StepId {
     pub fn of_rung(measure: Measure, user: &DirectoryUserId) -> Self {
         Self(Arc::from(format!("{}/{user}", StepKind::of_rung(measure))))
     }
+    /// The name that the adoption of a site group for this anchor bears in every plan.
+    pub(super) fn of_adoption(anchor: &Anchor) -> Self {
+        Self(Arc::from(format!("{}/{}", StepKind::AdoptGroup, anchor.in_steps())))
+    }
     /// The step's name as stored.
     pub fn from_stored(text: &str) -> Self {
         Self(Arc::from(text))

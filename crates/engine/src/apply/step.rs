@@ -266,8 +266,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         };
         match &call.verdict {
             Verdict::Done => {
-                let mut changes: Vec<_> =
-                    [MarkKind::Refused, MarkKind::RuleChange].iter().filter_map(unmark).collect();
+                let over = [MarkKind::Refused, MarkKind::RuleChange, MarkKind::LeftOut];
+                let mut changes: Vec<_> = over.iter().filter_map(unmark).collect();
                 if call.outcome == Outcome::Done && is_flip(job.step, memory) {
                     changes.push(mark(Mark::flipped_again(memory.mark(&job.id, MarkKind::Flipped), now)));
                 }

@@ -388,7 +388,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             object: draft.run.to_string(),
             detail: released.join("; "),
         };
-        self.ports.store.decide(&draft.run, &Decided { actor, decision: Decision::Approved, at }, note).await
+        let decided = Decided { actor, decision: Decision::Approved, at, part: None };
+        self.ports.store.decide(&draft.run, &decided, note).await
     }
 
     /// Claims the connection, no earlier than a used-up quota allows.
@@ -501,20 +502,26 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if let Purpose::Only(only) = &options.purpose {
             world.asked = Some(crate::person::asked(&world.input(&self.rules, Approval::None), only)?);
         }
-        let remembered = match options.purpose.undoing() {
+        let mut remembered = match options.purpose.undoing() {
             Some(_) => Vec::new(),
             None => self.mark_rule_change(&mut world).await?,
         };
-        let plan = self.seated_plan(&mut world, &options.purpose, options.approval).await?;
-        recovered.park_invited(&world, &plan);
+        let mut plan = self.seated_plan(&mut world, &options.purpose, options.approval).await?;
         match &options.purpose {
             Purpose::Sync | Purpose::Undo(_) | Purpose::Only(_) => {}
             Purpose::Saved(expected) => expected.met_by(&plan)?,
             Purpose::Approval(held) => {
                 let unapproved = self.plan_for(&world, &options.purpose, Approval::None)?;
                 held.still_held_by(&unapproved, &self.rules)?;
+                if let Some(part) = held.part() {
+                    let (part_plan, marks) =
+                        self.plan_of_part(&mut world, part, &unapproved, options.approval)?;
+                    plan = part_plan;
+                    remembered.extend(marks);
+                }
             }
         }
+        recovered.park_invited(&world, &plan);
         draft.take_plan(&plan);
         self.note_release(draft, &plan, options).await?;
         let document =
@@ -663,7 +670,12 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// The plan of a run for this purpose, with the second opinion's consent.
-    fn plan_for(&self, world: &World, purpose: &Purpose, approval: Approval) -> Result<Plan, Failure> {
+    pub(crate) fn plan_for(
+        &self,
+        world: &World,
+        purpose: &Purpose,
+        approval: Approval,
+    ) -> Result<Plan, Failure> {
         match purpose.undoing() {
             Some(undoing) => self.sound_undo(world, undoing, approval),
             None => self.sound_plan(world, approval),

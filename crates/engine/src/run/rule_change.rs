@@ -69,12 +69,23 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 .map(Step::id)
                 .chain(rungs(on_ladder.filter(|user| !returned.contains(user))))
                 .collect();
-            let stale = world.memory.marks().filter(|(_, mark)| mark.kind() == MarkKind::RuleChange);
-            let stale = stale.filter(|(step, _)| !asked.contains(step));
-            changes.extend(stale.map(|(step, _)| MemoryChange::UnmarkStep {
-                step: step.clone(),
-                mark: MarkKind::RuleChange,
-            }));
+            let planned: HashSet<StepId> = now.steps.iter().map(Step::id).collect();
+            // Who waits for a seat still wants what the step would give.
+            let waits: HashSet<&str> = now
+                .waiting
+                .iter()
+                .filter_map(|waiting| waiting.directory_id.as_ref().map(DirectoryUserId::as_str))
+                .collect();
+            let in_line =
+                |step: &StepId| step.as_str().rsplit('/').next().is_some_and(|user| waits.contains(user));
+            let stale = world.memory.marks().filter(|(step, mark)| match mark.kind() {
+                MarkKind::RuleChange => !asked.contains(*step),
+                MarkKind::LeftOut => !planned.contains(*step) && !asked.contains(*step) && !in_line(step),
+                MarkKind::Refused | MarkKind::Flipped => false,
+            });
+            changes.extend(
+                stale.map(|(step, mark)| MemoryChange::UnmarkStep { step: step.clone(), mark: mark.kind() }),
+            );
         }
         for change in &changes {
             world.memory.apply(change);

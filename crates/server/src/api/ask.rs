@@ -31,6 +31,7 @@ enum Given {
     Text(String),
     Flag(bool),
     Number(u32),
+    Texts(Vec<String>),
 }
 
 /// A request that may be done.
@@ -96,6 +97,13 @@ impl Ask {
         match self.fields.get(name) {
             Some(Given::Number(number)) => *number,
             _ => or,
+        }
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        match self.fields.get(name) {
+            Some(Given::Texts(texts)) => texts.clone(),
+            _ => Vec::new(),
         }
     }
 
@@ -217,6 +225,7 @@ fn query(route: &'static Route, query: Option<&str>) -> Result<BTreeMap<&'static
             },
             Takes::Number(..) => value.parse().ok().map(Given::Number),
             Takes::Text(_) | Takes::Word(_) => Some(Given::Text(value.into_owned())),
+            Takes::Texts(..) => None,
         };
         take(field, given, &mut fields)?;
     }
@@ -228,9 +237,12 @@ fn take(
     given: Option<Given>,
     fields: &mut BTreeMap<&'static str, Given>,
 ) -> Result<(), Problem> {
+    let sound =
+        |text: &String, most: usize| !text.is_empty() && text.chars().count() <= most && !text.contains('\0');
     let fits = match (&given, field.takes) {
-        (Some(Given::Text(text)), Takes::Text(most)) => {
-            !text.is_empty() && text.chars().count() <= most && !text.contains('\0')
+        (Some(Given::Text(text)), Takes::Text(most)) => sound(text, most),
+        (Some(Given::Texts(texts)), Takes::Texts(many, most)) => {
+            !texts.is_empty() && texts.len() <= many && texts.iter().all(|text| sound(text, most))
         }
         (Some(Given::Text(text)), Takes::Word(words)) => words.contains(&text.as_str()),
         (Some(Given::Number(number)), Takes::Number(least, most)) => (least..=most).contains(number),
@@ -243,6 +255,7 @@ fn take(
             Takes::Word(words) => format!("one of {}", words.join(", ")),
             Takes::Flag => "true or false".to_owned(),
             Takes::Number(least, most) => format!("a whole number from {least} to {most}"),
+            Takes::Texts(many, most) => format!("a list of 1 to {many} texts of 1 to {most} characters"),
         };
         return Err(Problem::request(
             format!("“{}” is not {wanted}", field.name),
@@ -289,6 +302,11 @@ fn body_fields(
         let given = match value {
             Value::String(text) => Some(Given::Text(text)),
             Value::Bool(flag) => Some(Given::Flag(flag)),
+            Value::Array(list) => list
+                .into_iter()
+                .map(|value| if let Value::String(text) = value { Some(text) } else { None })
+                .collect::<Option<_>>()
+                .map(Given::Texts),
             Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()).map(Given::Number),
             _ => None,
         };

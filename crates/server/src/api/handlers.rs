@@ -7,7 +7,7 @@ use entrain_domain::plan::Approval;
 use entrain_domain::run::{Phase, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, slug};
 use entrain_engine::schedule::{Due, Health};
-use entrain_engine::{Approved, Freshness, Only, Question};
+use entrain_engine::{Approved, Freshness, Only, Question, Selection};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -281,7 +281,8 @@ async fn of_run(ask: &Ask) -> Result<(RunId, String)> {
 pub(super) async fn approve(ask: Ask) -> Result {
     let (run, connection) = of_run(&ask).await?;
     let approval = if ask.flag("accept_empty") { Approval::EvenEmpty } else { Approval::Held };
-    start(&ask, connection, What::Approve(run, approval), Trigger::Approval).await
+    let selection = Selection { steps: ask.texts("steps"), people: ask.texts("people") };
+    start(&ask, connection, What::Approve(run, approval, selection), Trigger::Approval).await
 }
 
 pub(super) async fn reject(ask: Ask) -> Result {

@@ -133,6 +133,8 @@ fn takes(takes: Takes) -> Value {
         Takes::Word(words) => json!({ "type": "string", "enum": words }),
         Takes::Flag => json!({ "type": "boolean" }),
         Takes::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Takes::Texts(many, most) => json!({ "type": "array", "minItems": 1, "maxItems": many,
+            "items": { "type": "string", "minLength": 1, "maxLength": most } }),
     }
 }
 

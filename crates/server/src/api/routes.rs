@@ -51,6 +51,8 @@ pub(crate) enum Takes {
     Flag,
     /// A whole number from one to the other.
     Number(u32, u32),
+    /// A list of at most so many texts, each of at most so many characters and not empty; in a body only.
+    Texts(usize, usize),
 }
 
 /// Whether a field must be there.
@@ -186,7 +188,10 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Get "/runs/{run}/events" get_run_events Viewer "What a run tells while it runs, as server-sent events; ends with `ended`.", &[], &[], No, GOOD, "EventStream", events::events),
     route!(Post "/runs/{run}/stop" stop_run Operator "Stops a run at its next step boundary.", &[], &[], Kept, &[(202, "It will stop.")], "Object", handlers::stop),
     route!(Post "/runs/{run}/approve" approve_run Approver "Approves what guards held in a run, and does it; refuses if either side has changed since.", &[WAIT],
-        &[may("accept_empty", Takes::Flag, "Also approve a directory or scope that reads as empty.")], Kept, BEGUN, "Run", handlers::approve),
+        &[may("accept_empty", Takes::Flag, "Also approve a directory or scope that reads as empty."),
+          may("steps", Takes::Texts(10_000, 400), "Names of held steps: only these are approved, the others stay held."),
+          may("people", Takes::Texts(10_000, 400), "People by object id, address or account id: what is held about them is approved, and the rest stays held.")],
+        Kept, BEGUN, "Run", handlers::approve),
     route!(Post "/runs/{run}/reject" reject_run Approver "Rejects what guards held in a run.", &[], &[], Kept, GONE, "", handlers::reject),
     route!(Post "/runs/{run}/undo" undo_run Approver "Takes back what a run did: an ordinary plan, through the guards.", &[WAIT], &[], Kept, BEGUN, "Run", handlers::undo),
     route!(Get "/alerts" list_alerts Viewer "What people are told of: what is open first, then what is over.", &[

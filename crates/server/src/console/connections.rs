@@ -184,7 +184,7 @@ pub(super) async fn begin(
     said: &str,
 ) -> Result {
     let approves = match &what {
-        What::Approve(run, _) => Some(run.clone()),
+        What::Approve(run, ..) => Some(run.clone()),
         What::Sync | What::Only(_) | What::Undo(_) => None,
     };
     let order = Order { connection, what, trigger, by: visit.name()?, freshness: freshness(visit) };

@@ -69,6 +69,10 @@ pub(crate) struct Row {
     pub(crate) adds: Vec<Tag>,
     pub(crate) after: &'static str,
     pub(crate) cost: &'static str,
+    /// Steps of it that are held.
+    pub(crate) held: usize,
+    /// The field under which it is chosen for an approval: `person` or `step`.
+    pub(crate) field: &'static str,
 }
 
 /// Rows under one heading.
@@ -79,6 +83,8 @@ pub(crate) struct Section {
     pub(crate) note: String,
     pub(crate) chip: Option<Chip>,
     pub(crate) say: Option<String>,
+    /// The word under which all of it is chosen for an approval, with its number of held steps.
+    pub(crate) pick: Option<(&'static str, usize)>,
     pub(crate) rows: Vec<Row>,
     /// Rows that are not shown here.
     pub(crate) more: usize,
@@ -135,6 +141,8 @@ pub(crate) struct Letter {
     pub(crate) empties: bool,
     pub(crate) wanted: Wanted,
     pub(crate) next: Option<usize>,
+    /// Whether held steps can be chosen for an approval.
+    pub(crate) picks: bool,
 }
 
 fn guard_word(guard: &str) -> String {
@@ -148,7 +156,7 @@ fn group_of(step: &StepView) -> &str {
 }
 
 /// How a person is found again.
-fn key(life: &Life<'_>) -> String {
+pub(super) fn key(life: &Life<'_>) -> String {
     let person = life.person;
     person.directory_id.clone().or_else(|| person.site_id.clone()).unwrap_or_else(|| person.name.clone())
 }
@@ -183,6 +191,8 @@ fn row(life: &Life<'_>) -> Row {
         before: if life.invited.is_some() { "no account" } else { "" },
         after: if life.leaves() { "less access" } else { "" },
         cost: if life.steps().any(|step| !step.undoable) { "cannot be undone" } else { "" },
+        held: life.steps().filter(|step| step.held_by.is_some()).count(),
+        field: "person",
         cuts,
         adds,
     }
@@ -222,7 +232,7 @@ pub(crate) fn short(reason: &str) -> &str {
     short.split(", of ").next().unwrap_or_default().trim()
 }
 
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     held_by: Vec<&'a Life<'a>>,
     joiners: Vec<&'a Life<'a>>,
     movers: Vec<&'a Life<'a>>,
@@ -230,20 +240,13 @@ struct Parts<'a> {
     others: Vec<&'a Life<'a>>,
 }
 
-/// Whether this person leaves the group that is told as one cause.
-fn by_cause(life: &Life<'_>, cause: Option<&(String, usize)>) -> bool {
-    cause.is_some_and(|(group, _)| {
-        life.leaves() && life.rungs.is_empty() && life.leaves.iter().any(|step| group_of(step) == group)
-    })
-}
-
-impl Letter {
-    pub(crate) fn of(plan: &PlanView, wanted: Wanted) -> Self {
-        let lives = plan.lives();
-        let cause = cause(&lives);
+impl<'a> Parts<'a> {
+    /// Everybody, each in one part.
+    pub(super) fn of(lives: &'a [Life<'a>]) -> (Self, Option<(String, usize)>) {
+        let cause = cause(lives);
         let mut parts =
-            Parts { held_by: vec![], joiners: vec![], movers: vec![], leavers: vec![], others: vec![] };
-        for life in &lives {
+            Self { held_by: vec![], joiners: vec![], movers: vec![], leavers: vec![], others: vec![] };
+        for life in lives {
             if by_cause(life, cause.as_ref()) {
                 parts.held_by.push(life);
             } else if life.joins() {
@@ -256,6 +259,33 @@ impl Letter {
                 parts.others.push(life);
             }
         }
+        (parts, cause)
+    }
+
+    /// The people of a section, by its word.
+    pub(super) fn named(&self, word: &str) -> &[&'a Life<'a>] {
+        match word {
+            "cause" => &self.held_by,
+            "joiners" => &self.joiners,
+            "movers" => &self.movers,
+            "leavers" => &self.leavers,
+            "attributes" => &self.others,
+            _ => &[],
+        }
+    }
+}
+
+/// Whether this person leaves the group that is told as one cause.
+fn by_cause(life: &Life<'_>, cause: Option<&(String, usize)>) -> bool {
+    cause.is_some_and(|(group, _)| {
+        life.leaves() && life.rungs.is_empty() && life.leaves.iter().any(|step| group_of(step) == group)
+    })
+}
+
+impl Letter {
+    pub(crate) fn of(plan: &PlanView, wanted: Wanted) -> Self {
+        let lives = plan.lives();
+        let (parts, cause) = Parts::of(&lives);
         let held_steps = plan.steps.iter().filter(|step| step.held_by.is_some()).count();
         let mut letter = Self {
             paragraphs: paragraphs(plan, &parts, cause.as_ref()),
@@ -279,6 +309,7 @@ impl Letter {
             empties: plan.held.iter().any(|held| held.guard == "empty_directory"),
             wanted,
             next: None,
+            picks: false,
         };
         letter.fill(plan, &parts, cause.as_ref());
         letter
@@ -296,7 +327,7 @@ impl Letter {
             let note = format!("{people}, {}", count(steps as u64, "step", "steps"));
             self.section("cause", &format!("Leaving {group}"), note, &parts.held_by);
         }
-        let plain: [(&str, &str, &Vec<&Life<'_>>); 4] = [
+        let plain: [(&'static str, &str, &Vec<&Life<'_>>); 4] = [
             ("joiners", "Joiners", &parts.joiners),
             ("movers", "Movers", &parts.movers),
             ("leavers", "Leavers", &parts.leavers),
@@ -320,7 +351,7 @@ impl Letter {
         }
     }
 
-    fn section(&mut self, word: &str, title: &str, note: String, lives: &[&Life<'_>]) {
+    fn section(&mut self, word: &'static str, title: &str, note: String, lives: &[&Life<'_>]) {
         let find = self.wanted.find.to_lowercase();
         let rows: Vec<Row> = lives.iter().map(|life| row(life)).filter(|row| matches(row, &find)).collect();
         if rows.is_empty() {
@@ -343,6 +374,7 @@ impl Letter {
             note,
             chip: (held > 0).then(|| Chip::new("warn", "held", "held")),
             say: None,
+            pick: (held > 0 && find.is_empty()).then_some((word, held)),
             rows: shown,
             more: if alone { 0 } else { rest },
         });
@@ -369,6 +401,8 @@ impl Letter {
                     adds: vec![Tag { class: "add", icon, text }],
                     after: "",
                     cost: "",
+                    held: usize::from(step.held_by.is_some()),
+                    field: "step",
                 }
             })
             .filter(|row| matches(row, &find))
@@ -389,6 +423,7 @@ impl Letter {
                 "A group that is on the site already is looked after by Entrain from now on. Nobody is taken out by that."
                     .to_owned()
             }),
+            pick: (held > 0 && find.is_empty()).then_some(("groups", held)),
             more: all.saturating_sub(most),
             rows: rows.into_iter().take(most).collect(),
         });

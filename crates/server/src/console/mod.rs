@@ -29,6 +29,7 @@
 //! | `overview`, `connections`, `runs`, `plan`, `people`, `find`, `rules`, `reports`, `audit` | the pages themselves |
 //! | `settings` | accounts, keys, and how the service itself is |
 //! | `wizard` | a new connection, step by step |
+//! | `part` | choosing a part of a held plan, and approving it |
 //! | `chart`, `rows`, `letter`, `explained`, `dossier` | what they are drawn from: months, runs, plans, explanations, what is known of a person |
 
 mod account;
@@ -50,6 +51,7 @@ mod explained;
 mod find;
 mod letter;
 mod overview;
+mod part;
 mod people;
 mod plan;
 mod reports;

@@ -8,8 +8,8 @@ use entrain_domain::service::Role;
 use super::visit::{Reply, Visit};
 use super::wizard::{first as wizard_first, scope as wizard_scope, sides as wizard_sides};
 use super::{
-    account, audit, connections, find, microsoft, overview, people, plan, reports, rules, runs, settings,
-    sign_in, wizard,
+    account, audit, connections, find, microsoft, overview, part, people, plan, reports, rules, runs,
+    settings, sign_in, wizard,
 };
 use crate::api::routes::Verb;
 use crate::problem::Problem;
@@ -92,7 +92,9 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Post "/runs/{run}/undo" undo Approver [], runs::undo_run),
     page!(Get "/runs/{run}/plan" plan Viewer ["show", "find", "from"], plan::page),
     page!(Get "/runs/{run}/why" why Viewer ["who"], plan::why),
-    page!(Post "/runs/{run}/approve" approve Approver ["number", "reason", "accept_empty"], plan::approve),
+    page!(Get "/runs/{run}/part" part Approver ["section[]", "person[]", "step[]"], part::page),
+    page!(Post "/runs/{run}/approve" approve Approver ["number", "reason", "accept_empty", "section[]", "person[]",
+        "step[]"], plan::approve),
     page!(Post "/runs/{run}/reject" reject Approver [], plan::reject),
     page!(Get "/connections/{connection}/people" people Viewer ["find"], people::people),
     page!(Get "/connections/{connection}/person" person Viewer ["who", "group"], people::person),

@@ -7,11 +7,13 @@ use entrain_domain::plan::Approval;
 use entrain_domain::run::{AuditNote, Decision, RunStatus, Trigger};
 use entrain_domain::service::{Role, slug};
 use entrain_domain::{Failure, FailureCode};
+use entrain_engine::Selection;
 use entrain_engine::plan_view::PlanView;
 use serde_json::Value;
 
 use super::connections::begin;
 use super::letter::{Letter, Wanted, Why};
+use super::part::{self, Picked};
 use super::parts::{When, count, icon, number};
 use super::rows::RunRow;
 use super::shell::{Shell, encoded};
@@ -63,7 +65,7 @@ fn no_plan() -> Problem {
     Problem::local(FailureCode::AddressUnknown, what, "look at the run itself")
 }
 
-async fn of_run(visit: &Visit, run: &RunId) -> Result<PlanView> {
+pub(super) async fn of_run(visit: &Visit, run: &RunId) -> Result<PlanView> {
     let planned = visit.console.service.planned(run).await?;
     planned.and_then(|plan| PlanView::read(&plan)).ok_or_else(no_plan)
 }
@@ -79,7 +81,7 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PlanP
     let now = service.now();
     let story = service.story(run).await?;
     let plan = of_run(visit, run).await?;
-    let letter = Letter::of(&plan, wanted(visit));
+    let mut letter = Letter::of(&plan, wanted(visit));
     let name = &story.run.connection;
     let connection = service.connections().await?.into_iter().find(|known| known.name == *name);
     let waits = connection.and_then(|connection| connection.waits).as_ref() == Some(run);
@@ -95,6 +97,7 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PlanP
         RunStatus::Partial => Some("Some of it was done; the run says what was not."),
         RunStatus::Failed => Some("It was not done; the run says why."),
     };
+    letter.picks = waits && visit.may(Role::Approver);
     let decide = waits.then(|| Decide {
         run: run.to_string(),
         number: dangerous(&letter).then(|| letter.held_steps.to_string()),
@@ -103,7 +106,7 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PlanP
         said: story
             .decisions
             .iter()
-            .map(|decided| (decided.actor.clone(), decided.decision.as_str(), When::new(decided.at, now)))
+            .map(|decided| (decided.actor.clone(), decided.did(), When::new(decided.at, now)))
             .collect(),
     });
     let headline = match over {
@@ -258,6 +261,10 @@ pub(super) async fn plans(visit: Visit) -> Result {
 pub(super) async fn approve(visit: Visit) -> Result {
     let run = visit.run()?;
     let plan = of_run(&visit, &run).await?;
+    let picked = Picked::of(&visit);
+    if !picked.is_empty() {
+        return part::approve(visit, run, &plan, &picked).await;
+    }
     let letter = Letter::of(&plan, Wanted::default());
     let reason = visit.text("reason").map(str::trim).unwrap_or_default();
     let error = if dangerous(&letter)
@@ -277,16 +284,23 @@ pub(super) async fn approve(visit: Visit) -> Result {
     let approval = if letter.empties { Approval::EvenEmpty } else { Approval::Held };
     let service = &visit.console.service;
     let connection = service.summary(&run).await?.connection;
-    if !reason.is_empty() {
-        let note = AuditNote {
-            actor: visit.name()?,
-            action: "plan_reason".into(),
-            object: run.to_string(),
-            detail: reason.to_owned(),
-        };
-        service.note(note).await?;
+    note_reason(&visit, &run, reason).await?;
+    let what = What::Approve(run, approval, Selection::default());
+    begin(&visit, connection, what, Trigger::Approval, "approved").await
+}
+
+/// Keeps in the audit log why something is approved.
+pub(super) async fn note_reason(visit: &Visit, run: &RunId, reason: &str) -> Result<()> {
+    if reason.is_empty() {
+        return Ok(());
     }
-    begin(&visit, connection, What::Approve(run, approval), Trigger::Approval, "approved").await
+    let note = AuditNote {
+        actor: visit.name()?,
+        action: "plan_reason".into(),
+        object: run.to_string(),
+        detail: reason.to_owned(),
+    };
+    Ok(visit.console.service.note(note).await?)
 }
 
 pub(super) async fn reject(visit: Visit) -> Result {

@@ -304,7 +304,7 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
             .iter()
             .map(|decided| Said {
                 who: decided.actor.clone(),
-                what: decided.decision.as_str(),
+                what: decided.did(),
                 at: When::new(decided.at, now),
             })
             .collect(),

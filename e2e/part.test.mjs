@@ -1,0 +1,86 @@
+// A held plan is approved in part: ticked with and without script, what it needs named, and the rest stays held.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { inspect, open, signIn, startBrowser, startDemo } from "./demo.mjs";
+
+const CONNECTION = "/connections/azure-ad";
+let demo, browser;
+
+before(async () => {
+  demo = await startDemo();
+  browser = await startBrowser();
+}, { timeout: 180_000 });
+
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+}, { timeout: 60_000 });
+
+// The address of the plan that waits.
+const waiting = async (page) => {
+  await page.goto(`${demo.url}${CONNECTION}/plans`);
+  return `${demo.url}${await page.getByRole("link", { name: "Review", exact: true }).getAttribute("href")}`;
+};
+
+const heldNow = async (page) => Number(/^([\d,]+)/.exec(await page.locator(".actionbar b").textContent())[1].replace(",", ""));
+
+for (const javaScriptEnabled of [true, false]) {
+  test(`two people of a held plan are approved, ${javaScriptEnabled ? "with" : "without"} script`, { timeout: 180_000 }, async () => {
+    const { context, page, trouble } = await open(browser, { javaScriptEnabled });
+    await signIn(page, demo.url, "approver");
+    const plan = await waiting(page);
+    await page.goto(`${plan}?show=leavers`);
+    const before = await heldNow(page);
+    if (javaScriptEnabled) await inspect(page, "part-plan");
+    const boxes = page.locator("input[form=part][name=person]");
+    await boxes.nth(0).check();
+    await boxes.nth(1).check();
+    const button = page.locator("[data-ticks]");
+    if (javaScriptEnabled) assert.match(await button.textContent(), /^Approve \d+ ticked/);
+    await button.click();
+    await page.waitForURL(/\/part\?/);
+    const chosen = Number(/Approve (\d+) of/.exec(await page.locator("h1").textContent())[1]);
+    assert.ok(chosen >= 2 && chosen < before);
+    if (javaScriptEnabled) await inspect(page, "part-review");
+    if (await page.locator("#number").count()) {
+      await page.fill("#number", String(chosen + 1));
+      await page.fill("#reason", "These two have left.");
+      await page.getByRole("button", { name: `Approve ${chosen} steps` }).click();
+      assert.match(await page.locator("[role=alert]").textContent(), /The number is not/);
+      await page.fill("#number", String(chosen));
+      await page.fill("#reason", "These two have left.");
+    }
+    await page.getByRole("button", { name: `Approve ${chosen} steps` }).click();
+    await page.waitForURL(/\/runs\/[^/]+(\?|$)/);
+    const run = page.url().split("?")[0];
+    for (let tries = 0; tries < 60 && !(await page.locator("[data-over]").count()); tries++) {
+      await page.waitForTimeout(500);
+      await page.goto(run);
+    }
+    assert.match(await page.locator("h1").textContent(), /done; the rest is held for a person/);
+    await page.goto(await waiting(page));
+    assert.equal(await heldNow(page), before - chosen, "the others wait as they did");
+    await page.goto(plan.replace(/\/plan$/, ""));
+    assert.match(await page.locator("main").textContent(), /The approver approved a part of it/);
+    assert.deepEqual(trouble, []);
+    await context.close();
+  });
+}
+
+test("a whole section is ticked by one box; nothing ticked is nothing approved", { timeout: 120_000 }, async () => {
+  const { context, page, trouble } = await open(browser);
+  await signIn(page, demo.url, "approver");
+  await page.goto(await waiting(page));
+  await page.locator("[data-ticks]").click();
+  await page.waitForURL(/\/part/);
+  assert.equal((await page.locator("h1").textContent()).trim(), "Nothing is ticked");
+  await inspect(page, "part-nothing");
+  await page.goto(await waiting(page));
+  const section = page.locator("input[form=part][name=section]").first();
+  const steps = await section.getAttribute("data-steps");
+  await section.check();
+  await page.locator("input[form=part][name=person]").first().check();
+  assert.equal(await page.locator("[data-ticks]").textContent(), `Approve ${steps} ticked…`, "rows of a ticked section count once");
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
