@@ -98,6 +98,8 @@ codes! {
     PlanStale = "plan_stale", "One of the sides has changed since the plan was made.";
     PlanAltered = "plan_altered", "The plan file is not what Entrain wrote.";
     ApprovalRefused = "approval_refused", "The plan cannot be approved, rejected or undone like this: it waits for nobody, was decided on before, or needs another person.";
+    PersonWaits = "person_waits", "One person cannot be brought in step now: something has to be mended or waited for first. Nothing of theirs was lost; the next run tries again.";
+    RunOver = "run_over", "The run is not under way any more, so there is nothing to stop or to follow.";
     PlanUnsound = "plan_unsound", "The second opinion refused the plan. Nothing was written.";
     StoreUnreadable = "store_unreadable", "The database is damaged, cut off, or not Entrain's. It was left as it is.";
     StoreNewer = "store_newer", "The database was written by a newer Entrain.";

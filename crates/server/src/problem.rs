@@ -119,6 +119,8 @@ fn status(code: FailureCode) -> StatusCode {
         | Code::PlanStale
         | Code::PlanAltered
         | Code::ApprovalRefused
+        | Code::PersonWaits
+        | Code::RunOver
         | Code::ApiKeyExists
         | Code::AccountExists
         | Code::LastAdministrator

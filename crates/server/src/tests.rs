@@ -272,6 +272,7 @@ impl Service for Fake {
     ) -> Answer<'a, PersonOutcome> {
         let access = match order.who.as_str() {
             "nobody" => Access::NotEntitled(NotEntitled::Unknown),
+            "waits" => Access::Waits { reason: "no seat is left".into(), remedy: "free one".into() },
             _ => Access::InStep {
                 account: AccountId::parse("acc-1").unwrap(),
                 groups: vec!["Jira A".into()],
@@ -310,8 +311,8 @@ impl Service for Fake {
     fn detail<'a>(&'a self, _: &'a RunId) -> Answer<'a, Value> {
         self.give(json!({}))
     }
-    fn planned<'a>(&'a self, _: &'a RunId) -> Answer<'a, Option<Value>> {
-        self.give(Some(self.made_plan()))
+    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>> {
+        self.give((run.as_str() != "thrown-away").then(|| self.made_plan()))
     }
     fn audit(&self, _: Option<i64>, most: u32) -> Answer<'_, Vec<Value>> {
         let said = self.hostile;

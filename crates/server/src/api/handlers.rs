@@ -259,7 +259,7 @@ pub(super) async fn stop(ask: Ask) -> Result {
     let summary = ask.api.service.summary(&run).await?;
     if summary.phase == Phase::Ended {
         return Err(Problem::local(
-            FailureCode::ApprovalRefused,
+            FailureCode::RunOver,
             format!("the run is not under way; it is {}", summary.status.as_str()),
             "look at the run itself",
         ));

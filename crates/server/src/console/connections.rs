@@ -193,7 +193,7 @@ pub(super) async fn begin(
         (Started::Ended(_), Some(run)) => Reply::saying(&format!("/runs/{run}/plan"), "waits-for-another"),
         (Started::Ended(_), None) => {
             let what = "the run ended before it began";
-            Err(Problem::local(FailureCode::ApprovalRefused, what, "look at the list of runs"))
+            Err(Problem::local(FailureCode::RunOver, what, "look at the list of runs"))
         }
     }
 }

@@ -11,6 +11,7 @@ use entrain_engine::person::{Access, PersonOrder};
 use entrain_engine::ports::Progress;
 use entrain_engine::{Freshness, Question};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::dossier::{self, Event, Former, Names, Rungs, Side};
 use super::explained::{self, MemberRow, PlaceRow, Reason};
@@ -28,6 +29,8 @@ const FOUND: usize = 100;
 const PAGE: usize = 100;
 /// What was written about a group, as much as its page tells.
 const HISTORY: u32 = 30;
+/// Groups of like names among which one of exactly that name is looked for.
+const LIKE_IT: usize = 50;
 
 /// What a search in the mirror gives.
 #[derive(Default, Deserialize)]
@@ -242,7 +245,7 @@ pub(super) async fn sync(visit: Visit) -> Result {
         Access::Held(_) => "person-held",
         Access::Later(_) => "person-later",
         Access::Waits { reason, remedy } => {
-            return Err(Problem::local(FailureCode::ApprovalRefused, &reason, &remedy));
+            return Err(Problem::local(FailureCode::PersonWaits, &reason, &remedy));
         }
     };
     let slug = encoded(&slug(&connection.name));
@@ -267,6 +270,18 @@ struct GroupPage {
     history: Vec<Event>,
 }
 
+/// The directory's id of a group that was asked for by name, under which journals know it; what was asked for where that
+/// names none, or several.
+async fn id_of_group(visit: &Visit, connection: &str, which: &str) -> Result<String> {
+    let found = visit.console.service.search(connection, Searched::Groups, which, LIKE_IT).await?;
+    let named = |hit: &&Value| {
+        hit["name"].as_str().is_some_and(|name| name.trim().eq_ignore_ascii_case(which.trim()))
+    };
+    let mut ids = found["found"].as_array().into_iter().flatten().filter(named);
+    let id = ids.next().filter(|_| ids.next().is_none()).and_then(|hit| hit["directory_id"].as_str());
+    Ok(id.unwrap_or(which).to_owned())
+}
+
 pub(super) async fn group(visit: Visit) -> Result {
     let connection = visit.connection().await?;
     let slug = encoded(&slug(&connection.name));
@@ -279,7 +294,8 @@ pub(super) async fn group(visit: Visit) -> Result {
     };
     let from = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or(0).min(all.len());
     let service = &visit.console.service;
-    let written = service.written_about(&connection.name, &which, HISTORY).await?;
+    let id = id_of_group(&visit, &connection.name, &which).await?;
+    let written = service.written_about(&connection.name, &id, HISTORY).await?;
     let accounts: Names = all
         .iter()
         .filter_map(|member| Some((member.site_id.as_ref()?.to_string(), member.name.to_string())))

@@ -196,8 +196,30 @@ async fn explained(visit: &Visit, connection: &str, plan: &PlanView, back: Strin
 pub(super) async fn why(visit: Visit) -> Result {
     let run = visit.run()?;
     let connection = visit.console.service.summary(&run).await?.connection;
-    let plan = of_run(&visit, &run).await?;
+    let planned = visit.console.service.planned(&run).await?;
+    let Some(plan) = planned.and_then(|plan| PlanView::read(&plan)) else {
+        return gone(&visit, &run, &connection).await;
+    };
     explained(&visit, &connection, &plan, format!("/runs/{run}/plan")).await
+}
+
+#[derive(Template)]
+#[template(path = "why_gone.html")]
+struct GonePage {
+    shell: Shell,
+    run: String,
+    today: Option<String>,
+}
+
+/// The plan that would tell why is not there: says so, and where the answer of today is.
+async fn gone(visit: &Visit, run: &RunId, connection: &str) -> Result {
+    let slug = encoded(&slug(connection));
+    let who = visit.text("who");
+    Reply::page(&GonePage {
+        shell: visit.shell_of(connection, "The plan of that run is no longer kept").await?.at("Runs"),
+        run: run.to_string(),
+        today: who.map(|who| format!("/connections/{slug}/person?who={}", encoded(who))),
+    })
 }
 
 pub(super) async fn preview_why(visit: Visit) -> Result {

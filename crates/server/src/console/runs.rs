@@ -446,7 +446,7 @@ pub(super) async fn stop(visit: Visit) -> Result {
     let summary = visit.console.service.summary(&run).await?;
     if summary.phase == Phase::Ended {
         let what = "the run is not under way any more";
-        return Err(Problem::local(FailureCode::ApprovalRefused, what, "look at the run itself"));
+        return Err(Problem::local(FailureCode::RunOver, what, "look at the run itself"));
     }
     let by = visit.name()?;
     // Another server may do the run, and looks for this

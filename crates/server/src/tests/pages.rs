@@ -399,9 +399,28 @@ async fn one_person_is_told_whole_and_synced_from_their_page() {
     assert_eq!(headers["location"], "/connections/azure-ad/person?who=u&said=person-in-step");
     let (_, headers, _) = post(&routes, path, &cookies, &cookie, &[("who", "nobody")]).await;
     assert_eq!(headers["location"], "/connections/azure-ad/person?who=nobody&said=person-out");
+    let (status, _, body) = post(&routes, path, &cookies, &cookie, &[("who", "waits")]).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{body}");
+    assert!(body.contains("No seat is left.") && body.contains("person_waits"), "{body}");
     let viewer = fake.people.signed_in(Role::Viewer);
     let (status, ..) = post(&routes, path, &format!("entrain={viewer}"), &viewer, &[("who", "u")]).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn why_of_a_run_whose_plan_was_thrown_away_says_so_and_offers_the_answer_of_today() {
+    let fake = Arc::new(Fake::new(Behaves::Well));
+    let cookie = fake.people.signed_in(Role::Viewer);
+    let routes = over(fake);
+    let get = Request::get("/runs/thrown-away/why?who=u%201")
+        .header("host", "localhost")
+        .header("cookie", format!("entrain={cookie}"))
+        .body(Body::empty())
+        .unwrap();
+    let (status, _, body) = send(&routes, get).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert!(body.contains("The plan of that run is no longer kept"), "{body}");
+    assert!(body.contains("/connections/azure-ad/person?who=u%201"), "{body}");
 }
 
 #[tokio::test]
