@@ -3,15 +3,21 @@
 const $ = (selector, from = document) => from.querySelector(selector);
 const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 
-// "/" opens the palette; arrows walk through it; typing narrows it.
+// "/" opens the palette; arrows walk through it; typing narrows it. "g" and a letter go to a place, "?" lists the keys.
 const palette = $("#palette");
+let going = 0;
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && palette) {
+  const { key, target } = event;
+  if (target.closest("input, textarea, select, [contenteditable]") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (key === "/" && palette) {
     event.preventDefault();
     palette.showPopover();
     ($("input", palette) || $("a", palette))?.focus();
-  }
+  } else if (key === "?") $("#keys")?.togglePopover();
+  else if (event.timeStamp < going) {
+    going = 0;
+    all("a[data-key]").find((place) => place.dataset.key === key)?.click();
+  } else going = key === "g" ? event.timeStamp + 1500 : 0;
 });
 // The palette's field is a combobox over what it offers: arrows choose, Enter goes there, Escape closes.
 const field = palette && $("input", palette);

@@ -34,6 +34,17 @@ struct AccountPage {
     error: Option<String>,
 }
 
+#[derive(Template)]
+#[template(path = "shortcuts.html")]
+struct ShortcutsPage {
+    shell: Shell,
+}
+
+/// The list of keys, for whoever has no script, or a phone.
+pub(super) async fn shortcuts(visit: Visit) -> Result {
+    Reply::page(&ShortcutsPage { shell: visit.shell("Keys").await? })
+}
+
 pub(super) async fn page(visit: Visit) -> Result {
     Reply::page(&made(&visit, None).await?)
 }

@@ -87,12 +87,16 @@ struct OverviewPage {
     drift: u64,
     drift_known: bool,
     requests: String,
-    last_took: String,
+    /// How long the last run took, and the run.
+    last: Option<(String, String)>,
+    /// How long changes took from the directory to the site: half of them, and 95 of 100.
+    fresh: Option<(String, String, String)>,
     waits: Vec<Waits>,
     runs: Vec<RunRow>,
     seats: Vec<Seats>,
     ladder: Vec<Rungs>,
-    next_rung: Option<(String, When)>,
+    /// Whose step is next: their name, where they are told of, and when.
+    next_rung: Option<(String, String, When)>,
     credentials: Vec<Ends>,
 }
 
@@ -109,8 +113,14 @@ pub(super) async fn page(visit: Visit) -> Result {
     let requests: u64 = standing.figures.iter().filter(|run| run.at >= day).map(|run| run.requests).sum();
     let slug = encoded(&slug(&connection.name));
     let drift = report.map(|report| report.drift.values().map(|n| *n as u64).sum::<u64>());
-    let next_rung =
-        standing.ladder.first().and_then(|row| Some((row.name.to_string(), When::new(row.due?, now))));
+    let next_rung = standing.ladder.first().and_then(|row| {
+        let told = format!("/connections/{slug}/person?who={}", encoded(row.directory_id.as_str()));
+        Some((row.name.to_string(), told, When::new(row.due?, now)))
+    });
+    let fresh = service.notifications(&connection.name).await?.freshness.0.map(|spread| {
+        let changes = count(spread.changes as u64, "change", "changes");
+        (took(spread.median_ms), took(spread.p95_ms), changes)
+    });
     let page = OverviewPage {
         shell: visit.shell_of(&connection.name, "Overview").await?,
         headline: headline(&connection, running),
@@ -125,8 +135,9 @@ pub(super) async fn page(visit: Visit) -> Result {
         drift: drift.unwrap_or_default(),
         drift_known: drift.is_some(),
         requests: number(requests),
-        last_took: report.map(|report| took(report.duration_ms)).unwrap_or_default(),
-        waits: waits(&connection, &standing, now),
+        last: report.map(|report| (took(report.duration_ms), format!("/runs/{}", report.run_id))),
+        fresh,
+        waits: waits(&connection, &standing, &slug, now),
         runs: runs.iter().map(|run| RunRow::of(run, now)).collect(),
         seats: report.map(seats).unwrap_or_default(),
         ladder: rungs(&standing),
@@ -172,7 +183,7 @@ pub(super) fn next_run(connection: &Connection, now: Timestamp) -> Option<Timest
     }
 }
 
-fn waits(connection: &Connection, standing: &Standing, now: Timestamp) -> Vec<Waits> {
+fn waits(connection: &Connection, standing: &Standing, slug: &str, now: Timestamp) -> Vec<Waits> {
     let mut waits = Vec::new();
     let report = connection.last.as_ref().and_then(|run| run.report.as_ref());
     if let (Some(run), Some(report)) = (&connection.waits, report) {
@@ -221,7 +232,8 @@ fn waits(connection: &Connection, standing: &Standing, now: Timestamp) -> Vec<Wa
             _ => continue,
         };
         let state = if row.state == CredentialState::Expired { "danger" } else { "warn" };
-        waits.push(Waits { state, icon: "key", title, text: sentence(row.remedy), action: None });
+        let action = Some((format!("/connections/{slug}/reports/credentials"), "See which"));
+        waits.push(Waits { state, icon: "key", title, text: sentence(row.remedy), action });
     }
     let aside = report.map(|report| report.set_aside.as_slice()).unwrap_or_default();
     for one in aside.iter().take(FEW) {
@@ -230,7 +242,7 @@ fn waits(connection: &Connection, standing: &Standing, now: Timestamp) -> Vec<Wa
             icon: "off",
             title: format!("{}: {}", one.object, one.reason),
             text: sentence(&one.remedy),
-            action: None,
+            action: last_run(connection),
         });
     }
     if aside.len() > FEW {

@@ -73,6 +73,7 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/account" account_page Viewer [], account::page),
     page!(Post "/account/password" change_password Viewer ["old", "password", "again"], account::password),
     page!(Post "/account/sessions/end" end_session Viewer ["session"], account::end_session),
+    page!(Get "/help/shortcuts" shortcuts Viewer [], account::shortcuts),
     page!(Get "/" home Viewer [], overview::home),
     page!(Get "/connections/{connection}" overview Viewer [], overview::page),
     page!(Get "/connections/{connection}/lives" lives Viewer [], overview::lives),

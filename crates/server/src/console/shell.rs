@@ -36,6 +36,8 @@ pub(crate) struct Place {
     pub(crate) current: bool,
     /// How many plans wait there.
     pub(crate) count: usize,
+    /// The letter that goes there after a `g`.
+    pub(crate) key: &'static str,
 }
 
 /// A connection in the switcher.
@@ -86,6 +88,22 @@ const PLACES: [(&str, &str, &str, bool, bool); 9] = [
     ("Audit", "audit", "/audit", false, false),
     ("Settings", "settings", "/settings", false, false),
 ];
+
+/// The letter of a place, in the list of keys: its first, or the next that is free.
+fn letter(label: &str) -> &'static str {
+    match label {
+        "Overview" => "o",
+        "Plans" => "p",
+        "Runs" => "r",
+        "People" => "e",
+        "Groups" => "g",
+        "Rules" => "u",
+        "Reports" => "t",
+        "Audit" => "a",
+        "Settings" => "s",
+        _ => "",
+    }
+}
 
 /// What a page that was sent on to says was done, by the word in its address.
 pub(crate) fn said(word: &str) -> Option<&'static str> {
@@ -181,6 +199,7 @@ impl Shell {
                 href,
                 primary,
                 count: usize::from(waits),
+                key: letter(label),
             })
         };
         let (daily, rest): (Vec<_>, Vec<_>) = PLACES.into_iter().partition(|place| place.3);
@@ -200,6 +219,12 @@ impl Shell {
                 offers.push(Offer { label, icon: "plan", href: format!("/runs/{run}/plan"), note: "held" });
             }
         }
+        offers.push(Offer {
+            label: "Keys".into(),
+            icon: "search",
+            href: "/help/shortcuts".into(),
+            note: "?",
+        });
         for place in places.iter().chain(&more) {
             let (label, href) = (place.label.to_owned(), place.href.clone());
             offers.push(Offer { label, icon: place.icon, href, note: "" });
@@ -223,9 +248,9 @@ impl Shell {
         self.connections.iter().find(|switch| switch.current)
     }
 
-    /// Whether the sidebar has this place.
-    pub(crate) fn has(&self, label: &str) -> bool {
-        self.places.iter().chain(&self.more).any(|place| place.label == label)
+    /// Places with the letter that goes there.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().chain(&self.more).filter(|place| !place.key.is_empty())
     }
 
     /// Puts a place forward that the address alone does not show, such as *Plans* for the plan of a run.
