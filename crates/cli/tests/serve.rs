@@ -418,22 +418,108 @@ fn r_11_sigterm_stops_a_run_in_progress_within_ten_seconds_at_a_step_boundary() 
 }
 
 #[test]
-fn s_04_a_secret_is_rotated_without_a_restart() {
+fn r_11_a_stop_waits_for_nobody_who_says_nothing_and_refuses_whoever_comes_later() {
     let bench = Bench::demo();
-    let good = bench.company().api_token.clone();
-    let secret = bench.file("token", "an-old-token");
+    let served = Served::start(&bench);
+    let caller = Caller::new(&bench, &served, Some("administrator"));
+    let key = caller.key.clone().unwrap();
+    let open = |text: &str| {
+        let mut stream = TcpStream::connect(served.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let held: Vec<TcpStream> = (0..50)
+        .flat_map(|_| {
+            [
+                // Nothing at all, half a head, a body that does not come, and an answer that was read: kept for the next request
+                open(""),
+                open("GET /health/live HTTP/1.1\r\nHost: x\r\nX: "),
+                open(&format!(
+                    "PUT /api/v1/connections/x/mode HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\
+                     Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{{"
+                )),
+                open("GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"),
+            ]
+        })
+        .collect();
+    assert_eq!(caller.get("/health/ready").0, 200);
+    let address = served.address();
+    let (ended, took) = served.terminate();
+    assert_eq!(ended.code(), Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+    for mut stream in held {
+        let mut rest = Vec::new();
+        let read = stream.read_to_end(&mut rest);
+        assert!(read.is_ok() || read.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset));
+    }
+}
+
+/// What Microsoft and Atlassian take from now on.
+fn issue(bench: &Bench, client_secret: &str, api_token: &str) {
+    let mut world = bench.emulator.state().world_mut();
+    for application in world.tenant.applications.values_mut() {
+        application.secrets.iter_mut().for_each(|secret| client_secret.clone_into(&mut secret.value));
+    }
+    world.atlassian.api_tokens.iter_mut().for_each(|token| api_token.clone_into(&mut token.token));
+}
+
+#[test]
+fn s_04_credentials_in_files_are_taken_up_without_a_restart() {
+    let bench = Bench::demo();
+    let (secret, token) = (bench.company().client_secret.clone(), bench.company().api_token.clone());
+    let (secret_file, token_file) = (bench.file("secret", &secret), bench.file("token", &token));
     let document = bench
         .document("\"Jira *\"")
-        .replace(&format!("api_token = \"{good}\""), &format!("api_token = \"file:{}\"", secret.display()));
+        .replace(&secret, &format!("file:{}", secret_file.display()))
+        .replace(&token, &format!("file:{}", token_file.display()));
     let path = bench.file("connection.toml", &document);
     bench.entrain(&["connection", "add", path.to_str().unwrap()]).expect(0);
     let served = Served::start(&bench);
     let operator = Caller::new(&bench, &served, Some("operator"));
-    let (_, before) = operator.post("/api/v1/connections/azure-ad/sync?wait");
-    assert_eq!(before["status"], "failed", "{before}");
-    std::fs::write(&secret, &good).unwrap();
-    let (_, after) = operator.post("/api/v1/connections/azure-ad/sync?wait");
+    let sync = || operator.post("/api/v1/connections/azure-ad/sync?wait&full").1;
+    assert_eq!(sync()["status"], "converged");
+
+    issue(&bench, "a-new-secret", "a-new-token");
+    let refused = sync();
+    assert_eq!(refused["status"], "failed", "{refused}");
+    std::fs::write(&secret_file, "a-new-secret\n").unwrap();
+    let half = sync();
+    assert_eq!(half["status"], "failed", "one of two is new: {half}");
+    std::fs::write(&token_file, "a-new-token\n").unwrap();
+    let after = sync();
     assert_eq!(after["status"], "converged", "{after}");
+}
+
+#[test]
+fn s_04_credentials_in_the_document_are_taken_up_without_a_restart_and_so_is_a_new_secret_key() {
+    let bench = Bench::demo();
+    bench.add("\"Jira *\"");
+    let served = Served::start(&bench);
+    let operator = Caller::new(&bench, &served, Some("operator"));
+    let sync = || operator.post("/api/v1/connections/azure-ad/sync?wait&full").1;
+    assert_eq!(sync()["status"], "converged");
+    let rotated = bench.entrain(&["admin", "rotate-key", "--json"]).expect(0).json();
+    assert_eq!(rotated["secrets"], 2, "{rotated}");
+    let again = sync();
+    assert_eq!(again["status"], "converged", "{again}");
+
+    // New ones, sealed with the new key by another process
+    let document = bench.document("\"Jira *\"");
+    let (secret, token) = (bench.company().client_secret.clone(), bench.company().api_token.clone());
+    issue(&bench, "a-new-secret", "a-new-token");
+    let refused = sync();
+    assert_eq!(refused["status"], "failed", "{refused}");
+    let document = document.replace(&secret, "a-new-secret").replace(&token, "a-new-token");
+    let path = bench.file("connection.toml", &document);
+    bench.entrain(&["connection", "set", path.to_str().unwrap()]).expect(0);
+    let after = sync();
+    assert_eq!(after["status"], "converged", "{after}");
+    bench.entrain(&["admin", "rotate-key"]).expect(0);
+    let last = sync();
+    assert_eq!(last["status"], "converged", "{last}");
+    bench.entrain(&["audit", "verify"]).expect(0);
 }
 
 #[test]

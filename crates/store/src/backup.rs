@@ -29,7 +29,8 @@ use crate::{audit, files};
 const FORMAT: &str = "entrain-backup-1";
 /// Tables that belong to live processes, or let people in who were signed in then.
 const LEFT_OUT: [&str; 4] = ["claims", "servers", "sessions", "one_time_links"];
-const SECRETS: [&str; 2] = ["connection_secrets", "draft_secrets"];
+/// Tables that mean nothing without the secret key.
+const OF_THE_KEY: [&str; 3] = ["connection_secrets", "draft_secrets", "retired_keys"];
 /// Made by the migrations, with its one row; its end of the audit chain is the file's after a restore.
 const MARKER: &str = "store_marker";
 /// Rows that are written by one statement.
@@ -436,7 +437,7 @@ impl Store {
     ) -> Result<Backup> {
         let tables = tables().await?;
         let (found, keys) = examine(path, &tables)?;
-        if secrets == SealedSecrets::Keep && keys.iter().any(|key| key != self.inner.key.id()) {
+        if secrets == SealedSecrets::Keep && keys.iter().any(|key| key != self.inner.keys.current().id()) {
             return Err(Error::BackupKey { path: path.display().to_string() });
         }
         let _server = self.claim_server("a restore").await?;
@@ -453,6 +454,7 @@ impl Store {
 
         let doing = "restoring";
         let mut batch = Batch { tx: self.inner.writer.begin().await?, chain: None };
+        crate::rotate::hold(&mut batch).await?;
         for table in tables.iter().rev() {
             let held = format!("SELECT count(*) FROM \"{}\"", table.name);
             let forget = format!("DELETE FROM \"{}\"", table.name);
@@ -488,7 +490,7 @@ impl Store {
                 Some(Line::Head(_)) => {}
                 Some(Line::Table(table)) => current = Some(table),
                 Some(Line::Row(table, cells)) => {
-                    if !SECRETS.contains(&&*table.name) || secrets == SealedSecrets::Keep {
+                    if !OF_THE_KEY.contains(&&*table.name) || secrets == SealedSecrets::Keep {
                         waiting.push(cells);
                     }
                 }

@@ -127,6 +127,9 @@ impl Row {
 /// Writes a new version, its secrets and its audit entry.
 pub(crate) async fn put(batch: &mut Batch, new: &NewVersion) -> Result<()> {
     let doing = "storing a connection";
+    for (_, sealed) in &new.secrets {
+        crate::rotate::not_retired(batch, &sealed.key_id).await?;
+    }
     let rows: Vec<Row> = on!(Tx, &mut batch.tx, tx => sqlx::query_as(NEWEST).fetch_all(&mut **tx).await)
         .map_err(Error::database(doing))?;
     let mut before = 0;
@@ -206,15 +209,21 @@ impl Store {
         wanted: Wanted,
     ) -> Result<()> {
         let name = &document.name;
-        let seal = |(field, secret)| Ok((String::clone(field), self.inner.key.seal(name, field, secret)?));
-        self.write(Write::Connection(NewVersion {
-            name: name.clone(),
-            document: Some(document.document.clone()),
-            secrets: document.secrets.iter().map(seal).collect::<Result<_>>()?,
-            author: author.to_owned(),
-            at: self.now(),
-            wanted,
-        }))
+        let at = self.now();
+        self.write_sealed(
+            &document.secrets,
+            |key, field, secret| key.seal(name, field, secret),
+            |secrets| {
+                Write::Connection(NewVersion {
+                    name: name.clone(),
+                    document: Some(document.document.clone()),
+                    secrets,
+                    author: author.to_owned(),
+                    at,
+                    wanted,
+                })
+            },
+        )
         .await
     }
 
@@ -225,12 +234,13 @@ impl Store {
         let rows: Vec<SecretRow> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(SECRETS).bind(name).fetch_all(db).await)
         .map_err(Error::database("reading secrets"))?;
-        let open = |row: SecretRow| {
+        let mut secrets = BTreeMap::new();
+        for row in rows {
             let sealed = Sealed { key_id: row.key_id, nonce: row.nonce, content: row.sealed };
-            let secret = self.inner.key.open(name, &row.field, &sealed)?;
-            Ok((row.field, secret))
-        };
-        let secrets = rows.into_iter().map(open).collect::<Result<_>>()?;
+            let key = self.opening_key(&sealed.key_id).await?;
+            let secret = key.open(name, &row.field, &sealed)?;
+            secrets.insert(row.field, secret);
+        }
         Ok(Some(StoredConnection {
             document: ConnectionDocument { name: entry.name, document, secrets },
             version: entry.version,

@@ -79,6 +79,11 @@ impl Row {
 /// Does one operation within the transaction.
 pub(crate) async fn apply(batch: &mut Batch, write: &DraftWrite) -> Result<()> {
     let doing = Error::database("storing a draft");
+    if let DraftWrite::Keep { secrets, .. } = write {
+        for (_, sealed) in secrets {
+            crate::rotate::not_retired(batch, &sealed.key_id).await?;
+        }
+    }
     match write {
         DraftWrite::Keep { entry, secrets } => on!(Tx, &mut batch.tx, tx => async {
             let (body, author, at) = (storable(&entry.body), storable(&entry.author), entry.at.as_millisecond());
@@ -120,12 +125,13 @@ impl Store {
         let rows: Vec<SecretRow> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(SECRETS).bind(id).fetch_all(db).await)
         .map_err(Error::database("reading secrets of a draft"))?;
-        let open = |row: SecretRow| {
+        let mut secrets = BTreeMap::new();
+        for row in rows {
             let sealed = Sealed { key_id: row.key_id, nonce: row.nonce, content: row.sealed };
-            let secret = self.inner.key.open_draft(id, &row.field, &sealed)?;
-            Ok((row.field, secret))
-        };
-        let secrets = rows.into_iter().map(open).collect::<Result<_>>()?;
+            let key = self.opening_key(&sealed.key_id).await?;
+            let secret = key.open_draft(id, &row.field, &sealed)?;
+            secrets.insert(row.field, secret);
+        }
         Ok(Some((row.entry()?, secrets)))
     }
 
@@ -137,12 +143,18 @@ impl Store {
         secrets: &BTreeMap<String, SecretString>,
         author: &str,
     ) -> Result<()> {
-        let seal =
-            |(field, secret)| Ok((String::clone(field), self.inner.key.seal_draft(id, field, secret)?));
-        let secrets = secrets.iter().map(seal).collect::<Result<_>>()?;
-        let (id, body, author) = (id.to_owned(), body.to_owned(), author.to_owned());
-        let entry = DraftEntry { id, body, author, at: self.now() };
-        self.write(Write::Draft(DraftWrite::Keep { entry, secrets })).await
+        let entry = DraftEntry {
+            id: id.to_owned(),
+            body: body.to_owned(),
+            author: author.to_owned(),
+            at: self.now(),
+        };
+        self.write_sealed(
+            secrets,
+            |key, field, secret| key.seal_draft(id, field, secret),
+            |secrets| Write::Draft(DraftWrite::Keep { entry: entry.clone(), secrets }),
+        )
+        .await
     }
 
     /// Throws a draft away, with its secrets and its preview.

@@ -151,6 +151,9 @@ pub enum Error {
         /// The connection.
         connection: String,
     },
+    /// The secret key of this process has been rotated away.
+    #[error("the secret key was rotated, and the key file here is still the old one")]
+    KeyRotated,
     /// A backup is not one, or is cut off or altered.
     #[error("the backup {path} cannot be used: {why}")]
     BackupUnusable {
@@ -307,6 +310,10 @@ impl Error {
                 "Nothing is to be done: the other server finishes the run. If it happens often, look at what freezes or cuts off this one.",
             )
             .of(connection),
+            Self::KeyRotated => local(
+                FailureCode::KeyMismatch,
+                "Put the new secret.key from the machine where it was rotated in place of the one here. It is taken up without a restart.",
+            ),
             Self::BackupUnusable { path, .. } => local(
                 FailureCode::StoreUnreadable,
                 "Take another copy of the backup, or an earlier one. Nothing was written.",

@@ -54,6 +54,20 @@ pub(crate) fn close_to_others(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Gives a file the owner of another one: who runs a command as root over the data of a service makes files for the service.
+pub(crate) fn owned_as(path: &Path, like: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        let owner = |path: &Path| std::fs::metadata(path).map_err(Error::file(path));
+        let (ours, theirs) = (owner(path)?, owner(like)?);
+        if ours.uid() != theirs.uid() {
+            chown(path, Some(theirs.uid()), Some(theirs.gid())).map_err(Error::file(path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file that does not exist yet, under the lock of the data directory; it appears whole or not at all.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<()> {
     let unfinished = path.with_extension("new");

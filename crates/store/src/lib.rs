@@ -8,6 +8,7 @@
 //! | `pool` | the two databases behind one type |
 //! | `writer` | the one writer: operations of many callers share a transaction |
 //! | `connections`, `key` | versioned documents; their secrets, sealed |
+//! | `keyring`, `rotate` | the keys a process knows; a new key in place of the old one |
 //! | `ladder` | people on the leaver ladder |
 //! | `memory`, `marks`, `mirror` | links and ledger; what is remembered of steps; both sides as they were last read |
 //! | `history` | who was in which group, from when until when |
@@ -42,6 +43,7 @@ mod files;
 mod history;
 mod identities;
 mod key;
+mod keyring;
 mod ladder;
 mod lease;
 mod lookup;
@@ -54,6 +56,7 @@ mod pool;
 mod presence;
 mod queue;
 mod replicas;
+mod rotate;
 mod runs;
 mod service;
 mod store;
@@ -72,6 +75,7 @@ pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};
 pub use notifications::{FreshnessRow, NotificationState};
 pub use persons::PersonClaim;
 pub use presence::{Load, Presence};
+pub use rotate::{Prepared, Rotated};
 pub use runs::UnfinishedRun;
 pub use service::{ApiKey, KeptRequest};
 pub use store::{ClockFn, OpenOptions, Store};

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::claim::Locks;
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::keyring::Keyring;
 use crate::lease::Fences;
 use crate::pool::{self, Pool, on};
 use crate::writer::{self, Job};
@@ -44,7 +45,8 @@ pub(crate) struct Inner {
     pub(crate) readers: Pool,
     pub(crate) writer: Pool,
     pub(crate) queue: mpsc::Sender<Job>,
-    pub(crate) key: Key,
+    pub(crate) keys: Keyring,
+    pub(crate) data_dir: PathBuf,
     pub(crate) locks: Locks,
     /// The claims of this process, where claims are leases.
     pub(crate) fences: Arc<Fences>,
@@ -129,14 +131,21 @@ impl Store {
         };
         migrate(&writer).await?;
         crate::audit::check_head(&readers).await?;
-        let key =
-            find_key(&readers, &secret_key_file.unwrap_or_else(|| key::default_path(&data_dir))).await?;
+        let key_file = secret_key_file.unwrap_or_else(|| key::default_path(&data_dir));
+        crate::rotate::settle(&readers, &key_file).await?;
+        let key = find_key(&readers, &key_file).await?;
+        let keys = Keyring::new(key_file, key);
+        if let Some(id) = crate::rotate::newest(&readers).await? {
+            keys.by_id(&id, clock());
+        }
         drop(opening);
 
         let (queue, jobs) = mpsc::channel(1024);
         let fences = Arc::new(Fences::default());
         tokio::spawn(writer::run(writer.clone(), jobs, fences.clone()));
-        Ok(Self { inner: Arc::new(Inner { readers, writer, queue, key, locks, fences, file, clock }) })
+        Ok(Self {
+            inner: Arc::new(Inner { readers, writer, queue, keys, data_dir, locks, fences, file, clock }),
+        })
     }
 
     /// Closes the database; whatever was written is in its one file afterwards. Clones can do nothing any more.

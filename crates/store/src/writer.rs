@@ -28,6 +28,7 @@ use crate::persons::{self, PersonWrite};
 use crate::pool::{Pool, Tx};
 use crate::presence::{self, Beat};
 use crate::replicas::{self, StopAsked};
+use crate::rotate;
 use crate::runs;
 use crate::service::{self, ServiceWrite};
 use crate::store::Store;
@@ -177,6 +178,9 @@ impl Stage {
 
 async fn together(pool: &Pool, fences: &Fences, writes: &[&Write]) -> Result<(), Stage> {
     let mut batch = Batch { tx: pool.begin().await.map_err(Stage::Before)?, chain: None };
+    if writes.iter().any(|write| matches!(write, Write::Connection(_) | Write::Draft(_))) {
+        rotate::hold(&mut batch).await.map_err(Stage::Before)?;
+    }
     let mut held: Vec<Arc<Fence>> = writes.iter().filter_map(|write| fence_of(fences, write)).collect();
     held.sort_by_key(Arc::as_ptr);
     held.dedup_by(|one, other| Arc::ptr_eq(one, other));

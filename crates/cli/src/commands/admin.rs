@@ -1,4 +1,4 @@
-//! `entrain admin`: keys of the API, accounts of the console, alerts, backup and restore.
+//! `entrain admin`: keys of the API, accounts of the console, alerts, backup and restore, the secret key.
 
 use clap::Subcommand;
 use entrain_domain::service::Role;
@@ -36,6 +36,8 @@ pub(crate) enum AdminCommand {
     Backup(super::backup::BackupArgs),
     /// Puts a backup into an empty database, which may be of the other kind
     Restore(super::backup::RestoreArgs),
+    /// Makes a new secret key and seals every stored secret anew with it; servers go on
+    RotateKey(super::rotate_key::RotateArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +85,7 @@ pub(super) async fn run(cx: &Context<'_>, command: AdminCommand) -> Result<Exit,
         AdminCommand::ApiKey { command } => command,
         AdminCommand::Alerts { command } => return alerts::run(cx, command).await,
         AdminCommand::Backup(args) => return super::backup::backup(cx, &args).await,
+        AdminCommand::RotateKey(args) => return super::rotate_key::run(cx, &args).await,
         AdminCommand::Restore(args) => return super::backup::restore(cx, &args).await,
     };
     let store = wire::open_store(cx).await?;

@@ -15,6 +15,7 @@ mod emulate;
 mod explain;
 mod plan;
 pub(crate) mod report;
+mod rotate_key;
 mod runs;
 mod serve;
 mod sync;

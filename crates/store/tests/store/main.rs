@@ -17,5 +17,6 @@ mod notifications;
 mod opening;
 mod persons;
 mod replicas;
+mod rotate;
 mod runs;
 mod service;
