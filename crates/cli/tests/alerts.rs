@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use entrain_emulator::Options;
 use entrain_emulator::Surface;
 use entrain_emulator::faults::{Fault, FaultKind};
+use entrain_emulator::settings::{MailCertificate, MailSettings, MailTls};
 use jiff::Timestamp;
 use serde_json::Value;
 use support::{Bench, Ran, command};
@@ -296,6 +297,69 @@ fn a_test_tries_each_channel_by_itself_and_names_the_one_that_is_broken() {
     assert!(one.out().contains("sent") && one.out().contains("teams"), "{}", one.out());
     let unknown = bench.entrain(&["admin", "alerts", "test", "--channel", "fax", "--json"]).expect(1).json();
     assert!(unknown["error"]["remedy"].as_str().unwrap().contains("slack"), "{unknown}");
+}
+
+#[test]
+fn s_01_mail_goes_over_tls_or_not_at_all_and_the_password_never_in_the_clear() {
+    let bench = Bench::demo();
+    let authority = bench.file("ca.pem", &entrain_emulator::catcher::authority_pem());
+    let trusted = format!("[network]\nca_file = \"{}\"\n", authority.display());
+    let written = |tls: &str, network: &str| {
+        let document = document(&bench, "\"Jira *\"");
+        format!("{}{network}", document.replace("tls = \"none\"", &format!("tls = \"{tls}\"")))
+    };
+    add(&bench, &written("starttls", &trusted));
+    let catcher = &bench.emulator.state().catcher;
+    let send = |server: MailTls, certificate: MailCertificate, client: &str, network: &str| {
+        let mut settings = (*bench.emulator.state().settings()).clone();
+        settings.mail = MailSettings { tls: server, certificate };
+        bench.emulator.state().set_settings(settings);
+        let path = bench.file("connection.toml", &written(client, network));
+        bench.entrain(&["connection", "set", path.to_str().unwrap()]).expect(0);
+        catcher.clear();
+        let tried = bench.entrain(&["admin", "alerts", "test", "--channel", "mail", "--json"]).json();
+        let row = tried["channels"][0].clone();
+        assert_eq!(row["channel"], "mail", "{tried}");
+        // Whatever came of it: who signs in says so under TLS only
+        let clear = catcher.said_in_clear();
+        let known = |line: &String| {
+            let line = line.to_ascii_uppercase();
+            // Who speaks TLS to a server that does not has said nothing but that
+            let hello = client == "implicit" && !line.contains("AUTH");
+            hello || ["EHLO", "STARTTLS", "QUIT"].iter().any(|word| line.starts_with(word))
+        };
+        assert!(clear.iter().all(known), "{server:?} {client}: {clear:?}");
+        assert!(!format!("{clear:?}").contains(PASSWORD));
+        row
+    };
+    for (server, client, clear) in
+        [(MailTls::Starttls, "starttls", "STARTTLS"), (MailTls::Implicit, "implicit", "")]
+    {
+        let row = send(server, MailCertificate::Good, client, &trusted);
+        assert_eq!(row["outcome"], "sent", "{row}");
+        let [mail] = &catcher.mails()[..] else { panic!("{:?}", catcher.mails()) };
+        assert!(mail.tls, "{client}");
+        assert_eq!(mail.user.as_deref(), Some("entrain"));
+        assert_eq!(catcher.said_in_clear().last().map_or("", String::as_str), clear);
+    }
+
+    let refused = [
+        // The server, or somebody on the way to it, offers no TLS, and a sign-in in the clear
+        (MailTls::None, MailCertificate::Good, "starttls", &*trusted, "TLS"),
+        (MailTls::Starttls, MailCertificate::OtherName, "starttls", &trusted, "certificate"),
+        (MailTls::Starttls, MailCertificate::Good, "starttls", "", "certificate"),
+        (MailTls::Implicit, MailCertificate::OtherName, "implicit", &trusted, "certificate"),
+        (MailTls::Implicit, MailCertificate::Good, "implicit", "", "certificate"),
+        (MailTls::None, MailCertificate::Good, "implicit", &trusted, ""),
+    ];
+    for (server, certificate, client, network, why) in refused {
+        let row = send(server, certificate, client, network);
+        let said =
+            row["error"].as_str().unwrap_or_else(|| panic!("{server:?} {certificate:?} {client}: {row}"));
+        assert!(said.contains(why), "{server:?} {certificate:?} {client}: {said}");
+        assert!(!said.contains("canary"), "{said}");
+        assert!(catcher.mails().is_empty(), "{server:?} {certificate:?} {client}");
+    }
 }
 
 #[test]

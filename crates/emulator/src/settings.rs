@@ -17,6 +17,8 @@ pub struct Settings {
     pub sign_in: SignInSettings,
     /// Jira and the organization API.
     pub atlassian: AtlassianSettings,
+    /// The mail server.
+    pub mail: MailSettings,
     /// Time each answer takes.
     pub latency: LatencySettings,
     /// Entries the request log keeps; the oldest go first.
@@ -31,6 +33,7 @@ impl Default for Settings {
             graph: GraphSettings::default(),
             sign_in: SignInSettings::default(),
             atlassian: AtlassianSettings::default(),
+            mail: MailSettings::default(),
             latency: LatencySettings::default(),
             log_entries: 10_000,
             log_body_bytes: 4096,
@@ -193,6 +196,40 @@ impl Default for AtlassianSettings {
                 .collect(),
         }
     }
+}
+
+/// Settings of the mail server. A conversation goes on as it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailSettings {
+    /// TLS.
+    pub tls: MailTls,
+    /// Its certificate.
+    pub certificate: MailCertificate,
+}
+
+/// Whether and when a mail server speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTls {
+    /// Never.
+    #[default]
+    None,
+    /// When the client asks for it; before that it takes neither sign-in nor letters.
+    Starttls,
+    /// From the first byte on.
+    Implicit,
+}
+
+/// The certificate of the mail server, signed by an authority that the control interface tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailCertificate {
+    /// For this machine.
+    #[default]
+    Good,
+    /// For another name.
+    OtherName,
 }
 
 /// Latency per surface.

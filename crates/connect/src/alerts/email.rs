@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::text::{self, Said};
 use super::{Network, mail_server};
 use crate::Error;
-use crate::http::Plane;
+use crate::http::{Plane, tls_error};
 
 /// A conversation with a mail server takes no longer.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -127,6 +127,9 @@ impl Email {
 
     /// Only what kind of error it is: the server's words may repeat what it was told.
     fn told(&self, error: &lettre::transport::smtp::Error) -> Error {
+        if let Some(tls) = std::error::Error::source(error).and_then(tls_error) {
+            return Error::Tls { context: Box::new(self.context()), reason: tls.to_string() };
+        }
         let code = error.status().map(|code| code.to_string());
         match code.as_deref() {
             Some("530" | "534" | "535" | "538") => refused(
@@ -151,15 +154,18 @@ impl Email {
         }
     }
 
-    fn unreachable(&self, reason: String) -> Error {
-        let context = crate::Context {
+    fn context(&self) -> crate::Context {
+        crate::Context {
             plane: Plane::Alerts,
             method: "SMTP".to_owned(),
             endpoint: "",
             object: self.host.clone(),
             request_id: None,
-        };
-        Error::Unreachable { context: Box::new(context), attempts: 1, reason }
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> Error {
+        Error::Unreachable { context: Box::new(self.context()), attempts: 1, reason }
     }
 }
 

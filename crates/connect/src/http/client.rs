@@ -440,7 +440,7 @@ fn classify(error: &reqwest::Error, context: &Context) -> Fault {
 }
 
 /// The TLS error somewhere below; `io::Error` keeps its content out of the chain of sources.
-fn tls_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+pub(crate) fn tls_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(tls);
     }

@@ -21,6 +21,7 @@ use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use client::Http;
+pub(crate) use client::tls_error;
 pub use environment::{Environment, SteppedEnvironment};
 pub use meter::Meter;
 pub use options::{HttpOptions, Patience};

@@ -3,6 +3,9 @@
 
 pub mod hooks;
 pub mod smtp;
+mod tls;
+
+pub use tls::authority_pem;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +21,8 @@ const KEPT: usize = 1000;
 pub struct Mail {
     /// When.
     pub at: Timestamp,
+    /// Whether it came under TLS.
+    pub tls: bool,
     /// Who signed in, if somebody did.
     pub user: Option<String>,
     /// Sender of the envelope.
@@ -48,6 +53,7 @@ pub struct Hook {
 pub struct Catcher {
     mails: Mutex<VecDeque<Mail>>,
     hooks: Mutex<VecDeque<Hook>>,
+    in_clear: Mutex<VecDeque<String>>,
 }
 
 fn locked<T>(list: &Mutex<VecDeque<T>>) -> MutexGuard<'_, VecDeque<T>> {
@@ -73,14 +79,24 @@ impl Catcher {
         locked(&self.hooks).iter().cloned().collect()
     }
 
+    /// What was said to the mail server without TLS, messages left out; the oldest first.
+    pub fn said_in_clear(&self) -> Vec<String> {
+        locked(&self.in_clear).iter().cloned().collect()
+    }
+
     /// Forgets everything.
     pub fn clear(&self) {
+        locked(&self.in_clear).clear();
         locked(&self.mails).clear();
         locked(&self.hooks).clear();
     }
 
     pub(crate) fn mail(&self, mail: Mail) {
         keep(&self.mails, mail);
+    }
+
+    pub(crate) fn in_clear(&self, line: String) {
+        keep(&self.in_clear, line);
     }
 
     pub(crate) fn hook(&self, hook: Hook) {

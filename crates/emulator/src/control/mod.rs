@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::catcher::hooks;
+use crate::catcher::{self, hooks};
 use crate::faults::Fault;
 use crate::log::LogEntry;
 use crate::settings::Settings;
@@ -41,7 +41,7 @@ fn bad(message: impl Into<String>) -> Refusal {
 }
 
 /// What the control interface offers, as `GET /` shows it.
-const ROUTES: [(&str, &str); 25] = [
+const ROUTES: [(&str, &str); 26] = [
     ("GET /health", "whether it runs, and what time it is in the emulated world"),
     ("GET /settings", "all settings"),
     ("PUT /settings", "changes the settings that are given"),
@@ -58,6 +58,7 @@ const ROUTES: [(&str, &str); 25] = [
     ("GET /site/state", "accounts and groups of the site with members by e-mail or name"),
     ("GET /caught", "e-mails and posts that were sent to people"),
     ("DELETE /caught", "forgets them"),
+    ("GET /mail/ca.pem", "the authority that signs the certificate of the mail server"),
     ("POST /hook/{path}", "takes a post to people; /hook/503/{path} refuses it with 503"),
     ("POST /limits/reset", "fills all throttling quotas"),
     ("GET /notifications", "subscriptions to change notifications, and what was delivered"),
@@ -95,6 +96,7 @@ pub fn router(state: Shared) -> Router {
         .route("/notifications/made-up", post(notifications::post_made_up))
         .route("/notifications/again", post(notifications::post_again))
         .route("/caught", get(caught).delete(clear_caught))
+        .route("/mail/ca.pem", get(mail_authority))
         .route("/hook/{*path}", post(hooks::catch))
         .route("/limits/reset", post(reset_limits))
         .route("/sign-in/token-issuance", post(token_issuance))
@@ -278,7 +280,15 @@ async fn token_issuance(Extract(state): Extract<Shared>, bytes: Bytes) -> Result
 }
 
 async fn caught(Extract(state): Extract<Shared>) -> Json<Value> {
-    Json(json!({"mails": state.catcher.mails(), "hooks": state.catcher.hooks()}))
+    Json(json!({
+        "mails": state.catcher.mails(),
+        "hooks": state.catcher.hooks(),
+        "in_clear": state.catcher.said_in_clear(),
+    }))
+}
+
+async fn mail_authority() -> String {
+    catcher::authority_pem()
 }
 
 async fn clear_caught(Extract(state): Extract<Shared>) -> StatusCode {
