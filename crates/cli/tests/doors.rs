@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -59,10 +60,14 @@ impl House {
     }
 
     fn with(bench: Bench) -> Self {
-        let client = bench.company().client_id.clone();
         // The schedule is far away: whoever gets in step does so through a door
+        Self::on(bench, "cron = \"0 3 29 2 *\"")
+    }
+
+    fn on(bench: Bench, schedule: &str) -> Self {
+        let client = bench.company().client_id.clone();
         let doors = format!(
-            "\n[schedule]\ncron = \"0 3 29 2 *\"\n\n[doors.access]\nname = \"Norrvik <b>\"\naccent = \"#7a1f57\"\ncontact = \"it-help@norrvik.example\"\n\
+            "\n[schedule]\n{schedule}\n\n[doors.access]\nname = \"Norrvik <b>\"\naccent = \"#7a1f57\"\ncontact = \"it-help@norrvik.example\"\n\
              [doors.token_issuance]\nclient_id = \"{client}\"\n\
              [doors.webhook]\nsecret = \"{KEY}\"\nprevious_secret = \"{OLD_KEY}\"\n"
         );
@@ -265,7 +270,7 @@ fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(at.elapsed() < Duration::from_mins(1), "{what}: not within a minute");
+        assert!(at.elapsed() < Duration::from_mins(3), "{what}: not within three minutes");
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -511,6 +516,74 @@ fn w_11_a_flood_at_a_door_costs_no_more_than_its_budget() {
     let run = house.bench.entrain(&["sync", "Azure AD", "--wait", "--json"]).expect(0).json();
     assert_eq!(run["status"], "converged", "{run}");
     assert!(house.in_step("new@norrvik.example"));
+}
+
+#[test]
+fn w_11_a_scheduled_run_in_the_middle_of_a_flood_ends_in_its_usual_number_of_requests() {
+    let house = House::on(Bench::demo(), "every = \"1m\"");
+    let entrain = |args: &[&str]| house.bench.entrain(args).expect(0).json();
+    // The run that brings somebody in, by schedule
+    let brought = |mail: &str, known: &[String]| {
+        within(mail, || {
+            let runs = entrain(&["runs", "list", "--json"]);
+            let run = runs.as_array().unwrap().iter().find(|run| {
+                let id = run["run_id"].as_str().unwrap();
+                run["trigger"] == "schedule"
+                    && run["steps"]["create_user"]["done"] == 1
+                    && !known.iter().any(|known| known == id)
+            })?;
+            let run = entrain(&["runs", "show", run["run_id"].as_str().unwrap(), "--json"]);
+            (run["status"] != "running").then_some(run)
+        })
+    };
+    let usual = brought("the newcomer", &[]);
+    assert_eq!(usual["status"], "converged", "{usual:#}");
+    assert!(house.in_step("new@norrvik.example"));
+
+    newcomer(&house.bench, &house.http, "flooded@norrvik.example", "Flo Flooded");
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let at = now();
+    let flood = |caller: usize| {
+        let (begun, most) = (Instant::now(), Duration::from_mins(4));
+        for n in (0..).take_while(|_| !stop.load(Ordering::Relaxed) && begun.elapsed() < most) {
+            // Every tenth is somebody whom the directory knows
+            let who = if n % 10 == 0 { "first".to_owned() } else { format!("nobody-{caller}-{n}") };
+            let body = json!({ "user": format!("{who}@norrvik.example") }).to_string();
+            let got = house.send(house.webhook(&format!("flood-{caller}-{n}"), at, KEY, &body));
+            assert_eq!(got.status, 202, "{}", got.body);
+            answered.fetch_add(1, Ordering::Relaxed);
+            // More than 10,000 in a minute, all callers together
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    };
+    let wait_for = |many: usize| {
+        within("answers", || (answered.load(Ordering::Relaxed) >= many).then_some(()));
+    };
+    let known = [usual["run_id"].as_str().unwrap().to_owned()];
+    let flooded = std::thread::scope(|threads| {
+        for caller in 0..8 {
+            threads.spawn(move || flood(caller));
+        }
+        wait_for(200);
+        let run = brought("the one who came in the flood", &known);
+        wait_for(answered.load(Ordering::Relaxed) + 100);
+        stop.store(true, Ordering::Relaxed);
+        run
+    });
+    assert_eq!(flooded["status"], "converged", "{flooded:#}");
+    assert!(house.in_step("flooded@norrvik.example"));
+    for plane in ["directory", "site"] {
+        let count = |run: &Value| run["requests"][plane].as_u64().unwrap();
+        // The one before may have fetched a token, which this one holds
+        let (flooded, usual) = (count(&flooded), count(&usual));
+        assert!(flooded <= usual, "{plane}: {flooded} in the flood, {usual} without");
+    }
+    assert_eq!(flooded["requests"]["throttled"], 0, "{flooded:#}");
+    // Of the one who is known there is one sync in ten seconds, and no more
+    let seconds = usize::try_from(now() - at).unwrap();
+    let runs = entrain(&["runs", "list", "--json"]);
+    let by_doors = runs.as_array().unwrap().iter().filter(|run| run["trigger"] == "sign_in").count();
+    assert!((1..=seconds / 10 + 2).contains(&by_doors), "{by_doors} in {seconds} s: {runs:#}");
 }
 
 #[test]
