@@ -5,7 +5,8 @@ use entrain_domain::memory::{Origin, UserLink};
 use entrain_domain::model::{Account, DirectoryUser, DirectoryUserId, RunId, SiteGroupId};
 use entrain_domain::plan::LadderRow;
 use entrain_domain::reports::PastMembership;
-use entrain_domain::run::JournalEntry;
+use entrain_domain::run::{Decided, JournalEntry};
+use jiff::Timestamp;
 
 use crate::service::Answer;
 
@@ -39,6 +40,10 @@ pub struct Dossier {
     pub ladder: Option<LadderRow>,
     /// What was written about them, the newest first.
     pub journal: Vec<(RunId, JournalEntry)>,
+    /// Since when the account is known to be theirs, as far as anything tells.
+    pub since: Option<Timestamp>,
+    /// What people approved of what these runs wrote.
+    pub decided: Vec<(RunId, Decided)>,
 }
 
 /// What pages about one person or group ask.

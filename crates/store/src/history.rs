@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use entrain_domain::memory::{MemoryChange, Origin};
-use entrain_domain::model::{AccountId, RunId, SiteGroupId};
+use entrain_domain::model::{AccountId, DirectoryUserId, RunId, SiteGroupId};
+use entrain_domain::plan::StepKind;
 use entrain_domain::reports::PastMembership;
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
@@ -205,7 +206,32 @@ pub(crate) async fn end(
     Ok(())
 }
 
+const SINCE: &str = "SELECT min(since) FROM membership_history WHERE connection = $1 AND account = $2";
+const INVITED: &str = "SELECT min(j.at) FROM runs r JOIN journal j ON j.run = r.id AND j.step = $2 \
+    WHERE r.connection = $1 AND j.outcome IN ('done', 'already_done')";
+
 impl Store {
+    /// Since when an account is known to be this person's: their invitation, or the first membership that the ledger had
+    /// of it, whichever is older; nothing where neither has left a trace.
+    pub async fn known_since(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        account: &AccountId,
+    ) -> Result<Option<Timestamp>> {
+        let doing = "reading the history of memberships";
+        let step = format!("{}/{user}", StepKind::CreateUser);
+        let mut traces = Vec::with_capacity(2);
+        for (sql, about) in [(SINCE, account.as_str()), (INVITED, step.as_str())] {
+            let at: Option<i64> = on!(Pool, &self.inner.readers, db =>
+                sqlx::query_scalar(sql).bind(connection).bind(about).fetch_one(db).await)
+            .map_err(Error::database(doing))?;
+            traces.extend(at);
+        }
+        let wrong = |_| Error::row("membership_history", account);
+        traces.into_iter().min().map(Timestamp::from_millisecond).transpose().map_err(wrong)
+    }
+
     /// Every membership of a group that the ledger has or had, by account and time. What is in the ledger and older
     /// than the history is not among them.
     pub async fn past_memberships(

@@ -1,10 +1,12 @@
 //! Dossiers out of the store: no cloud is asked.
 
+use std::collections::BTreeSet;
+
 use entrain_domain::Failure;
 use entrain_domain::model::{AttributeValue, DirectoryUser, DirectoryUserId, RunId};
 use entrain_domain::plan::ladder_rows;
 use entrain_domain::policy::AttributeRules;
-use entrain_domain::run::JournalEntry;
+use entrain_domain::run::{Decided, Decision, JournalEntry, Relation};
 use entrain_server::dossiers::{Dossier, Dossiers, Mapped};
 use entrain_server::service::Answer;
 
@@ -54,6 +56,22 @@ impl Wired {
         })
     }
 
+    /// Who approved what these runs wrote: in the run itself, or in the held one that it did.
+    async fn approvals(&self, journal: &[(RunId, JournalEntry)]) -> Result<Vec<(RunId, Decided)>, Failure> {
+        let runs: BTreeSet<&RunId> = journal.iter().map(|(run, _)| run).collect();
+        let mut all = Vec::new();
+        for run in runs {
+            let earlier = match self.store.relation(run).await.map_err(|e| e.failure())? {
+                Some(Relation::Approves(earlier)) => earlier,
+                Some(Relation::Undoes(_)) | None => run.clone(),
+            };
+            let decisions = self.store.decisions(&earlier).await.map_err(|e| e.failure())?;
+            let approved = decisions.into_iter().filter(|decided| decided.decision == Decision::Approved);
+            all.extend(approved.map(|decided| (run.clone(), decided)));
+        }
+        Ok(all)
+    }
+
     async fn tell_dossier(&self, connection: &str, who: &str) -> Result<Option<Dossier>, Failure> {
         let Some(user) = self.meant(connection, who).await? else { return Ok(None) };
         let store = &self.store;
@@ -81,7 +99,26 @@ impl Wired {
             fields = person.as_ref().map(|person| mapped(&rules.attributes, person)).unwrap_or_default();
         }
         let journal = store.journal_about(connection, user.as_str(), TOLD).await.map_err(|e| e.failure())?;
-        Ok(Some(Dossier { user, person, link, account, mapped: fields, owned, memberships, ladder, journal }))
+        let decided = self.approvals(&journal).await?;
+        let since = match &link {
+            Some(link) => {
+                store.known_since(connection, &user, &link.account).await.map_err(|e| e.failure())?
+            }
+            None => None,
+        };
+        Ok(Some(Dossier {
+            user,
+            person,
+            link,
+            account,
+            mapped: fields,
+            owned,
+            memberships,
+            ladder,
+            journal,
+            since,
+            decided,
+        }))
     }
 }
 

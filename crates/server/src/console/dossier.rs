@@ -7,7 +7,7 @@ use entrain_domain::model::{AccountActivity, AccountState, AttributeValue, RunId
 use entrain_domain::plan::explain::Place;
 use entrain_domain::policy::Measure;
 use entrain_domain::reports::PastMembership;
-use entrain_domain::run::{Intent, JournalEntry, Outcome};
+use entrain_domain::run::{Decided, Intent, JournalEntry, Outcome};
 use jiff::Timestamp;
 
 use super::parts::{When, sentence};
@@ -108,15 +108,6 @@ pub(crate) fn matched(dossier: &Dossier) -> String {
         Origin::Adopted => format!("linked; an account that was there, taken on{by}"),
         Origin::Found => format!("linked; an account that was there, matched{by}"),
     }
-}
-
-/// Since when the ledger or a journal knows of the link: the oldest trace, or nothing.
-pub(crate) fn known_since(dossier: &Dossier) -> Option<Timestamp> {
-    let invited =
-        dossier.journal.iter().filter(|(_, entry)| matches!(entry.intent, Intent::CreateUser { .. }));
-    let memberships = dossier.memberships.iter().map(|past| past.since);
-    dossier.link.as_ref()?;
-    invited.map(|(_, entry)| entry.at).chain(memberships).min()
 }
 
 /// Whose a membership is.
@@ -247,6 +238,8 @@ pub(crate) struct Event {
     pub(crate) why: String,
     /// What became of it, where it was not simply done.
     pub(crate) note: String,
+    /// Who approved it, where guards had held it.
+    pub(crate) approved: String,
 }
 
 fn done(intent: &Intent, groups: &Names, accounts: &Names) -> String {
@@ -269,17 +262,24 @@ fn done(intent: &Intent, groups: &Names, accounts: &Names) -> String {
     }
 }
 
-/// What was written, the newest first; `who` is whom reasons are asked about.
+/// What was written, the newest first; `who` is whom reasons are asked about, with what people approved of it.
 pub(crate) fn history(
     journal: &[(RunId, JournalEntry)],
     (groups, accounts): (&Names, &Names),
-    who: Option<&str>,
+    who: Option<(&str, &[(RunId, Decided)])>,
     now: Timestamp,
 ) -> Vec<Event> {
+    let approved = |run: &RunId| {
+        let decided = who.iter().flat_map(|(_, decided)| decided.iter());
+        let by: Vec<&str> =
+            decided.filter(|(of, _)| of == run).map(|(_, decided)| decided.actor.as_str()).collect();
+        if by.is_empty() { String::new() } else { format!("Approved by {}.", by.join(" and ")) }
+    };
     let event = |(run, entry): &(RunId, JournalEntry)| Event {
         what: done(&entry.intent, groups, accounts),
         at: When::new(entry.at, now),
-        why: who.map(|who| format!("/runs/{run}/why?who={}", encoded(who))).unwrap_or_default(),
+        approved: approved(run),
+        why: who.map(|(who, _)| format!("/runs/{run}/why?who={}", encoded(who))).unwrap_or_default(),
         note: match entry.outcome {
             Outcome::Done | Outcome::AlreadyDone => String::new(),
             Outcome::Intent => "Sent; the answer was lost.".into(),

@@ -196,14 +196,14 @@ pub(super) async fn person(visit: Visit) -> Result {
         .collect();
     let known = dossier.map(|dossier| Known {
         matched: dossier::matched(&dossier),
-        since: dossier::known_since(&dossier).map(|since| When::new(since, now)),
+        since: dossier.since.map(|since| When::new(since, now)),
         sides: dossier::sides(&dossier),
         ladder: dossier::rungs(&dossier, now),
         former: dossier::former(&dossier.memberships, &names, now),
         history: dossier::history(
             &dossier.journal,
             (&names, &Names::default()),
-            Some(dossier.user.as_str()),
+            Some((dossier.user.as_str(), &dossier.decided)),
             now,
         ),
         id: dossier.user.to_string(),

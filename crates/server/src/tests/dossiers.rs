@@ -10,7 +10,7 @@ use entrain_domain::model::{
 use entrain_domain::plan::{LadderRow, StepId, StepKind};
 use entrain_domain::policy::Measure;
 use entrain_domain::reports::PastMembership;
-use entrain_domain::run::{Intent, JournalEntry, Outcome};
+use entrain_domain::run::{Decided, Decision, Intent, JournalEntry, Outcome};
 
 use super::{Fake, now};
 use crate::dossiers::{Dossier, Dossiers, Mapped};
@@ -32,6 +32,10 @@ pub(super) fn entry(said: &str, n: usize) -> (RunId, JournalEntry) {
         intent,
     };
     (RunId::parse("r1").unwrap(), entry)
+}
+
+fn decided(said: &str) -> Decided {
+    Decided { actor: said.into(), decision: Decision::Approved, at: now(), part: None }
 }
 
 fn dossier(said: &str, rows: usize) -> Dossier {
@@ -90,6 +94,8 @@ fn dossier(said: &str, rows: usize) -> Dossier {
         }),
         // As many as the store gives at most
         journal: (0..rows.min(50)).map(|n| entry(said, n)).collect(),
+        since: Some(now()),
+        decided: RunId::parse("r1").ok().into_iter().map(|run| (run, decided(said))).collect(),
         user,
     }
 }

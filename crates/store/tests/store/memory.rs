@@ -141,6 +141,11 @@ on_both!(a_membership_has_a_history_from_beginning_to_end, |world| {
     learn(&store, "Azure AD", &[own(Origin::Found, &["Other"])]).await;
     learn(&store, "Other", &[own(Origin::Found, &["Elsewhere"])]).await;
 
+    let user = entrain_domain::model::DirectoryUserId::parse("u").unwrap();
+    let other = AccountId::parse("b").unwrap();
+    assert_eq!(store.known_since("Azure AD", &user, &account).await.unwrap(), Some(world.now()));
+    assert_eq!(store.known_since("Azure AD", &user, &other).await.unwrap(), None);
+
     let step = StepId::from_stored("remove_member/g/a");
     let intent = Intent::RemoveMember { group: group.clone(), account: account.clone() };
     let later = world.now() + jiff::SignedDuration::from_hours(1);
@@ -166,6 +171,11 @@ on_both!(a_membership_has_a_history_from_beginning_to_end, |world| {
     // What leaves the ledger a second time changes nothing
     learn(&store, "Azure AD", &[gone]).await;
     assert_eq!(store.past_memberships("Azure AD", &group).await.unwrap(), past);
+    assert_eq!(
+        store.known_since("Azure AD", &user, &account).await.unwrap(),
+        Some(world.now()),
+        "also when it is over"
+    );
 
     world.tamper("UPDATE membership_history SET path = 'Board'").await;
     assert!(store.past_memberships("Azure AD", &group).await.is_err(), "a changed row is refused");
