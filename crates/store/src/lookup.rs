@@ -37,22 +37,6 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-fn user_of(id: DirectoryUserId, body: UserBody) -> Option<DirectoryUser> {
-    match body {
-        UserBody::Live { name, mail, upn, other, account, kind, more } => Some(DirectoryUser {
-            id,
-            display_name: name,
-            mail,
-            user_principal_name: upn,
-            other_mail: other,
-            account,
-            kind,
-            attributes: more,
-        }),
-        UserBody::SoftDeleted | UserBody::Deleted => None,
-    }
-}
-
 impl Store {
     /// The objects of the directory that `take` wants, at most so many, in the order of ids.
     async fn find<T>(
@@ -95,8 +79,8 @@ impl Store {
         let has = |part: &str| part.to_lowercase().contains(&wanted);
         let take = |id: &str, body: &str| {
             let wrong = || Error::row("mirror_objects", id);
-            let body = serde_json::from_str(body).map_err(|_| wrong())?;
-            let user = user_of(DirectoryUserId::parse(id).map_err(|_| wrong())?, body);
+            let body: UserBody = serde_json::from_str(body).map_err(|_| wrong())?;
+            let user = body.into_user(DirectoryUserId::parse(id).map_err(|_| wrong())?).ok();
             Ok(user.filter(|user| {
                 let address = user.address().map(|address| address.to_string()).unwrap_or_default();
                 let upn = user.user_principal_name.as_deref().unwrap_or_default();

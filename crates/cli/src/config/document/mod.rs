@@ -1,12 +1,16 @@
 //! The connection document (TOML): parsed strictly, refused with key, line and remedy, and never a copy of a secret in
 //! what is kept of it.
 
+mod attributes;
 mod check;
+mod credential;
 pub(crate) mod doors;
 mod leavers;
 mod lines;
 mod notify;
 mod problem;
+mod rules;
+mod schedule;
 mod seats;
 mod secret;
 mod sections;
@@ -17,11 +21,12 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub(crate) use check::{schema, words};
+pub(crate) use credential::DirectoryCredential;
 pub(crate) use notify::Carrier;
 pub(crate) use problem::{DocumentError, Problem, ProblemKind};
 pub(crate) use secret::{Environment, SEALED, Secret};
 pub(crate) use sections::{Cloud, Sections};
-pub(crate) use values::{DirectoryCredential, Meaning, OrganizationMeaning};
+pub(crate) use values::{Meaning, OrganizationMeaning};
 
 /// Secrets by the dotted path of their key.
 pub(crate) type Secrets = BTreeMap<String, SecretString>;
