@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::everybody_below;
+use super::filling::everybody_below;
 use crate::model::{DirectoryGroupId, DirectoryUser, DirectoryUserId, Nesting, UserKind};
 use crate::plan::PlanInput;
 use crate::policy::{Facts, Guests, UserScope};
