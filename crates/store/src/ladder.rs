@@ -17,6 +17,10 @@ const PLACES: &str = "SELECT directory_id, account, name, origin, leaving, since
     WHERE connection = $1 ORDER BY directory_id";
 const RUNGS: &str = "SELECT directory_id, measure, hand, at, sum FROM ladder_rungs WHERE connection = $1 \
     ORDER BY directory_id, measure";
+const PLACE_OF: &str = "SELECT directory_id, account, name, origin, leaving, since, groups_before, sum FROM ladder \
+    WHERE connection = $1 AND directory_id = $2";
+const RUNGS_OF: &str = "SELECT directory_id, measure, hand, at, sum FROM ladder_rungs \
+    WHERE connection = $1 AND directory_id = $2 ORDER BY measure";
 const ENTER: &str = "INSERT INTO ladder (connection, directory_id, account, name, origin, leaving, since, \
     groups_before, sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (connection, directory_id) DO UPDATE SET \
     account = excluded.account, name = excluded.name, origin = excluded.origin, leaving = excluded.leaving, \
@@ -119,39 +123,64 @@ impl Store {
         let rungs: Vec<RungRow> = on!(Pool, &self.inner.readers, db => {
             sqlx::query_as(RUNGS).bind(connection).fetch_all(db).await.map_err(Error::database(doing))?
         });
-        let mut passed: BTreeMap<String, BTreeMap<Measure, Passed>> = BTreeMap::new();
-        for (user, measure, hand, at, sum) in rungs {
-            let wrong = || Error::row("ladder_rungs", format_args!("{user} {measure}"));
-            if rung_sum(connection, [&user, &measure, &hand, &at]) != sum {
-                return Err(wrong());
-            }
-            let rung = Passed {
-                hand: Hand::from_word(&hand).ok_or_else(wrong)?,
-                at: at.parse::<Timestamp>().map_err(|_| wrong())?,
-            };
-            let measure = Measure::from_word(&measure).ok_or_else(wrong)?;
-            passed.entry(user).or_default().insert(measure, rung);
-        }
         let places: Vec<PlaceRow> = on!(Pool, &self.inner.readers, db => {
             sqlx::query_as(PLACES).bind(connection).fetch_all(db).await.map_err(Error::database(doing))?
         });
-        let mut ladder = Vec::with_capacity(places.len());
-        for (user, account, name, origin, leaving, since, groups, sum) in places {
-            let wrong = || Error::row("ladder", &user);
-            if place_sum(connection, [&user, &account, &name, &origin, &leaving, &since, &groups]) != sum {
-                return Err(wrong());
-            }
-            ladder.push(OnLadder {
-                user: DirectoryUserId::parse(&user).map_err(|_| wrong())?,
-                account: AccountId::parse(&account).map_err(|_| wrong())?,
-                name: name.as_str().into(),
-                origin: Origin::from_word(&origin).ok_or_else(wrong)?,
-                leaving: Leaving::from_word(&leaving).ok_or_else(wrong)?,
-                since: since.parse::<Timestamp>().map_err(|_| wrong())?,
-                groups: serde_json::from_str::<Vec<FormerGroup>>(&groups).map_err(|_| wrong())?,
-                passed: passed.remove(&user).unwrap_or_default(),
-            });
-        }
-        Ok(ladder)
+        on_ladder(connection, rungs, places)
     }
+
+    /// The place of one person.
+    pub(crate) async fn place_of(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+    ) -> Result<Option<OnLadder>> {
+        let doing = "reading the leaver ladder";
+        let places: Vec<PlaceRow> = on!(Pool, &self.inner.readers, db => {
+            sqlx::query_as(PLACE_OF).bind(connection).bind(user.as_str()).fetch_all(db).await
+                .map_err(Error::database(doing))?
+        });
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let rungs: Vec<RungRow> = on!(Pool, &self.inner.readers, db => {
+            sqlx::query_as(RUNGS_OF).bind(connection).bind(user.as_str()).fetch_all(db).await
+                .map_err(Error::database(doing))?
+        });
+        Ok(on_ladder(connection, rungs, places)?.pop())
+    }
+}
+
+fn on_ladder(connection: &str, rungs: Vec<RungRow>, places: Vec<PlaceRow>) -> Result<Vec<OnLadder>> {
+    let mut passed: BTreeMap<String, BTreeMap<Measure, Passed>> = BTreeMap::new();
+    for (user, measure, hand, at, sum) in rungs {
+        let wrong = || Error::row("ladder_rungs", format_args!("{user} {measure}"));
+        if rung_sum(connection, [&user, &measure, &hand, &at]) != sum {
+            return Err(wrong());
+        }
+        let rung = Passed {
+            hand: Hand::from_word(&hand).ok_or_else(wrong)?,
+            at: at.parse::<Timestamp>().map_err(|_| wrong())?,
+        };
+        let measure = Measure::from_word(&measure).ok_or_else(wrong)?;
+        passed.entry(user).or_default().insert(measure, rung);
+    }
+    let mut ladder = Vec::with_capacity(places.len());
+    for (user, account, name, origin, leaving, since, groups, sum) in places {
+        let wrong = || Error::row("ladder", &user);
+        if place_sum(connection, [&user, &account, &name, &origin, &leaving, &since, &groups]) != sum {
+            return Err(wrong());
+        }
+        ladder.push(OnLadder {
+            user: DirectoryUserId::parse(&user).map_err(|_| wrong())?,
+            account: AccountId::parse(&account).map_err(|_| wrong())?,
+            name: name.as_str().into(),
+            origin: Origin::from_word(&origin).ok_or_else(wrong)?,
+            leaving: Leaving::from_word(&leaving).ok_or_else(wrong)?,
+            since: since.parse::<Timestamp>().map_err(|_| wrong())?,
+            groups: serde_json::from_str::<Vec<FormerGroup>>(&groups).map_err(|_| wrong())?,
+            passed: passed.remove(&user).unwrap_or_default(),
+        });
+    }
+    Ok(ladder)
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use entrain_domain::memory::{Memory, MemoryChange, Size};
 use entrain_domain::model::{Account, AccountId, DirectoryUserId, Presence, RunId, SiteGroup, SiteGroupId};
 use entrain_domain::run::{Intent, JournalEntry, RunSubject, Trigger};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::history::Cause;
@@ -38,6 +38,9 @@ pub enum PersonClaim {
     Run(RunId),
 }
 
+/// How old the size of links and ledger may be against which limits count.
+const COUNTED: SignedDuration = SignedDuration::from_secs(2);
+
 const PASS: &str = "INSERT INTO person_gates (connection, n) VALUES ($1, 1) \
     ON CONFLICT (connection) DO UPDATE SET n = person_gates.n + 1";
 const GATE: &str = "SELECT n FROM person_gates WHERE connection = $1";
@@ -60,8 +63,9 @@ const OVERTAKEN: &str = "SELECT count(*) FROM person_claims WHERE connection = $
     AND (n > $4 OR (run IS NOT NULL AND until >= $5))";
 const OVERTAKERS: &str = "SELECT person, account FROM person_claims WHERE connection = $1 \
     AND (n > $2 OR (run IS NOT NULL AND until >= $3))";
-const WRITTEN: &str = "SELECT j.intent FROM journal j JOIN runs r ON r.id = j.run \
-    WHERE r.connection = $1 AND r.subject IS NOT NULL AND (r.gate > $2 OR r.phase <> 'ended') \
+// The runs first: they are few, and the journal is long
+const WRITTEN: &str = "SELECT j.intent FROM runs r CROSS JOIN journal j WHERE j.run = r.id AND r.connection = $1 \
+    AND r.subject IS NOT NULL AND (r.gate > $2 OR r.phase <> 'ended') \
     AND j.kind IN ('add_member', 'remove_member')";
 const DEAD: &str = "SELECT r.id, r.connection, r.cause, r.status, r.phase, r.started_at, r.report, r.sum FROM runs r \
     WHERE r.connection = $1 AND r.subject IS NOT NULL AND r.phase <> 'ended' \
@@ -320,23 +324,12 @@ impl Store {
         for account in own.iter().chain(accounts) {
             self.ledger_of(connection, account, &mut memory).await?;
         }
-        for place in self.ladder(connection).await?.into_iter().filter(|place| place.user == *user) {
+        if let Some(place) = self.place_of(connection, user).await? {
             memory.apply(&MemoryChange::EnterLadder(Box::new(place)));
         }
         self.marks(connection, &mut memory).await?;
         self.seat_queue(connection, &mut memory).await?;
-        let users: i64 = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_scalar(SIZE_USERS).bind(connection).fetch_one(db).await)
-        .map_err(Error::database(doing))?;
-        let (memberships, holders): (i64, i64) = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(SIZE_LEDGER).bind(connection).fetch_one(db).await)
-        .map_err(Error::database(doing))?;
-        let mut size = Size {
-            users: number(users),
-            memberships: number(memberships),
-            holders: number(holders),
-            ..Size::default()
-        };
+        let mut size = self.size(connection).await?;
         if let Some(account) = &own {
             let groups: Vec<(String, i64)> = on!(Pool, &self.inner.readers, db =>
                 sqlx::query_as(SIZE_GROUPS).bind(connection).bind(account.as_str()).fetch_all(db).await)
@@ -348,6 +341,32 @@ impl Store {
         }
         memory.part_of(size);
         Ok(memory)
+    }
+
+    /// How much the whole of a connection's memory holds, single groups aside. Many syncs at once ask for it: it is counted
+    /// anew when the last count is [`COUNTED`] old.
+    async fn size(&self, connection: &str) -> Result<Size> {
+        let doing = "counting links and ledger";
+        let now = self.now();
+        let fresh = |at: &Timestamp| *at <= now && now.duration_since(*at) < COUNTED;
+        let mut counted = self.inner.sizes.lock().await;
+        if let Some((_, size)) = counted.get(connection).filter(|(at, _)| fresh(at)) {
+            return Ok(size.clone());
+        }
+        let users: i64 = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_scalar(SIZE_USERS).bind(connection).fetch_one(db).await)
+        .map_err(Error::database(doing))?;
+        let (memberships, holders): (i64, i64) = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(SIZE_LEDGER).bind(connection).fetch_one(db).await)
+        .map_err(Error::database(doing))?;
+        let size = Size {
+            users: number(users),
+            memberships: number(memberships),
+            holders: number(holders),
+            ..Size::default()
+        };
+        counted.insert(connection.to_owned(), (now, size.clone()));
+        Ok(size)
     }
 
     /// Notes in the site's mirror what was written for one person, or one group.

@@ -1,9 +1,11 @@
 //! Opening the store. A database that is cut off, altered, somebody else's or of a newer Entrain is refused with the
 //! reason, and nothing is written to it (quality.md R-06).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use entrain_domain::memory::Size;
 use jiff::Timestamp;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -53,6 +55,8 @@ pub(crate) struct Inner {
     /// The file of a SQLite database.
     pub(crate) file: Option<PathBuf>,
     pub(crate) clock: ClockFn,
+    /// When links and ledger of each connection were counted last, and what came of it.
+    pub(crate) sizes: tokio::sync::Mutex<HashMap<String, (Timestamp, Size)>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -143,9 +147,9 @@ impl Store {
         let (queue, jobs) = mpsc::channel(1024);
         let fences = Arc::new(Fences::default());
         tokio::spawn(writer::run(writer.clone(), jobs, fences.clone()));
-        Ok(Self {
-            inner: Arc::new(Inner { readers, writer, queue, keys, data_dir, locks, fences, file, clock }),
-        })
+        let sizes = tokio::sync::Mutex::default();
+        let inner = Inner { readers, writer, queue, keys, data_dir, locks, fences, file, clock, sizes };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Closes the database; whatever was written is in its one file afterwards. Clones can do nothing any more.
