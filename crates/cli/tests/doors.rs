@@ -485,6 +485,18 @@ fn w_06_signed_webhooks_count_once_within_five_minutes_and_forged_ones_never() {
     let nested = "{\"type\": \"user.signed_in\", \"data\": {\"user\": \"third@norrvik.example\"}}";
     assert_eq!(status(house.webhook("m-4", now(), OLD_KEY, nested)), 202, "with the key before");
     within("the third", || house.in_step("third@norrvik.example").then_some(()));
+    // The figures tell what came of it
+    for figure in [
+        "entrain_door_syncs_total{connection=\"Azure AD\",door=\"webhook\",outcome=\"ready\"} 2",
+        "entrain_door_syncs_total{connection=\"Azure AD\",door=\"webhook\",outcome=\"nothing\"} 1",
+        "entrain_door_sync_duration_seconds_count{door=\"webhook\"} 3",
+        "entrain_requests_refused_total{kind=\"credential\"} 5",
+    ] {
+        within(figure, || {
+            let page = house.page("/metrics", &mut Jar::new()).body;
+            page.lines().any(|line| line == figure).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -4,117 +4,13 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Bench, command};
-
-/// A server under test; killed when the test ends before it.
-struct Served {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Served {
-    fn start(bench: &Bench) -> Self {
-        let mut child = command(bench.folder.path(), &["serve", "--listen", "127.0.0.1:0", "--json"])
-            .stderr(std::process::Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        Self { url: ready["url"].as_str().unwrap().to_owned(), child }
-    }
-
-    fn address(&self) -> String {
-        self.url.trim_start_matches("http://").to_owned()
-    }
-
-    /// Tells it to end; says how it ended and how long that took.
-    fn terminate(mut self) -> (ExitStatus, Duration) {
-        let at = Instant::now();
-        let told = std::process::Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(told.success());
-        (self.child.wait().unwrap(), at.elapsed())
-    }
-}
-
-/// A caller with a key.
-struct Caller<'a> {
-    bench: &'a Bench,
-    url: String,
-    key: Option<String>,
-    http: reqwest::Client,
-}
-
-impl<'a> Caller<'a> {
-    fn new(bench: &'a Bench, served: &Served, role: Option<&str>) -> Self {
-        let key = role.map(|role| {
-            let made = bench.entrain(&[
-                "admin",
-                "api-key",
-                "create",
-                &format!("the {role}"),
-                "--role",
-                role,
-                "--json",
-            ]);
-            made.expect(0).json()["key"].as_str().unwrap().to_owned()
-        });
-        let http = reqwest::Client::builder().build().unwrap();
-        Self { bench, url: served.url.clone(), key, http }
-    }
-
-    fn send(&self, method: &str, path: &str, body: Option<Value>, name: Option<&str>) -> (u16, Value) {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        if let Some(name) = name {
-            request = request.header("Idempotency-Key", name);
-        }
-        self.bench.runtime.block_on(async {
-            let answer = request.send().await.unwrap();
-            let status = answer.status().as_u16();
-            let text = answer.text().await.unwrap();
-            (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-        })
-    }
-
-    fn get(&self, path: &str) -> (u16, Value) {
-        self.send("GET", path, None, None)
-    }
-
-    fn post(&self, path: &str) -> (u16, Value) {
-        self.send("POST", path, None, None)
-    }
-}
-
-fn within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let at = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(at.elapsed() < time, "{what}: not within {time:?}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
+use support::Bench;
+use support::served::{Caller, Served, within};
 
 #[test]
 fn it_previews_until_a_person_switches_it_and_then_runs_by_schedule() {
@@ -283,33 +179,6 @@ fn raw(served: &Served, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn w_08_slow_headers_are_cut_off_and_others_are_served_meanwhile() {
-    let bench = Bench::demo();
-    let served = Served::start(&bench);
-    let half_open: Vec<TcpStream> = (0..300)
-        .map(|_| {
-            let mut stream = TcpStream::connect(served.address()).unwrap();
-            stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: ").unwrap();
-            stream
-        })
-        .collect();
-    let caller = Caller::new(&bench, &served, None);
-    let at = Instant::now();
-    for _ in 0..20 {
-        assert_eq!(caller.get("/health/live").0, 200);
-    }
-    assert!(at.elapsed() < Duration::from_secs(5), "{:?}", at.elapsed());
-    let at = Instant::now();
-    for mut stream in half_open {
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let mut rest = Vec::new();
-        let read = stream.read_to_end(&mut rest);
-        assert!(read.is_ok() || read.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset));
-    }
-    assert!(at.elapsed() < Duration::from_secs(11), "{:?}", at.elapsed());
-}
-
-#[test]
 fn w_07_bodies_without_end_and_bodies_that_drip_are_cut_off() {
     let bench = Bench::demo();
     let served = Served::start(&bench);
@@ -385,7 +254,7 @@ fn a_second_server_over_the_same_sqlite_is_refused_and_names_the_first() {
     let second = bench.entrain(&["serve", "--listen", "127.0.0.1:0", "--json"]).expect(1);
     let error = second.json()["error"].clone();
     assert_eq!(error["code"], "server_running", "{error}");
-    let named = format!("process {} on ", served.child.id());
+    let named = format!("process {} on ", served.process());
     assert!(error["message"].as_str().unwrap().contains(&named), "{error}");
     let (ended, _) = served.terminate();
     assert_eq!(ended.code(), Some(0));

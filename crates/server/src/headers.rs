@@ -14,7 +14,7 @@ use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::metrics;
+use crate::metrics::{self, Refused};
 use crate::problem::Problem;
 
 /// Longest address, in bytes.
@@ -32,6 +32,7 @@ pub(crate) fn guarded(routes: Router, lost: MethodRouter) -> Router {
         .fallback_service(lost)
         .route_layer(from_fn(metrics::counted))
         .layer(from_fn(well_formed))
+        .layer(map_response(metrics::refusals))
         .layer(map_response(last_words))
         .layer(CatchPanicLayer::custom(panicked));
     // Pages and what they load say more exactly what they need
@@ -59,9 +60,9 @@ async fn last_words(mut response: Response) -> Response {
 /// One Host, and a sane one; an address of a sane length.
 async fn well_formed(request: Request, next: Next) -> Response {
     if request.uri().path_and_query().is_some_and(|address| address.as_str().len() > LONGEST) {
-        return Problem::request("the address is too long", "make it shorter")
-            .with(StatusCode::URI_TOO_LONG)
-            .into_response();
+        return malformed(
+            Problem::request("the address is too long", "make it shorter").with(StatusCode::URI_TOO_LONG),
+        );
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let sane = match (hosts.next(), hosts.next()) {
@@ -74,7 +75,15 @@ async fn well_formed(request: Request, next: Next) -> Response {
     if sane {
         next.run(request).await
     } else {
-        Problem::request("the request has no Host, several, or one that is none", "send one Host header")
-            .into_response()
+        malformed(Problem::request(
+            "the request has no Host, several, or one that is none",
+            "send one Host header",
+        ))
     }
+}
+
+fn malformed(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    response.extensions_mut().insert(Refused::MALFORMED);
+    response
 }

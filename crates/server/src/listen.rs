@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::metrics::Refused;
+
 /// Where a request came from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
@@ -35,6 +37,27 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { headers: Duration::from_secs(8), connections: 12_000, room: 32 * 1024 }
+    }
+}
+
+/// Files that are left for the database and for the clouds, however many clients there are.
+const FILES_BESIDES: usize = 256;
+/// Clients that are let in at one time, however few files there may be.
+const FEWEST: usize = 64;
+
+impl Limits {
+    /// The usual limits, with no more connections than the files that the process may open leave room for: a flood of
+    /// clients does not keep the work from the clouds and the database.
+    pub fn within(files: Option<usize>) -> Self {
+        let usual = Self::default();
+        let room = files.map_or(usual.connections, |files| files.saturating_sub(FILES_BESIDES).max(FEWEST));
+        if room < usual.connections {
+            tracing::info!(
+                "{room} connections are taken at a time, since this process may have {} files open; more with ulimit -n",
+                files.unwrap_or_default()
+            );
+        }
+        Self { connections: room.min(usual.connections), ..usual }
     }
 }
 
@@ -70,6 +93,11 @@ pub async fn listen(listener: TcpListener, router: Router, limits: Limits, stop:
                 }
             };
             if let Err(error) = result {
+                if error.is_timeout() {
+                    Refused::SILENT.count();
+                } else if error.is_parse() {
+                    Refused::MALFORMED.count();
+                }
                 tracing::debug!("a client's connection ended: {error}");
             }
             drop(permit);
@@ -96,6 +124,20 @@ async fn accept(
             tracing::warn!("a connection could not be accepted: {error}");
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w_08_clients_leave_files_for_the_work() {
+        for (files, connections) in
+            [(None, 12_000), (Some(1 << 20), 12_000), (Some(1024), 768), (Some(300), 64), (Some(0), 64)]
+        {
+            assert_eq!(Limits::within(files).connections, connections, "{files:?}");
         }
     }
 }

@@ -53,6 +53,9 @@ const LETTERS: &str = "entrain_alert_letters_total";
 const KNOCKS: &str = "entrain_notifications_total";
 const TROUBLES: &str = "entrain_notification_troubles";
 const FRESHNESS: &str = "entrain_change_freshness_seconds";
+const DOOR_SYNCS: &str = "entrain_door_syncs_total";
+const DOOR_SECONDS: &str = "entrain_door_sync_duration_seconds";
+const REFUSED: &str = "entrain_requests_refused_total";
 const REQUESTS: &str = "entrain_http_requests_total";
 const REQUEST_SECONDS: &str = "entrain_http_request_duration_seconds";
 
@@ -108,11 +111,25 @@ pub const NAMES: &[(&str, Kind, &str, &str)] = &[
         "connection, quantile",
         "time from a change in the directory to the site, over the last day: median (0.5) and 95th percentile (0.95)",
     ),
+    (
+        DOOR_SYNCS,
+        Kind::Counter,
+        "connection, door, outcome",
+        "syncs of people who came through a door (access, token-issuance, webhook), by outcome: ready, nothing (no access), held, later, failed, crowded (too many at once, left to the schedule)",
+    ),
+    (DOOR_SECONDS, Kind::Histogram, "door", "time from the knock at a door to the end of the sync"),
+    (
+        REFUSED,
+        Kind::Counter,
+        "kind",
+        "requests that were refused as attacks are: credential (no good key, secret, signature or token), role, foreign (sent by another site), too_many, too_large, too_slow, malformed, silent (no whole request in time, idle connections among them)",
+    ),
     (REQUESTS, Kind::Counter, "route, method, status", "requests to the service"),
     (REQUEST_SECONDS, Kind::Histogram, "route", "time to answer them"),
 ];
 
 const RUN_BUCKETS: &[f64] = &[0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0];
+const DOOR_BUCKETS: &[f64] = &[0.1, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 60.0];
 const REQUEST_BUCKETS: &[f64] = &[0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0];
 
 fn handle() -> Option<&'static PrometheusHandle> {
@@ -124,7 +141,8 @@ fn handle() -> Option<&'static PrometheusHandle> {
                 .set_buckets_for_metric(Matcher::Full(RUN_SECONDS.into()), RUN_BUCKETS)
                 .and_then(|b| {
                     b.set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.into()), REQUEST_BUCKETS)
-                });
+                })
+                .and_then(|b| b.set_buckets_for_metric(Matcher::Full(DOOR_SECONDS.into()), DOOR_BUCKETS));
             let handle = builder.and_then(PrometheusBuilder::install_recorder).ok();
             for (name, kind, _, meaning) in NAMES {
                 match kind {
@@ -205,6 +223,54 @@ pub(crate) fn preview_ended(connection: &str, planned: bool) {
 
 pub(crate) fn schedule_failed(connection: &str, code: FailureCode) {
     counter!(NOT_BEGUN, "connection" => connection.to_owned(), "code" => code.as_str()).increment(1);
+}
+
+/// The sync of somebody who came through a door has ended, so long after they knocked.
+pub(crate) fn door_synced(connection: &str, door: &'static str, outcome: &'static str, took: Duration) {
+    door_ended(connection, door, outcome);
+    histogram!(DOOR_SECONDS, "door" => door).record(took);
+}
+
+/// The same without a time, of one that was not begun.
+pub(crate) fn door_ended(connection: &str, door: &'static str, outcome: &'static str) {
+    counter!(DOOR_SYNCS, "connection" => connection.to_owned(), "door" => door, "outcome" => outcome)
+        .increment(1);
+}
+
+/// As what a request was refused; stands with its answer until it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused(&'static str);
+
+impl Refused {
+    /// Not what a server and a proxy would read alike, or not HTTP at all.
+    pub(crate) const MALFORMED: Self = Self("malformed");
+    /// No whole request in time.
+    pub(crate) const SILENT: Self = Self("silent");
+
+    /// As what a failure counts, if it tells of something that attacks do.
+    pub(crate) fn of(code: FailureCode) -> Option<Self> {
+        Some(Self(match code {
+            FailureCode::ApiKeyRefused | FailureCode::SignInRefused => "credential",
+            FailureCode::RoleMissing => "role",
+            FailureCode::RequestForeign => "foreign",
+            FailureCode::TooManyRequests => "too_many",
+            FailureCode::RequestTooLarge => "too_large",
+            FailureCode::RequestSlow => "too_slow",
+            _ => return None,
+        }))
+    }
+
+    pub(crate) fn count(self) {
+        counter!(REFUSED, "kind" => self.0).increment(1);
+    }
+}
+
+/// Counts what was refused.
+pub(crate) async fn refusals(response: Response) -> Response {
+    if let Some(refused) = response.extensions().get::<Refused>() {
+        refused.count();
+    }
+    response
 }
 
 pub(crate) fn knocked(outcome: &'static str, count: u64) {

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use serde_json::json;
 
+use crate::metrics::Refused;
+
 /// A failure with the status it is answered with.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -90,6 +92,9 @@ impl From<Failure> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
+        if let Some(refused) = Refused::of(self.failure.code) {
+            response.extensions_mut().insert(refused);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

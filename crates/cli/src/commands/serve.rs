@@ -112,7 +112,8 @@ impl Serving {
         let routes = router(service.clone(), runs.clone(), hearing.clone(), settings, Some(behind));
         tokio::spawn(async move { doors.warm().await });
         let keeper = Keeper::new(service.clone(), runs.clone(), hearing);
-        let serving = tokio::spawn(listen(listener, routes, Limits::default(), stop.clone()));
+        let serving =
+            tokio::spawn(listen(listener, routes, Limits::within(wire::host::open_files()), stop.clone()));
         let telling = tokio::spawn(Alerts::new(service.clone()).run(stop.clone()));
         let scheduling = tokio::spawn(Scheduler::new(service, runs.clone()).run(stop.clone()));
         let keeping = tokio::spawn(keeper.run(stop.clone()));

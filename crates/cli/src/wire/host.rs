@@ -102,9 +102,30 @@ pub(crate) async fn told_to_end() {
     interrupt.await;
 }
 
+/// How many files, connections among them, this process may have open; nothing where the system does not tell.
+pub(crate) fn open_files() -> Option<usize> {
+    open_files_in(&std::fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+fn open_files_in(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_is_the_soft_one() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+                    Max processes             7                    8                    processes\n\
+                    Max open files            1024                 524288               files\n";
+        assert_eq!(open_files_in(text), Some(1024));
+        let endless = "Max open files            unlimited            unlimited            files";
+        assert_eq!(open_files_in(endless), None);
+        assert_eq!(open_files_in(""), None);
+    }
 
     #[test]
     fn chance_lies_between_nought_and_one() {

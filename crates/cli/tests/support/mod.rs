@@ -5,6 +5,8 @@
 #![allow(unreachable_pub, reason = "a module of each test file")]
 #![allow(clippy::allow_attributes, reason = "expect would be unfulfilled where a file uses everything")]
 
+pub mod served;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

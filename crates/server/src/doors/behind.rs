@@ -149,6 +149,19 @@ pub enum Ending {
     },
 }
 
+impl Synced {
+    /// A word for how a sync came out, for figures.
+    pub(super) fn word(result: &Result<Self, Failure>) -> &'static str {
+        match result.as_ref().map(|synced| &synced.ending) {
+            Ok(Ending::Ready { .. }) => "ready",
+            Ok(Ending::Nothing) => "nothing",
+            Ok(Ending::Held { .. }) => "held",
+            Ok(Ending::Later { .. }) => "later",
+            Err(_) => "failed",
+        }
+    }
+}
+
 /// A call that proved itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {

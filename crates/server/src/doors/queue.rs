@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use entrain_engine::ports::{Event, Progress};
 use tokio::sync::Semaphore;
 
-use super::behind::{Arrival, Behind, Ending};
+use super::behind::{Arrival, Behind, Ending, Synced};
+use crate::metrics;
 use crate::runs::Runs;
 
 /// Syncs that wait or are under way at most.
@@ -45,10 +47,12 @@ impl Queue {
     }
 
     /// Lets a sync go on behind the answer.
-    pub(super) fn add(&self, connection: &str, arrival: Arrival) {
+    pub(super) fn add(&self, connection: &str, door: &'static str, arrival: Arrival) {
+        let at = Instant::now();
         let place = Place(self.there.clone());
         if self.there.fetch_add(1, Ordering::AcqRel) >= MOST {
             tracing::warn!(connection, "too many sign-ins at once; this one is left to the schedule");
+            metrics::door_ended(connection, door, "crowded");
             return;
         }
         let (behind, runs, turns) = (self.behind.clone(), self.runs.clone(), self.turns.clone());
@@ -61,7 +65,9 @@ impl Queue {
                 turn = turns.acquire() => turn,
             };
             let Ok(_turn) = turn else { return };
-            match behind.sync(&connection, arrival, Arc::new(Silent)).await {
+            let result = behind.sync(&connection, arrival, Arc::new(Silent)).await;
+            metrics::door_synced(&connection, door, Synced::word(&result), at.elapsed());
+            match result {
                 Ok(synced) => match synced.ending {
                     Ending::Held { why } => tracing::warn!(connection, "a sign-in waits for a person: {why}"),
                     Ending::Later { why } => {

@@ -124,7 +124,7 @@ async fn taken(house: &House, slug: &str, headers: &HeaderMap, content: Body) ->
     let now = house.service.now();
     if house.calls.take(&caller.token, &context.correlation_id, caller.expires, now) == Call::First {
         let User { id, mail } = context.user;
-        house.queue.add(connection, Arrival { who: id, address: mail, by: "sign-in at Entra ID" });
+        house.queue.add(connection, DOOR, Arrival { who: id, address: mail, by: "sign-in at Entra ID" });
     }
     Ok(fresh(Json(answer())))
 }

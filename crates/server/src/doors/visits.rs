@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use entrain_domain::plan::StepKind;
 use entrain_domain::run::Phase;
@@ -11,7 +12,8 @@ use entrain_engine::ports::{Event, Progress};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use super::behind::{Arrival, Behind, Ending, Person};
+use super::behind::{Arrival, Behind, Ending, Person, Synced};
+use crate::metrics;
 use crate::runs::Runs;
 use crate::service::Service;
 
@@ -163,7 +165,10 @@ impl Visits {
         let address = person.username.clone();
         let arrival = Arrival { who: person.id.clone(), address, by: "access page" };
         self.runs.spawn(async move {
-            let ending = match behind.sync(&connection, arrival, teller.clone()).await {
+            let knocked = Instant::now();
+            let result = behind.sync(&connection, arrival, teller.clone()).await;
+            metrics::door_synced(&connection, "access", Synced::word(&result), knocked.elapsed());
+            let ending = match result {
                 Ok(synced) => {
                     if let Some(run) = &synced.run {
                         *teller.run.lock().unwrap_or_else(PoisonError::into_inner) =

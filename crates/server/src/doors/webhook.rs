@@ -85,7 +85,7 @@ async fn taken(house: &House, slug: &str, headers: &HeaderMap, content: Body) ->
         Some(kept) if kept.answer.is_some() => {}
         _ => {
             let address = user.contains('@').then(|| user.clone());
-            house.queue.add(connection, Arrival { who: user, address, by: "signed webhook" });
+            house.queue.add(connection, DOOR, Arrival { who: user, address, by: "signed webhook" });
             let answer = (StatusCode::ACCEPTED.as_u16(), String::new());
             house.service.keep_answer(&keeper, &id, Some(answer)).await?;
         }
