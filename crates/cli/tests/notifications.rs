@@ -99,6 +99,11 @@ impl Town {
         })
     }
 
+    /// Subscriptions that the directory holds.
+    fn subscriptions(&self) -> Vec<Value> {
+        self.control("GET", "/notifications", &Value::Null)["subscriptions"].as_array().unwrap().clone()
+    }
+
     /// Waits until both subscriptions are held, and the runs that they start have ended.
     fn subscribed(&self, served: &Served) {
         within("two subscriptions", || {
@@ -359,4 +364,30 @@ fn changes_that_no_notification_announced_are_told_as_a_loss() {
     within("notifications that come again", || {
         (town.standing(&served)["troubles"] == json!([])).then_some(())
     });
+}
+
+#[test]
+fn a_connection_that_is_removed_ends_what_it_subscribed_to() {
+    for by in ["the API", "the command line"] {
+        let town = Town::new("");
+        let served = Served::start(&town.bench);
+        town.subscribed(&served);
+        assert_eq!(town.subscriptions().len(), 2, "{by}");
+        if by == "the API" {
+            let made =
+                town.bench.entrain(&["admin", "api-key", "create", "a", "--role", "administrator", "--json"]);
+            let key = made.expect(0).json()["key"].as_str().unwrap().to_owned();
+            let status = town.bench.runtime.block_on(async {
+                let url = format!("{}/api/v1/connections/azure-ad", served.url);
+                town.http.delete(url).bearer_auth(key).send().await.unwrap().status().as_u16()
+            });
+            assert_eq!(status, 204);
+        } else {
+            town.bench.entrain(&["connection", "remove", "Azure AD"]).expect(0);
+        }
+        assert_eq!(town.subscriptions(), Vec::<Value>::new(), "{by}");
+        // Nor does the service subscribe again
+        town.quiet(&served);
+        assert_eq!(town.subscriptions(), Vec::<Value>::new(), "{by}");
+    }
 }

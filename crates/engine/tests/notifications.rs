@@ -231,3 +231,29 @@ async fn a_loss_is_told_after_a_while_and_only_where_both_kinds_were_subscribed_
     keeper::hear(&shelf, NAME, told).await.unwrap();
     assert_eq!(troubles(&directory, &shelf).await, []);
 }
+
+#[tokio::test]
+async fn what_a_removed_connection_holds_is_ended_also_while_another_server_is_at_it() {
+    let (directory, shelf) = (Directory::default(), Memory::default());
+    let now = || directory.now();
+    keeper::keep_up(&directory, &shelf, NAME, Some(&wanted()), &now).await.unwrap();
+    assert_eq!(directory.held.lock().unwrap().len(), Watched::ALL.len());
+    // A failed act leaves a wait behind, which does not keep the end off
+    directory.at(LIFE / 2);
+    *directory.down.lock().unwrap() = true;
+    keeper::keep_up(&directory, &shelf, NAME, Some(&wanted()), &now).await.unwrap();
+    *directory.down.lock().unwrap() = false;
+    keeper::end(&directory, &shelf, NAME).await.unwrap();
+    assert!(directory.held.lock().unwrap().is_empty());
+    keeper::end(&directory, &shelf, NAME).await.unwrap();
+
+    keeper::keep_up(&directory, &shelf, NAME, Some(&wanted()), &now).await.unwrap();
+    *directory.down.lock().unwrap() = true;
+    let failure = keeper::end(&directory, &shelf, NAME).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Transient, "{failure}");
+    *directory.down.lock().unwrap() = false;
+    assert!(
+        !keeper::needs(&shelf, NAME, None, directory.now()).await.unwrap(),
+        "it is forgotten all the same"
+    );
+}

@@ -9,11 +9,12 @@ use entrain_engine::what_if::WhatIf;
 use entrain_store::{ConnectionDocument, Store};
 use serde_json::json;
 
-use super::{Context, Exit, file_failure};
+use super::{Context, Exit, file_failure, versions};
 use crate::config::Document;
 use crate::config::document::{SEALED, Scoped, Secret, Secrets, schema};
 use crate::ui::{self, Page, PlanView, Tone};
 use crate::wire;
+use crate::wire::notifications::Ended;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConnectionCommand {
@@ -35,6 +36,14 @@ pub(crate) enum ConnectionCommand {
     },
     /// Prints a connection's document: references as they are, sealed secrets as "sealed"
     Export {
+        /// Connection
+        name: String,
+        /// An earlier version of it; also one of a connection that was removed
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+        number: Option<i64>,
+    },
+    /// Lists the versions of a connection's document, the newest first: who stored which, and when
+    Versions {
         /// Connection
         name: String,
     },
@@ -90,19 +99,33 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
             said(cx, &document, "added");
         }
         ConnectionCommand::Set { file, dry_run } => set(cx, &file, dry_run).await?,
-        ConnectionCommand::Export { name } => {
+        ConnectionCommand::Export { name, number } => {
             let store = wire::open_store(cx).await?;
-            let stored = wire::stored(&store, &name).await?;
-            cx.printer.verbatim(&stored.document.document);
+            let document = match number {
+                None => wire::stored(&store, &name).await?.document.document,
+                Some(number) => versions::document(&store, &name, number).await?,
+            };
+            cx.printer.verbatim(&document);
         }
+        ConnectionCommand::Versions { name } => versions::list(cx, &name).await?,
         ConnectionCommand::Remove { name } => {
             let store = wire::open_store(cx).await?;
-            store.remove(&name, &wire::person(cx)).await.map_err(|e| e.failure())?;
+            let connect = |document: &Document, secrets: &Secrets| {
+                wire::build(cx.environment(), &wire::Lasting::new(), store.clone(), document, secrets)
+            };
+            let ended = wire::notifications::remove(&store, &name, &wire::person(cx), connect).await?;
             cx.printer.result(&json!({ "connection": name, "result": "removed" }), || {
                 let mut page = Page::new();
                 page.line(format!(
                     "Removed “{name}”. Its secrets are forgotten; its links, ledger and runs are kept."
                 ));
+                if let Ended::Not(failure) = &ended {
+                    page.parts(&[
+                        (Tone::Warn, "Its subscriptions to changes of the directory could not be ended: "),
+                        (Tone::Normal, &failure.message),
+                    ]);
+                    page.line("They end by themselves within four weeks; what they tell is refused.");
+                }
                 page
             });
         }

@@ -19,6 +19,7 @@ mod rotate_key;
 mod runs;
 mod serve;
 mod sync;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use entrain_connect::entra::{Entra, SubscriptionOrder};
 use entrain_domain::notification::{LifecycleEvent, Renewal, Subscription, SubscriptionId, Trouble, Watched};
@@ -20,12 +21,15 @@ use entrain_store::{FreshnessRow, Store};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
-use super::SystemClock;
 use super::service::Wired;
+use super::{Connected, SystemClock};
 use crate::config::Document;
+use crate::config::document::Secrets;
 
 /// Over how long it is said how fresh the site is.
 const FRESHNESS_OVER: SignedDuration = SignedDuration::from_hours(24);
+/// How long it is waited for the directory when a connection is removed.
+const FAREWELL: Duration = Duration::from_secs(20);
 /// Steps of one run that are measured.
 const MEASURED: usize = 10_000;
 
@@ -102,6 +106,61 @@ pub(crate) async fn missing(store: &Store, document: &Document) -> Result<Option
     let now = SystemClock.now();
     let standing = keeper::standing(&StoreShelf(store), document.name(), &patience, now).await?;
     Ok(standing.troubles.first().map(Trouble::words))
+}
+
+/// What became of the subscriptions of a connection that was removed.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// There are none any more.
+    All,
+    /// They could not be ended; they end by themselves when their time is over.
+    Not(Failure),
+}
+
+/// Removes a connection, and ends what it has subscribed to: with its credentials, which are forgotten, and afterwards,
+/// so that no server subscribes again.
+pub(crate) async fn remove(
+    store: &Store,
+    name: &str,
+    by: &str,
+    connect: impl FnOnce(&Document, &Secrets) -> Result<Connected, Failure>,
+) -> Result<Ended, Failure> {
+    let states = store.notification_states().await.map_err(|e| e.failure())?;
+    let held = states
+        .iter()
+        .filter(|state| state.connection == name)
+        .any(|state| serde_json::from_str::<Upkeep>(&state.body).is_ok_and(|upkeep| upkeep.held.is_some()));
+    let connected = if held {
+        let stored = super::stored(store, name).await?.document;
+        let document = Document::parse(&stored.document, name).map_err(Failure::from);
+        Some(document.and_then(|document| connect(&document, &stored.secrets)))
+    } else {
+        None
+    };
+    store.remove(name, by).await.map_err(|e| e.failure())?;
+    let ended = match connected {
+        None => Ok(()),
+        Some(Err(failure)) => Err(failure),
+        Some(Ok(connected)) => {
+            let (directory, shelf) = (DirectorySide(connected.entra), StoreShelf(store));
+            match tokio::time::timeout(FAREWELL, keeper::end(&directory, &shelf, name)).await {
+                Ok(ended) => ended,
+                Err(_) => Err(Failure::new(
+                    FailureCode::DirectoryUnavailable,
+                    FailureClass::Transient,
+                    "the directory does not answer",
+                    "nothing has to be done: subscriptions end by themselves",
+                )),
+            }
+        }
+    };
+    Ok(match ended {
+        Ok(()) => Ended::All,
+        Err(failure) => {
+            tracing::warn!(connection = name, code = %failure.code, "subscriptions could not be ended: {failure}");
+            Ended::Not(failure)
+        }
+    })
 }
 
 impl Wired {

@@ -38,7 +38,7 @@ use crate::config::document::{Secrets, schema};
 /// The service's other side.
 pub(crate) struct Wired {
     pub(super) store: Store,
-    lasting: Lasting,
+    pub(super) lasting: Lasting,
     /// Where people reach the console; links in alerts begin with it.
     public_url: Option<String>,
     /// Where the directory reaches the doors, without a slash at the end.
@@ -310,7 +310,13 @@ impl Service for Wired {
         Box::pin(async move { self.put_document(connection, &document, by).await })
     }
     fn remove<'a>(&'a self, connection: &'a str, by: &'a str) -> Answer<'a, ()> {
-        Box::pin(async move { self.store.remove(connection, by).await.map_err(|e| e.failure()) })
+        Box::pin(async move {
+            let connect = |document: &Document, secrets: &Secrets| {
+                build(&environment, &self.lasting, self.store.clone(), document, secrets)
+            };
+            super::notifications::remove(&self.store, connection, by, connect).await?;
+            Ok(())
+        })
     }
     fn set_mode<'a>(&'a self, connection: &'a str, mode: Mode, by: &'a str) -> Answer<'a, ()> {
         Box::pin(async move { self.store.set_mode(connection, mode, by).await.map_err(|e| e.failure()) })

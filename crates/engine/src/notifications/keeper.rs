@@ -95,6 +95,29 @@ pub async fn needs(
     Ok(false)
 }
 
+/// Ends what a connection holds that is no more, whoever was about to do something with it.
+///
+/// # Errors
+/// Whatever keeps the state from being stored, or what the directory answers. The state forgets the subscriptions all the
+/// same: what they tell is refused from now on, and they end when their time is over.
+pub async fn end(
+    directory: &impl Subscriptions,
+    shelf: &impl Shelf,
+    connection: &str,
+) -> Result<(), Failure> {
+    let mut ended = Ok(());
+    for watched in Watched::ALL {
+        let forget = |upkeep: &mut Upkeep| std::mem::take(upkeep).held;
+        let held = change(shelf, connection, Part::Upkeep(watched), forget).await?;
+        if let Some(held) = held
+            && let Err(failure) = directory.unsubscribe(&held.id).await
+        {
+            ended = Err(failure);
+        }
+    }
+    ended
+}
+
 async fn keep_one(
     directory: &impl Subscriptions,
     shelf: &impl Shelf,
