@@ -2,6 +2,8 @@
 
 mod support;
 
+use serde_json::json;
+use support::served::{Caller, Served};
 use support::{Bench, entrain_in};
 
 const GOOD: &str = r#"name = "Azure AD"
@@ -118,4 +120,104 @@ fn the_printed_schema_accepts_what_the_program_accepts() {
     for (good, bad, ..) in &BAD[..3] {
         assert!(!validator.is_valid(&value(&GOOD.replacen(good, bad, 1))), "{bad}");
     }
+}
+
+#[test]
+fn a_document_is_tried_over_the_api_before_it_is_stored_and_an_expression_on_a_person() {
+    let bench = Bench::demo();
+    bench.add("\"Jira *\"");
+    bench.entrain(&["sync"]);
+    let served = Served::start(&bench);
+    let caller = Caller::new(&bench, &served, Some("administrator"));
+    let stored = caller.get("/api/v1/connections/azure-ad").1;
+    let put = |document: &str| {
+        let (status, told) = caller.send(
+            "PUT",
+            "/api/v1/connections/azure-ad?dry_run",
+            Some(json!({ "document": document })),
+            None,
+        );
+        assert_eq!((status, &told["result"]), (200, &json!("not stored")), "{told}");
+        told
+    };
+    // The same tells no difference, less tells which, and what is wrong is told with its place
+    let good = bench.document("\"Jira *\"");
+    let same = put(&good);
+    assert_eq!(
+        (&same["problems"], &same["new_steps"], &same["gone_steps"]),
+        (&json!([]), &json!([]), &json!([])),
+        "{same}"
+    );
+    let less = put(&format!("{good}filter = 'user.displayName != \"Jonas Weber\"'\n"));
+    let steps = less["what_if"]["steps"].as_array().unwrap();
+    assert!(
+        !steps.is_empty()
+            && steps.iter().all(|step| less["new_steps"].as_array().unwrap().contains(&step["id"])),
+        "{less}"
+    );
+    let wrong = put(&good.replace("admin_email", "admin_mail"));
+    assert_eq!(wrong["problems"][0]["key"], "site.admin_mail", "{wrong}");
+    assert!(wrong["problems"][0]["line"].as_u64().unwrap() > 8, "{wrong}");
+    assert!(wrong.get("what_if").is_none(), "{wrong}");
+    // A connection that there is not yet is only parsed
+    let new = good.replace("Azure AD", "Second");
+    let body = Some(json!({ "document": new }));
+    let (status, told) = caller.send("PUT", "/api/v1/connections/second?dry_run=true", body, None);
+    assert_eq!((status, &told["problems"]), (200, &json!([])), "{told}");
+    assert_eq!(caller.get("/api/v1/connections/second").0, 404, "nothing is stored");
+    assert_eq!(caller.get("/api/v1/connections/azure-ad").1["version"], stored["version"]);
+
+    let person = caller.get("/api/v1/connections/azure-ad/users?limit=1").1["found"][0].clone();
+    let who = person["directory_id"].as_str().unwrap_or_else(|| panic!("{person}"));
+    let expression = |text: &str, who: &str| {
+        let body = json!({ "expression": text, "user": who });
+        caller.send("POST", "/api/v1/connections/azure-ad/try-expression", Some(body), None)
+    };
+    let (status, told) = expression("\"Name: \" + user.displayName", who);
+    let name = told["user"]["name"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned();
+    assert_eq!((status, &told["value"]), (200, &json!(format!("Name: {name}"))), "{told}");
+    let (_, told) = expression("user.displayName + user.dept", who);
+    assert_eq!((&told["value"], &told["problem"]["line"]), (&json!(null), &json!(1)), "{told}");
+    assert!(told["problem"]["character"].as_u64().unwrap() > 18, "{told}");
+    let (_, told) = expression("user.officeLocation", who);
+    assert!(told["notes"][0].as_str().unwrap().contains("officeLocation"), "{told}");
+    let (_, told) = expression("\"a\" in groups ? \"x\" : \"y\"", who);
+    assert!(told["problem"]["problem"].as_str().unwrap().contains("groups"), "{told}");
+    assert_eq!(expression("user.displayName", "nobody@acme.example").0, 404);
+}
+
+#[test]
+fn versions_of_a_document_are_listed_and_exported_by_number_also_of_a_removed_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("connection.toml");
+    let entrain = |args: &[&str]| entrain_in(folder.path(), args, &[]);
+    let file = path.to_str().unwrap().to_owned();
+    std::fs::write(&path, GOOD).unwrap();
+    entrain(&["connection", "add", &file]).expect(0);
+    std::fs::write(&path, GOOD.replace("Jira *", "Jira Users")).unwrap();
+    entrain(&["connection", "set", &file]).expect(0);
+    entrain(&["connection", "remove", "Azure AD"]).expect(0);
+
+    let told = entrain(&["connection", "versions", "Azure AD", "--json"]).expect(0).json();
+    let versions = told["versions"].as_array().unwrap();
+    let numbers: Vec<_> =
+        versions.iter().map(|one| (one["version"].clone(), one["removed"].clone())).collect();
+    assert_eq!(
+        numbers,
+        [(json!(3), json!(true)), (json!(2), json!(false)), (json!(1), json!(false))],
+        "{told}"
+    );
+    let page = entrain(&["connection", "versions", "Azure AD"]).expect(0).out();
+    assert!(page.contains("removed") && page.contains("stored"), "{page}");
+    let first = entrain(&["connection", "export", "Azure AD", "--number", "1"]).expect(0).out();
+    assert!(first.contains("Jira *") && !first.contains("plain-secret"), "{first}");
+    let second = entrain(&["connection", "export", "Azure AD", "--number", "2"]).expect(0).out();
+    assert!(second.contains("Jira Users"), "{second}");
+    for number in ["3", "4"] {
+        let refused = entrain(&["connection", "export", "Azure AD", "--number", number, "--json"]);
+        assert_ne!(refused.output.status.code(), Some(0));
+        assert!(refused.err().contains("object_unknown") || refused.out().contains("object_unknown"));
+    }
+    let refused = entrain(&["connection", "versions", "Nothing", "--json"]);
+    assert!(refused.err().contains("connection_unknown") || refused.out().contains("connection_unknown"));
 }

@@ -12,6 +12,7 @@
 //! | [`federation`] | signing in to the console through the directory |
 //! | [`upkeep`] | what whoever looks after the service asks |
 //! | [`drafts`] | connections that somebody is setting up |
+//! | [`trials`] | documents and expressions, tried before they are stored |
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `alerts` | looks after what people are told |
 //! | `access` | API keys and roles |
@@ -47,6 +48,7 @@ pub mod rulebook;
 mod runs;
 mod scheduler;
 pub mod service;
+pub mod trials;
 pub mod upkeep;
 
 use std::sync::Arc;

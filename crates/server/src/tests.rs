@@ -1,5 +1,6 @@
 //! Every route, by enumeration of the table: roles, panics, headers; and the page about figures.
 
+mod api;
 mod dossiers;
 mod drafts;
 mod pages;

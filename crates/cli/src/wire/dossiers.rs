@@ -40,7 +40,11 @@ fn mapped(rules: &AttributeRules, user: &DirectoryUser) -> Vec<Mapped> {
 
 impl Wired {
     /// The person meant, as far as the store knows.
-    async fn meant(&self, connection: &str, who: &str) -> Result<Option<DirectoryUserId>, Failure> {
+    pub(super) async fn meant(
+        &self,
+        connection: &str,
+        who: &str,
+    ) -> Result<Option<DirectoryUserId>, Failure> {
         let who = who.trim();
         let linked = self.store.linked_by(connection, who).await.map_err(|e| e.failure())?;
         if let [one] = linked.as_slice() {

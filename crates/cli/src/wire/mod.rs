@@ -10,13 +10,14 @@ mod drafts;
 mod drafts_toml;
 mod export;
 pub(crate) mod federation;
-mod host;
+pub(crate) mod host;
 pub(crate) mod notifications;
 mod persons;
 mod reported;
 pub(crate) mod reports;
 mod rulebook;
 pub(crate) mod service;
+mod trials;
 mod upkeep;
 
 use std::sync::Arc;

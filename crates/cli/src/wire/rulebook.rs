@@ -11,7 +11,8 @@ use entrain_domain::policy::{Audience, Rules, Standing};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_server::rulebook::{Fault, Outcome, Rulebook, Sample, Topic, Trial, Version};
 use entrain_server::service::Answer;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 
 use super::service::{Wired, environment, named};
 use super::stored;
@@ -33,6 +34,19 @@ impl Default for Bench {
     }
 }
 
+impl Bench {
+    /// Waits for its turn, and not for long.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let turn = tokio::time::timeout(PATIENCE, self.0.clone().acquire_owned());
+        turn.await.map_err(|_| too_long())?.map_err(|_| too_long())
+    }
+}
+
+/// What work comes to that ends in time.
+pub(super) async fn in_time<T>(work: JoinHandle<T>) -> Result<T, Failure> {
+    tokio::time::timeout(PATIENCE, work).await.map_err(|_| too_long())?.map_err(|_| too_long())
+}
+
 fn too_long() -> Failure {
     Failure::new(
         FailureCode::RequestInvalid,
@@ -42,7 +56,7 @@ fn too_long() -> Failure {
     )
 }
 
-fn faults(error: DocumentError) -> Vec<Fault> {
+pub(super) fn faults(error: DocumentError) -> Vec<Fault> {
     let fault = |problem: crate::config::document::Problem| Fault {
         key: problem.key,
         line: problem.line,
@@ -314,8 +328,7 @@ impl Wired {
         topic: Topic,
         find: &str,
     ) -> Result<Trial, Failure> {
-        let turn = tokio::time::timeout(PATIENCE, self.bench.0.clone().acquire_owned());
-        let turn = turn.await.map_err(|_| too_long())?.map_err(|_| too_long())?;
+        let turn = self.bench.turn().await?;
         let stored = stored(&self.store, connection).await?.document;
         let before = Document::parse(&stored.document, connection)?.meaning().rules.clone();
         let mirror = self.store.directory_mirror(connection).await.map_err(|e| e.failure())?;
@@ -328,7 +341,7 @@ impl Wired {
             drop(turn);
             Ok::<_, Failure>(trial)
         });
-        tokio::time::timeout(PATIENCE, work).await.map_err(|_| too_long())?.map_err(|_| too_long())?
+        in_time(work).await?
     }
 }
 

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use entrain_domain::model::RunId;
 use entrain_domain::service::slug;
 use entrain_domain::{Failure, FailureClass, FailureCode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::Api;
@@ -251,11 +251,13 @@ fn take(
     };
     let Some(given) = given.filter(|_| fits) else {
         let wanted = match field.takes {
-            Takes::Text(most) => format!("a text of 1 to {most} characters"),
+            Takes::Text(most) => format!("a text of 1 to {most} characters, none of them NUL"),
             Takes::Word(words) => format!("one of {}", words.join(", ")),
             Takes::Flag => "true or false".to_owned(),
             Takes::Number(least, most) => format!("a whole number from {least} to {most}"),
-            Takes::Texts(many, most) => format!("a list of 1 to {many} texts of 1 to {most} characters"),
+            Takes::Texts(many, most) => {
+                format!("a list of 1 to {many} texts of 1 to {most} characters, none of them NUL")
+            }
         };
         return Err(Problem::request(
             format!("“{}” is not {wanted}", field.name),
@@ -307,7 +309,7 @@ fn body_fields(
                 .map(|value| if let Value::String(text) = value { Some(text) } else { None })
                 .collect::<Option<_>>()
                 .map(Given::Texts),
-            Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()).map(Given::Number),
+            Value::Number(number) => whole(&number).map(Given::Number),
             _ => None,
         };
         take(field, given, fields)?;
@@ -318,6 +320,12 @@ fn body_fields(
         }
         None => Ok(()),
     }
+}
+
+/// A whole number, however it is written: to JSON Schema `7.0` is an integer.
+fn whole(number: &Number) -> Option<u32> {
+    let written = number.to_string();
+    written.strip_suffix(".0").unwrap_or(&written).parse().ok()
 }
 
 /// A JSON object in which no name comes twice.

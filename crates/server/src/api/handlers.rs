@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Reply};
+use super::trials;
 use crate::notified::Wanted;
 use crate::problem::Problem;
 use crate::runs::Started;
@@ -95,6 +96,9 @@ pub(super) async fn put_connection(ask: Ask) -> Result {
     let asked = ask.path("connection");
     let known = ask.connection().await.ok();
     let name = known.as_ref().map_or(asked, |connection| &connection.name);
+    if ask.flag("dry_run") {
+        return trials::document(&ask, name).await;
+    }
     let document = ask.text("document").unwrap_or_default().to_owned();
     ask.api.service.put(name, document, &ask.caller.name).await?;
     let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };

@@ -8,6 +8,7 @@ mod handlers;
 pub(crate) mod openapi;
 mod reports;
 pub(crate) mod routes;
+mod trials;
 mod versions;
 
 use std::sync::Arc;

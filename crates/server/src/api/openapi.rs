@@ -5,6 +5,7 @@ use entrain_domain::FailureCode;
 use serde_json::{Map, Value, json};
 
 use super::routes::{Field, Need, ROUTES, Repeat, Route, Takes, Verb};
+use crate::reports::Report;
 
 /// `/api/v1/openapi.json`, for everybody.
 pub(super) async fn document() -> Json<Value> {
@@ -15,6 +16,8 @@ pub(super) async fn document() -> Json<Value> {
 const EVENTS: &str = "EventStream";
 const LINES: &str = "Lines";
 const REPORT: &str = "Report";
+/// Longest text that is described by a pattern.
+const LONGEST_WITH_PATTERN: usize = 4_000;
 
 /// The document.
 pub(crate) fn made() -> Value {
@@ -112,8 +115,12 @@ fn path_parameter(name: &str) -> Value {
         "version" => "Number of the version, from 1.",
         _ => "Id of the key.",
     };
-    json!({ "name": name, "in": "path", "required": true, "description": what,
-        "schema": { "type": "string", "minLength": 1 } })
+    let schema = match name {
+        "report" => takes(Takes::Word(&Report::NAMES)),
+        "version" => json!({ "type": "integer", "minimum": 1 }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    };
+    json!({ "name": name, "in": "path", "required": true, "description": what, "schema": schema })
 }
 
 fn query_parameter(field: &Field) -> Value {
@@ -129,12 +136,19 @@ fn described(field: &Field) -> Value {
 
 fn takes(takes: Takes) -> Value {
     match takes {
-        Takes::Text(most) => json!({ "type": "string", "minLength": 1, "maxLength": most }),
+        Takes::Text(most) => {
+            let mut schema = json!({ "type": "string", "minLength": 1, "maxLength": most });
+            // Programs that work with patterns do not take one about a text that long
+            if most <= LONGEST_WITH_PATTERN {
+                schema["pattern"] = json!("^[^\\u0000]*$");
+            }
+            schema
+        }
         Takes::Word(words) => json!({ "type": "string", "enum": words }),
         Takes::Flag => json!({ "type": "boolean" }),
         Takes::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Takes::Texts(many, most) => json!({ "type": "array", "minItems": 1, "maxItems": many,
-            "items": { "type": "string", "minLength": 1, "maxLength": most } }),
+            "items": self::takes(Takes::Text(most)) }),
     }
 }
 
@@ -148,7 +162,8 @@ fn success(route: &Route, status: u16, what: &str) -> Value {
         let text = json!({ "schema": { "type": "string" } });
         let json = || json!({ "schema": { "$ref": format!("#/components/schemas/{}", route.schema) } });
         response["content"] = match route.schema {
-            EVENTS => json!({ "text/event-stream": text }),
+            EVENTS => json!({ "text/event-stream": { "schema": { "type": "object", "description":
+                "Server-sent events: the name of what happened as `event`, a JSON object as `data`." } } }),
             LINES => json!({ "application/jsonl": text, "text/csv": text }),
             REPORT => json!({ "application/json": json(), "text/csv": text }),
             _ => json!({ "application/json": json() }),
@@ -197,6 +212,25 @@ fn schemas() -> Value {
             "last_scheduled_at": maybe(&instant), "next_scheduled_at": maybe(&instant),
             "running": maybe(&json!({ "type": "string", "description": "The run under way." })),
             "document": { "type": "string", "description": "TOML, secrets as `sealed`; not in lists." },
+        })),
+        "Stored": { "anyOf": [reference("Connection"), reference("DocumentTrial")] },
+        "DocumentTrial": object(&["connection", "result", "problems"], json!({
+            "connection": text, "result": { "type": "string", "enum": ["not stored"] },
+            "problems": { "type": "array", "description": "What its parser refuses.", "items": object(
+                &["key", "line", "problem", "remedy"],
+                json!({ "key": text, "line": number, "problem": text, "remedy": text })) },
+            "what_if": { "type": "object", "description": "The plan under the new rules; not where nothing was read yet, or there are problems." },
+            "new_steps": { "type": "array", "items": text, "description": "Those that the rules in force do not ask for." },
+            "gone_steps": { "type": "array", "items": text, "description": "Those that the rules in force ask for and these do not." },
+            "what_if_failed": reference("Object"),
+        })),
+        "ExpressionTrial": object(&["connection", "user", "value", "problem", "notes"], json!({
+            "connection": text, "user": reference("Object"),
+            "value": { "description": "Nothing for a value that is not there.",
+                "anyOf": [text, { "type": "null" }] },
+            "problem": maybe(&object(&["line", "character", "problem", "remedy"],
+                json!({ "line": maybe(&number), "character": maybe(&number), "problem": text, "remedy": text }))),
+            "notes": { "type": "array", "items": text },
         })),
         "Connections": object(&["connections"], json!({
             "connections": { "type": "array", "items": reference("Connection") },

@@ -8,7 +8,7 @@ use axum::routing::MethodFilter;
 use entrain_domain::service::Role;
 
 use super::ask::{Ask, Reply};
-use super::{events, handlers, reports, versions};
+use super::{events, handlers, reports, trials, versions};
 use crate::problem::Problem;
 
 /// Methods that routes take.
@@ -147,8 +147,10 @@ macro_rules! route {
 pub(crate) static ROUTES: &[Route] = &[
     route!(Get "/connections" list_connections Viewer "Lists connections.", &[], &[], No, GOOD, "Connections", handlers::connections),
     route!(Get "/connections/{connection}" get_connection Viewer "Gives a connection with its document, secrets sealed.", &[], &[], No, GOOD, "Connection", handlers::connection),
-    route!(Put "/connections/{connection}" put_connection Administrator "Stores a document, new or as the next version; `sealed` secrets stay as they are.", &[],
-        &[must("document", Takes::Text(500_000), "The document, in TOML.")], Kept, &[(200, "Stored as a new version."), (201, "Stored for the first time.")], "Connection", handlers::put_connection),
+    route!(Put "/connections/{connection}" put_connection Administrator "Stores a document, new or as the next version; `sealed` secrets stay as they are.",
+        &[may("dry_run", Takes::Flag, "Store nothing; say what its parser refuses, and what its rules would change as far as both sides are remembered.")],
+        &[must("document", Takes::Text(500_000), "The document, in TOML.")], Kept,
+        &[(200, "Stored as a new version, or with `dry_run` not stored."), (201, "Stored for the first time.")], "Stored", handlers::put_connection),
     route!(Delete "/connections/{connection}" remove_connection Administrator "Removes a connection and forgets its secrets; links, ledger and runs stay.", &[], &[], Kept, GONE, "", handlers::remove_connection),
     route!(Get "/connections/{connection}/versions" list_versions Viewer "Lists the versions of a connection's document, the newest first.", &[], &[], No, GOOD, "Object", versions::list),
     route!(Get "/connections/{connection}/versions/{version}" get_version Viewer "Gives a version with its document, secrets sealed.", &[], &[], No, GOOD, "Object", versions::get),
@@ -172,6 +174,10 @@ pub(crate) static ROUTES: &[Route] = &[
             may("group", Takes::Text(320), "Id or name of a group, on either side."),
             FULL,
         ], &[], No, GOOD, "Object", handlers::explain),
+    route!(Post "/connections/{connection}/try-expression" try_expression Operator "What an expression makes of one person, as last read: the value, or what is wrong and where.", &[], &[
+            must("expression", Takes::Text(4_000), "An expression, as attributes of a document have it."),
+            must("user", Takes::Text(320), "The person: object id, whole address or account id."),
+        ], No, GOOD, "ExpressionTrial", trials::expression),
     route!(Get "/connections/{connection}/notifications" get_notifications Viewer "How change notifications stand: subscriptions, troubles, and how long changes took.", &[], &[], No, GOOD, "Object", handlers::notifications),
     route!(Get "/connections/{connection}/reports/{report}" get_report Viewer "A report: `leavers`, `unlinked`, `drift` and `seats` read both sides; `ladder`, `credentials` and `members` say what is remembered.", &[
             may("format", Takes::Word(&["json", "csv"]), "`csv` for spreadsheets; JSON when left out."),
