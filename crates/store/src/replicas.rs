@@ -57,21 +57,27 @@ impl Store {
     /// Connections with a run that was begun, has no end, and is done by nobody any more. `holder` names whoever looks,
     /// should another look at the same moment.
     pub async fn orphans(&self, holder: &str) -> Result<Vec<String>> {
-        let begun: Vec<String> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_scalar(BEGUN).fetch_all(db).await)
-        .map_err(Error::database("looking for runs without an end"))?;
         let mut orphans = Vec::new();
-        for connection in begun {
+        for connection in self.begun().await? {
             match self.claim(&connection, holder).await {
                 Ok(claim) => {
+                    // It may have ended, and let go of the connection, since the look before
+                    let still = self.begun().await?.contains(&connection);
                     claim.release().await?;
-                    orphans.push(connection);
+                    if still {
+                        orphans.push(connection);
+                    }
                 }
                 Err(ClaimError::Busy { .. }) => {}
                 Err(ClaimError::Failed(error)) => return Err(error),
             }
         }
         Ok(orphans)
+    }
+
+    async fn begun(&self) -> Result<Vec<String>> {
+        on!(Pool, &self.inner.readers, db => sqlx::query_scalar(BEGUN).fetch_all(db).await)
+            .map_err(Error::database("looking for runs without an end"))
     }
 
     /// Asks a run to stop at its next step boundary, whichever server does it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use entrain_domain::model::{AccountId, RunId, SiteGroupId};
 use entrain_domain::plan::{StepId, StepKind};
-use entrain_domain::run::{Intent, Trigger};
+use entrain_domain::run::{AuditNote, Intent, RunStatus, Trigger};
 use entrain_domain::service::Turn;
 use entrain_store::{Claim, ClaimError, Error, Store};
 use jiff::SignedDuration;
@@ -53,6 +53,42 @@ on_both!(a_run_without_an_end_is_an_orphan_once_nobody_holds_its_connection, |wo
     assert_eq!(other.orphans("other").await.unwrap(), [CONNECTION]);
     // Looking has not taken it
     one.claim(CONNECTION, "one").await.unwrap().release().await.unwrap();
+});
+
+on_both!(r_09_a_run_that_ends_while_others_look_is_no_orphan, |world| {
+    let (one, other) = (world.open().await, world.open().await);
+    let running = async {
+        for n in 0..150 {
+            let id = RunId::parse(format!("run-{n}")).unwrap();
+            // Whoever looks holds the connection for a moment
+            let claim = loop {
+                match one.claim(CONNECTION, "one").await {
+                    Ok(claim) => break claim,
+                    Err(ClaimError::Busy { .. }) => tokio::task::yield_now().await,
+                    Err(ClaimError::Failed(error)) => panic!("{error}"),
+                }
+            };
+            one.begin(&id, CONNECTION, Trigger::Schedule, world.now()).await.unwrap();
+            let note = AuditNote {
+                actor: "entrain".into(),
+                action: "run_ended".into(),
+                object: id.as_str().into(),
+                detail: String::new(),
+            };
+            let report = crate::runs::report(&id, RunStatus::Converged, world.now());
+            one.end(&report, note).await.unwrap();
+            claim.release().await.unwrap();
+        }
+    };
+    let looking = async {
+        loop {
+            assert!(other.orphans("other").await.unwrap().is_empty(), "its server is there");
+        }
+    };
+    tokio::select! {
+        () = running => {}
+        () = looking => {}
+    }
 });
 
 on_both!(whichever_server_is_asked_the_one_that_does_the_run_learns_that_it_is_to_stop, |world| {
