@@ -13,6 +13,7 @@ mod crash;
 mod deletion;
 mod first_sync;
 mod full_disk;
+mod hooks;
 mod outages;
 mod quota;
 mod replicas;

@@ -20,15 +20,15 @@ use crate::support::{Bench, command};
 use crate::town::{Town, company, on, unthrottled};
 
 /// A database of its own, and the folder of the server's socket.
-struct Database {
+pub(crate) struct Database {
     name: String,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 impl Database {
     /// `None` when PostgreSQL is left out.
     #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-    fn make(bench: &Bench) -> Option<Self> {
+    pub(crate) fn make(bench: &Bench) -> Option<Self> {
         if std::env::var_os("ENTRAIN_SKIP_POSTGRES").is_some() {
             println!("skipped: ENTRAIN_SKIP_POSTGRES is set");
             return None;
@@ -49,7 +49,7 @@ impl Database {
         Some(Self { name, socket: socket.into() })
     }
 
-    fn url(&self, socket: &Path) -> String {
+    pub(crate) fn url(&self, socket: &Path) -> String {
         format!("postgres://entrain@localhost/{}?host={}", self.name, socket.display())
     }
 
@@ -109,7 +109,7 @@ async fn carry(
     }
 }
 
-struct Served {
+pub(crate) struct Served {
     child: Child,
     url: String,
     wire: Wire,
@@ -124,8 +124,13 @@ impl Drop for Served {
 
 impl Served {
     fn start(bench: &Bench, database: &Database) -> Self {
+        Self::with(bench, database, "127.0.0.1:0", &[])
+    }
+
+    pub(crate) fn with(bench: &Bench, database: &Database, listen: &str, more: &[&str]) -> Self {
         let wire = Wire::to(bench, database);
-        let mut child = command(bench.folder.path(), &["serve", "--listen", "127.0.0.1:0", "--json"])
+        let arguments = [&["serve", "--listen", listen, "--json"], more].concat();
+        let mut child = command(bench.folder.path(), &arguments)
             .env("ENTRAIN_DATABASE_URL", database.url(wire.folder.path()))
             .stderr(std::process::Stdio::inherit())
             .spawn()
@@ -140,13 +145,13 @@ impl Served {
         Self { url: ready["url"].as_str().unwrap().to_owned(), child, wire }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let told = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
     }
 }
 
-fn within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let at = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -157,7 +162,7 @@ fn within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) ->
     }
 }
 
-const SOON: Duration = Duration::from_secs(90);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 #[test]
 fn r_09_three_servers_with_kills_freezes_and_a_cut_network_finish_a_run_and_do_no_step_twice() {
