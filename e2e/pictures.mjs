@@ -21,6 +21,10 @@ try {
   await page.goto(`${demo.url}${runs.at(-3)}`);
   await page.locator("summary.twist").first().click();
   await keep("run");
+  const desk = await open(browser);
+  await signIn(desk.page, demo.url, "administrator");
+  await desk.page.goto(`${demo.url}/settings/accounts`);
+  await desk.page.screenshot({ path: join(folder, "settings.png") });
   const phone = await open(browser, { viewport: { width: 390, height: 844 }, colorScheme: "dark" });
   await signIn(phone.page, demo.url, "approver");
   await phone.page.goto(demo.url);

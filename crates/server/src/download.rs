@@ -46,6 +46,29 @@ pub(crate) async fn export(service: Arc<dyn Service>, form: ExportForm) -> Resul
     Ok(file(name, kind, Body::from_stream(parts)))
 }
 
+/// A backup, as it is made. One that fails on its way breaks the transfer off; its last line is missing then, and no
+/// restore takes it.
+pub(crate) async fn backup(service: &dyn Service, by: &str, name: &str) -> Result<Response, Problem> {
+    let mut parts = service.backup(by).await?;
+    // What fails at once fails with a status of its own
+    let first = parts.recv().await.ok_or_else(Problem::internal)??;
+    let parts = stream::try_unfold((parts, Some(first)), |(mut parts, first)| async move {
+        let part = match first {
+            Some(first) => Some(Ok(first)),
+            None => parts.recv().await,
+        };
+        match part {
+            None => Ok(None),
+            Some(Ok(part)) => Ok(Some((part, (parts, None)))),
+            Some(Err(failure)) => {
+                tracing::warn!("a backup that somebody downloads breaks off: {failure}");
+                Err(std::io::Error::other("the backup could not be made to its end"))
+            }
+        }
+    });
+    Ok(file(name, "application/octet-stream", Body::from_stream(parts)))
+}
+
 fn file(name: &str, kind: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();

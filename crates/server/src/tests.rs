@@ -364,13 +364,13 @@ impl Service for Fake {
         self.give(Looked::default())
     }
     fn alerts<'a>(&'a self, _: Option<&'a str>) -> Answer<'a, Vec<Value>> {
-        self.give(vec![json!({ "id": "a1", "state": "open" }), json!({ "id": "a2", "state": "over" })])
+        self.give(settings::alerts(self.hostile, self.rows))
     }
     fn acknowledge_alert<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> Answer<'a, Value> {
         self.change(json!({}))
     }
-    fn test_alerts<'a>(&'a self, _: &'a str, _: Option<&'a str>, _: &'a str) -> Answer<'a, Vec<Value>> {
-        self.change(Vec::new())
+    fn test_alerts<'a>(&'a self, _: &'a str, channel: Option<&'a str>, _: &'a str) -> Answer<'a, Vec<Value>> {
+        self.change(settings::tested(channel))
     }
     fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Value>> {
         let kept = json!({ "connection": self.hostile, "at": now(), "plan": self.made_plan() });

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use entrain_domain::run::AuditNote;
@@ -18,6 +18,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions as _, Connection as _, Decode, Row, Type};
+use tokio::sync::mpsc;
 
 use crate::error::{ClaimError, Error, Result};
 use crate::lease::LEASE;
@@ -35,6 +36,12 @@ const OF_THE_KEY: [&str; 3] = ["connection_secrets", "draft_secrets", "retired_k
 const MARKER: &str = "store_marker";
 /// Rows that are written by one statement.
 const ROWS: usize = 100;
+/// So much is written, or given away, at a time.
+const PART: usize = 64 * 1024;
+/// How long a part waits to be taken: the moment that is read is kept alive for it.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What stands in the place of a path.
+const DOWNLOAD: &str = "download";
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -209,19 +216,52 @@ where
     columns.iter().enumerate().map(value).collect()
 }
 
-/// Writes lines and digests them.
-struct Lines<W: std::io::Write> {
-    out: W,
+/// Lines that wait to be written, and the digest of all so far.
+#[derive(Default)]
+struct Lines {
+    waiting: Vec<u8>,
     hash: Sha256,
     rows: u64,
 }
 
-impl<W: std::io::Write> Lines<W> {
+impl Lines {
     fn put(&mut self, line: &impl Serialize) -> std::io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        self.hash.update(&text);
-        self.out.write_all(&text)
+        let from = self.waiting.len();
+        serde_json::to_writer(&mut self.waiting, line)?;
+        self.waiting.push(b'\n');
+        self.hash.update(&self.waiting[from..]);
+        Ok(())
+    }
+}
+
+/// Where a backup goes.
+enum Out {
+    /// Into a file, under the name that errors bear.
+    File(BufWriter<File>, PathBuf),
+    /// To somebody who takes it part by part.
+    Away(mpsc::Sender<Vec<u8>>),
+}
+
+impl Out {
+    fn failed(&self) -> impl FnOnce(std::io::Error) -> Error {
+        Error::file(match self {
+            Self::File(_, path) => path,
+            Self::Away(_) => Path::new(DOWNLOAD),
+        })
+    }
+
+    async fn take(&mut self, part: Vec<u8>) -> Result<()> {
+        match self {
+            Self::File(file, path) => file.write_all(&part).map_err(Error::file(path)),
+            Self::Away(parts) => parts.send_timeout(part, PATIENCE).await.map_err(|error| Error::File {
+                path: DOWNLOAD.into(),
+                why: match error {
+                    mpsc::error::SendTimeoutError::Timeout(_) => "nobody took it any further",
+                    mpsc::error::SendTimeoutError::Closed(_) => "whoever took it went away",
+                }
+                .into(),
+            }),
+        }
     }
 }
 
@@ -365,12 +405,50 @@ impl Store {
         if std::fs::symlink_metadata(path).is_ok() {
             return Err(Error::File { path: path.display().to_string(), why: "it exists already".into() });
         }
-        let tables = tables().await?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let part = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(failed())?;
-        let out = part.as_file().try_clone().map_err(failed())?;
-        let mut lines = Lines { out: BufWriter::new(out), hash: Sha256::new(), rows: 0 };
+        let file = part.as_file().try_clone().map_err(failed())?;
+        let mut out = Out::File(BufWriter::new(file), path.to_owned());
+        let (made, last) = self.write_backup(&mut out).await?;
+        out.take(last).await?;
+        if let Out::File(mut file, _) = out {
+            file.flush().map_err(failed())?;
+        }
+        part.as_file().sync_all().map_err(failed())?;
+        part.persist_noclobber(path).map_err(|error| Error::file(path)(error.error))?;
+        files::sync_folder(path)?;
+        self.note_backup(&made, path.display().to_string(), author).await?;
+        Ok(made)
+    }
 
+    /// Gives everything in the database away part by part. The last part holds the last line, without which it is no
+    /// backup, and is given when the audit log has noted it.
+    ///
+    /// # Errors
+    ///
+    /// When nobody takes a part within a minute, or when the database fails.
+    pub async fn backup_away(&self, parts: mpsc::Sender<Vec<u8>>, author: &str) -> Result<Backup> {
+        let mut out = Out::Away(parts);
+        let (made, last) = self.write_backup(&mut out).await?;
+        self.note_backup(&made, DOWNLOAD.into(), author).await?;
+        out.take(last).await?;
+        Ok(made)
+    }
+
+    async fn note_backup(&self, made: &Backup, to: String, author: &str) -> Result<()> {
+        self.note(AuditNote {
+            actor: author.into(),
+            action: "backup_made".into(),
+            object: to,
+            detail: format!("{} rows, SHA-256 {}", made.rows, made.sha256),
+        })
+        .await
+    }
+
+    /// One moment of the database; what is left to write is given back.
+    async fn write_backup(&self, out: &mut Out) -> Result<(Backup, Vec<u8>)> {
+        let tables = tables().await?;
+        let mut lines = Lines::default();
         let doing = "reading for a backup";
         let mut tx = match &self.inner.readers {
             Pool::Sqlite(pool) => Tx::Sqlite(pool.begin().await.map_err(Error::database(doing))?),
@@ -390,36 +468,27 @@ impl Store {
             made_at: self.now(),
             sealed_with,
         };
-        lines.put(&head).map_err(failed())?;
+        lines.put(&head).map_err(out.failed())?;
         for table in &tables {
-            lines.put(&table.line()).map_err(failed())?;
+            lines.put(&table.line()).map_err(out.failed())?;
             let all = format!("SELECT {} FROM \"{}\"", table.names(), table.name);
             on!(Tx, &mut tx, tx => {
                 let mut rows = sqlx::query(AssertSqlSafe(all)).fetch(&mut **tx);
                 while let Some(row) = rows.try_next().await.map_err(Error::database(doing))? {
                     let row = values(&row, &table.columns).map_err(Error::database(doing))?;
                     lines.rows += 1;
-                    lines.put(&row).map_err(failed())?;
+                    lines.put(&row).map_err(out.failed())?;
+                    if lines.waiting.len() >= PART {
+                        out.take(std::mem::take(&mut lines.waiting)).await?;
+                    }
                 }
             });
         }
         on!(Tx, tx, tx => tx.rollback().await).map_err(Error::database(doing))?;
-
-        let Lines { mut out, hash, rows } = lines;
+        let Lines { waiting: mut last, hash, rows } = lines;
         let sha256 = hex::encode(hash.finalize());
-        out.write_all(last_line(rows, &sha256).as_bytes()).and_then(|()| out.flush()).map_err(failed())?;
-        drop(out);
-        part.as_file().sync_all().map_err(failed())?;
-        part.persist_noclobber(path).map_err(|error| Error::file(path)(error.error))?;
-        files::sync_folder(path)?;
-        self.note(AuditNote {
-            actor: author.into(),
-            action: "backup_made".into(),
-            object: path.display().to_string(),
-            detail: format!("{rows} rows, SHA-256 {sha256}"),
-        })
-        .await?;
-        Ok(Backup { made_at: head.made_at, product_version: head.product_version, rows, sha256 })
+        last.extend_from_slice(last_line(rows, &sha256).as_bytes());
+        Ok((Backup { made_at: head.made_at, product_version: head.product_version, rows, sha256 }, last))
     }
 
     /// Puts a backup in place of what the database holds, in one transaction.

@@ -79,4 +79,4 @@ pub use rotate::{Prepared, Rotated};
 pub use runs::UnfinishedRun;
 pub use service::{ApiKey, KeptRequest};
 pub use store::{ClockFn, OpenOptions, Store};
-pub use upkeep::LastSignIns;
+pub use upkeep::{DatabaseFacts, DatabaseKind, LastSignIns};

@@ -103,6 +103,16 @@ impl Presence {
         std::mem::replace(&mut self.last, new).min(new)
     }
 
+    /// Its id among the servers.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Other servers, with the moment at which a new beat of theirs was last seen.
+    pub fn others(&self) -> Vec<(String, Instant)> {
+        self.seen.iter().map(|(id, seen)| (id.clone(), seen.since)).collect()
+    }
+
     fn gone(&self, now: Instant) -> Vec<String> {
         let still = self.seen.iter().filter(|(_, seen)| now.duration_since(seen.since) >= KEPT);
         still.map(|(id, _)| id.clone()).collect()

@@ -188,7 +188,7 @@ async fn migrate(writer: &Pool) -> Result<()> {
     })
 }
 
-fn known() -> i64 {
+pub(crate) fn known() -> i64 {
     MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default()
 }
 
@@ -226,7 +226,7 @@ async fn make_sqlite(path: &Path) -> Result<()> {
     files::sync_folder(path)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

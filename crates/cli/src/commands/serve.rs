@@ -24,6 +24,7 @@ use crate::wire;
 use crate::wire::doors::WiredDoors;
 use crate::wire::federation::FederationArgs;
 use crate::wire::service::Wired;
+use crate::wire::upkeep::House;
 
 /// How long runs and requests under way are waited for (quality.md R-11: ten seconds in all).
 const GRACE: Duration = Duration::from_secs(9);
@@ -97,7 +98,7 @@ impl Serving {
         let stop = CancellationToken::new();
         let url = reach.public.clone().unwrap_or_else(|| format!("http://{address}"));
         let wired = Wired::new(store.clone()).reached_under(&url).with_doors_at(reach.public.clone());
-        let (shared, lasting) = (wired.shared(), wired.lasting());
+        let (shared, lasting, house) = (wired.shared(), wired.lasting(), wired.house());
         let wired = Arc::new(wired);
         let persons = wired.clone();
         let hearing = Hearing::new(wired.clone());
@@ -119,7 +120,7 @@ impl Serving {
         let keeping = tokio::spawn(keeper.run(stop.clone()));
         let mut tasks = vec![scheduling, telling, keeping, serving];
         if store.is_shared() {
-            tasks.push(tokio::spawn(share_limits(store, shared, runs.clone(), stop.clone())));
+            tasks.push(tokio::spawn(share_limits(store, (shared, house), runs.clone(), stop.clone())));
         }
         Ok(Self { url, first, stop, runs, persons, tasks, only })
     }
@@ -145,7 +146,12 @@ impl Serving {
 }
 
 /// Keeps to this server's share of the clouds' limits while others work over the same database.
-async fn share_limits(store: Store, shared: Shared, runs: Arc<Runs>, stop: CancellationToken) {
+async fn share_limits(
+    store: Store,
+    (shared, house): (Shared, House),
+    runs: Arc<Runs>,
+    stop: CancellationToken,
+) {
     let mut presence = match Presence::new() {
         Ok(presence) => presence,
         Err(error) => return tracing::error!("this server cannot make itself known to others: {error}"),
@@ -153,7 +159,10 @@ async fn share_limits(store: Store, shared: Shared, runs: Arc<Runs>, stop: Cance
     loop {
         let load = if runs.count() > 0 { Load::Busy } else { Load::Idle };
         match store.beat(&mut presence, load).await {
-            Ok(share) => shared.keep_to(share),
+            Ok(share) => {
+                shared.keep_to(share);
+                house.looked(&presence);
+            }
             Err(error) => {
                 // The others take this server for gone, and its share with it
                 shared.keep_to(UNHEARD);

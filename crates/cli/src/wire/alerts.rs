@@ -14,6 +14,7 @@ use entrain_engine::alerts::{
     Alert, Book, Books, Courier, Looked, Undelivered, acknowledge, look_after, test_letter,
 };
 use entrain_engine::ports::Clock as _;
+use entrain_server::upkeep::AlertPlace;
 use entrain_store::Store;
 use serde_json::{Value, json};
 
@@ -233,6 +234,32 @@ async fn names(store: &Store, connection: Option<&str>) -> Result<Vec<String>, F
     }
     let entries = store.list().await.map_err(|e| e.failure())?;
     Ok(entries.into_iter().map(|entry| entry.name).collect())
+}
+
+/// Where the alerts of a connection go to. Addresses of webhooks are secrets and stay out of it.
+pub(crate) async fn places(store: &Store, connection: &str) -> Result<Vec<AlertPlace>, Failure> {
+    let (document, _) = read(store, connection).await?;
+    let book = StoreBooks(store.clone()).book(connection).await?.map(|(_, book)| book).unwrap_or_default();
+    let notify = &document.meaning().notify;
+    let place = |channel: &entrain_engine::alerts::Channel| {
+        let carrier = notify.carriers.get(&channel.name)?;
+        let to = match carrier {
+            Carrier::Email { host, port, to, .. } => format!("To {}, over {host}:{port}", to.join(", ")),
+            Carrier::Webhook => "To an address that the document keeps as a secret".to_owned(),
+            Carrier::Slack | Carrier::Teams => {
+                "Through an incoming webhook, whose address is a secret".to_owned()
+            }
+        };
+        let failing = book.failing().find(|(name, _)| *name == channel.name);
+        Some(AlertPlace {
+            name: channel.name.clone(),
+            kind: carrier.kind().to_owned(),
+            to,
+            about: channel.about.iter().map(|kind| kind.as_str()).collect(),
+            failing: failing.map(|(_, failing)| failing.why.clone()),
+        })
+    };
+    Ok(notify.settings.channels.iter().filter_map(place).collect())
 }
 
 /// A person takes an alert on, whichever connection it is of.

@@ -18,7 +18,7 @@ pub(crate) mod reports;
 mod rulebook;
 pub(crate) mod service;
 mod trials;
-mod upkeep;
+pub(crate) mod upkeep;
 
 use std::sync::Arc;
 

@@ -50,6 +50,8 @@ pub(crate) struct Wired {
     persons: super::persons::Persons,
     /// Where rules are tried.
     pub(super) bench: super::rulebook::Bench,
+    /// This server and those beside it.
+    pub(super) house: super::upkeep::House,
 }
 
 /// The environment that secrets of documents refer to.
@@ -86,7 +88,8 @@ impl Wired {
         let lasting = Lasting::new();
         let persons = super::persons::Persons::new(store.clone(), lasting.clone());
         let bench = super::rulebook::Bench::default();
-        Self { store, lasting, public_url: None, doors_url: None, taken, readings, persons, bench }
+        let house = super::upkeep::House::new();
+        Self { store, lasting, public_url: None, doors_url: None, taken, readings, persons, bench, house }
     }
 
     /// The same, with doors that the internet reaches under this address.
@@ -109,6 +112,11 @@ impl Wired {
     /// What its clients share.
     pub(crate) fn shared(&self) -> Shared {
         self.lasting.shared.clone()
+    }
+
+    /// What is known of the servers beside this one.
+    pub(crate) fn house(&self) -> super::upkeep::House {
+        self.house.clone()
     }
 
     /// What outlives its pieces of work.

@@ -156,4 +156,11 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Post "/settings/keys" make_key Administrator ["name", "days", "role"], settings::keys::make),
     page!(Get "/settings/keys/{key}" key_settings Administrator [], settings::keys::page),
     page!(Post "/settings/keys/{key}/revoke" revoke_key Administrator [], settings::keys::revoke),
+    page!(Get "/settings/alerts" alerts Viewer ["from"], settings::alerts::list),
+    page!(Post "/settings/alerts/test" test_alerts Operator ["connection", "channel"], settings::alerts::test),
+    page!(Post "/settings/alerts/{alert}/acknowledge" acknowledge_alert Operator ["note"],
+        settings::alerts::acknowledge),
+    page!(Get "/settings/backups" backups Administrator [], settings::backups::page),
+    page!(Post "/settings/backups" make_backup Administrator [], settings::backups::make),
+    page!(Get "/settings/about" about Viewer [], settings::about::page),
 ];

@@ -137,6 +137,7 @@ pub(crate) fn said(word: &str) -> Option<&'static str> {
         "account-disabled" => "Disabled, and signed out everywhere.",
         "account-enabled" => "Enabled.",
         "account-signed-out" => "Signed out everywhere.",
+        "taken-on" => "Taken on. It is not repeated any more, unless it gets worse or comes back.",
         "key-revoked" => "Revoked. Programs that use it are refused from now on.",
         _ => return None,
     })

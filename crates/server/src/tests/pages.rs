@@ -28,6 +28,7 @@ fn address(page: &Page) -> String {
         ("{report}", "drift"),
         ("{account}", "viewer"),
         ("{key}", "k1"),
+        ("{alert}", "a1"),
     ] {
         path = path.replace(name, value);
     }
@@ -357,6 +358,9 @@ async fn every_page_is_small_with_ten_thousand_of_everything() {
         for page in PAGES.iter().filter(|page| page.method == Verb::Get) {
             let fake = Arc::new(Fake { rows, ..Fake::new(Behaves::Well) });
             let cookie = fake.people.signed_in(Role::Administrator);
+            if rows > 1 {
+                fake.people.crowd(rows);
+            }
             let (status, _, body) = visit(&over(fake), page, Some(&cookie)).await;
             assert!(!status.is_server_error(), "{} with {rows}: {status} {body}", page.id);
             assert!(body.len() < 100_000, "{} with {rows}: {} bytes", page.id, body.len());

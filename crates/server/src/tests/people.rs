@@ -66,6 +66,20 @@ impl People {
         self.writes.load(Ordering::Relaxed)
     }
 
+    /// Makes so many accounts more, each of them signed in.
+    pub(super) fn crowd(&self, many: usize) {
+        let (mut accounts, mut sessions) = (self.accounts.lock().unwrap(), self.sessions.lock().unwrap());
+        let (account, session) = (accounts["viewer"].clone(), sessions.values().next().unwrap().clone());
+        for n in 0..many {
+            let id = format!("crowd{n}");
+            let name = format!("Person number {n}");
+            accounts.insert(id.clone(), Account { id: id.clone(), name, ..account.clone() });
+            sessions.insert(format!("s{n}"), Session { id: format!("s{n}"), account: id, ..session.clone() });
+            let own = format!("v{n}");
+            sessions.insert(own.clone(), Session { id: own, account: "viewer".into(), ..session.clone() });
+        }
+    }
+
     /// Signs somebody in behind the service's back; gives what the browser would hold.
     pub(super) fn signed_in(&self, role: Role) -> String {
         let secret = format!("{:0>64}", role.as_str());

@@ -6,12 +6,18 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use entrain_domain::service::Role;
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+
+use tower::ServiceExt as _;
 
 use super::pages::post;
 use super::{Behaves, Fake, now, over, send};
 use crate::service::Answer;
-use crate::upkeep::{SignIns, Upkeep};
+use crate::upkeep::{
+    AlertPlace, BackupParts, Database, DatabaseKind, Heard, MadeBackup, Premises, SignIns, Upkeep,
+};
 
 /// A key as the API tells it.
 pub(super) fn made_key(name: &str, n: usize) -> Value {
@@ -23,6 +29,66 @@ impl Upkeep for Fake {
     fn sign_ins(&self) -> Answer<'_, SignIns> {
         self.give(SignIns { at: [("viewer".to_owned(), now())].into(), since: None })
     }
+    fn alert_places<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<AlertPlace>> {
+        let place = |name: &str, kind: &str, failing: Option<String>| AlertPlace {
+            name: name.into(),
+            kind: kind.into(),
+            to: self.hostile.into(),
+            about: vec!["held", "failed"],
+            failing,
+        };
+        self.give(vec![place("mail", "email", Some(self.hostile.into())), place("on-call", "slack", None)])
+    }
+    fn last_backup(&self) -> Answer<'_, Option<MadeBackup>> {
+        let said = || self.hostile.to_owned();
+        self.give(Some(MadeBackup { at: now(), by: said(), to: said(), detail: said() }))
+    }
+    fn backup<'a>(&'a self, _: &'a str) -> Answer<'a, BackupParts> {
+        let (send, parts) = tokio::sync::mpsc::channel(3);
+        for part in ["head\n", "rows\n"] {
+            send.try_send(Ok(part.as_bytes().to_vec())).unwrap();
+        }
+        if self.rows == 2 {
+            let failure =
+                Failure::new(FailureCode::StoreFailed, FailureClass::Local, "it broke off", "again");
+            send.try_send(Err(failure)).unwrap();
+        }
+        self.change(parts)
+    }
+    fn premises(&self) -> Answer<'_, Premises> {
+        let database = Database {
+            kind: DatabaseKind::Postgres,
+            version: self.hostile.into(),
+            tables: 31,
+            bytes: 12_345_678,
+        };
+        let gone = Heard::Ago(SignedDuration::from_secs(40));
+        let servers = vec![(self.hostile.into(), Heard::Ourselves), ("b".into(), gone)];
+        self.give(Premises { started_at: now(), database, servers })
+    }
+}
+
+/// So many alerts that are open, and one that is over.
+pub(super) fn alerts(said: &str, rows: usize) -> Vec<Value> {
+    let alert = |id: String, state: &str| {
+        json!({ "id": id, "connection": said, "kind": "seats", "severity": "critical", "state": state,
+            "object": said, "sentence": said, "remedy": said, "link": "/connections/azure-ad", "since": now(),
+            "told_at": now(), "acknowledged": null, "over_at": (state == "over").then(now) })
+    };
+    let mut all: Vec<Value> = (1..=rows).map(|n| alert(format!("a{n}"), "open")).collect();
+    all.push(alert("a0".into(), "over"));
+    all
+}
+
+/// What testing a channel comes to: the mail server refuses.
+pub(super) fn tested(channel: Option<&str>) -> Vec<Value> {
+    let outcome = |name: &str, error: Option<&str>| {
+        let word = if error.is_some() { "failed" } else { "sent" };
+        json!({ "channel": name, "kind": "email", "outcome": word, "error": error })
+    };
+    let all =
+        [outcome("mail", Some("the mail server refuses user and password (535)")), outcome("on-call", None)];
+    all.into_iter().filter(|one| channel.is_none_or(|channel| one["channel"] == channel)).collect()
 }
 
 /// An administrator in front of the settings.
@@ -200,4 +266,61 @@ async fn the_settings_lead_everybody_to_what_they_may_open() {
     let (status, _, body) = desk.get(headers["location"].to_str().unwrap()).await;
     assert_eq!(status, StatusCode::OK);
     assert!(!body.contains("/settings/accounts") && body.contains("href=\"/account\""), "{body}");
+}
+
+#[tokio::test]
+async fn a_test_of_a_place_is_answered_in_words_and_an_alert_is_taken_on() {
+    let desk = Desk::of(Role::Operator);
+    let (_, _, body) = desk.get("/settings/alerts").await;
+    assert!(
+        body.contains("1 thing needs somebody, 1 now") && body.contains("/settings/alerts/a1/"),
+        "{body}"
+    );
+    assert!(body.contains("id=\"over-h\"") && !body.contains("/settings/alerts/a0/"), "{body}");
+    let test = async |channel| {
+        desk.post("/settings/alerts/test", &[("connection", "azure-ad"), ("channel", channel)]).await
+    };
+    let (status, _, body) = test("mail").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert!(body.contains("“mail” did not take the test"), "{body}");
+    assert!(body.matches("The mail server refuses user and password (535).").count() == 2, "{body}");
+    let (_, _, body) = test("on-call").await;
+    assert!(body.contains("The test was taken") && body.contains("Look whether it has arrived"), "{body}");
+    assert_eq!(test("").await.0, StatusCode::BAD_REQUEST);
+    let (status, headers, _) = desk.post("/settings/alerts/a1/acknowledge", &[("note", "on it")]).await;
+    assert_eq!(
+        (status, headers["location"].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/settings/alerts?said=taken-on")
+    );
+    let (_, _, body) = Desk::of(Role::Viewer).get("/settings/alerts").await;
+    assert!(!body.contains("/settings/alerts/"), "a viewer takes nothing on and tests nothing: {body}");
+}
+
+#[tokio::test]
+async fn a_backup_is_downloaded_whole_or_breaks_off() {
+    let desk = Desk::of(Role::Administrator);
+    let (status, headers, body) = desk.post("/settings/backups", &[]).await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "head\nrows\n"));
+    assert_eq!(headers["content-disposition"], "attachment; filename=\"entrain-2026-05-01.backup\"");
+    // Broken off is an error of the transfer, so that no browser keeps a half as a whole
+    let fake = Arc::new(Fake { rows: 2, ..Fake::new(Behaves::Well) });
+    let cookie = fake.people.signed_in(Role::Administrator);
+    let request = Request::post("/settings/backups")
+        .header("host", "localhost")
+        .header("cookie", format!("entrain={cookie}"))
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(format!("csrf={}", crate::console::session::token(&cookie))))
+        .unwrap();
+    let response = over(fake).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(axum::body::to_bytes(response.into_body(), 1 << 20).await.is_err());
+}
+
+#[tokio::test]
+async fn what_the_service_runs_on_is_told() {
+    let (_, _, body) = Desk::of(Role::Viewer).get("/settings/about").await;
+    for told in ["PostgreSQL", "format 31", "12.3 MB", "this one", "not heard for 40 seconds", "/metrics"] {
+        assert!(body.contains(told), "{told}: {body}");
+    }
 }

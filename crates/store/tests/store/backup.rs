@@ -13,7 +13,7 @@ use crate::support::{World, on_both};
 
 const CANARY: &str = "canary-77aa-secret";
 
-async fn filled(world: &World) -> Store {
+pub(super) async fn filled(world: &World) -> Store {
     let store = world.open().await;
     let secrets = BTreeMap::from([("site.api_token".to_owned(), SecretString::from(CANARY))]);
     let document = ConnectionDocument { name: "Azure AD".into(), document: "sealed\n\"é\"".into(), secrets };
@@ -22,7 +22,7 @@ async fn filled(world: &World) -> Store {
     store
 }
 
-fn take_key(from: &World, to: &World) {
+pub(super) fn take_key(from: &World, to: &World) {
     std::fs::create_dir_all(to.data_dir()).unwrap();
     std::fs::copy(from.data_dir().join("secret.key"), to.data_dir().join("secret.key")).unwrap();
 }
@@ -31,7 +31,7 @@ async fn restore(store: &Store, file: &Path) -> Result<entrain_store::Backup, Er
     store.restore(file, Occupied::Refuse, SealedSecrets::Keep, "ben").await
 }
 
-async fn holds_the_same(store: &Store, other: &Store) {
+pub(super) async fn holds_the_same(store: &Store, other: &Store) {
     assert_eq!(store.list().await.unwrap(), other.list().await.unwrap());
     assert_eq!(store.runs(None, 10).await.unwrap(), other.runs(None, 10).await.unwrap());
     let journal = async |store: &Store| store.unfinished("Azure AD").await.unwrap().unwrap().journal;

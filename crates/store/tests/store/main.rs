@@ -20,3 +20,4 @@ mod replicas;
 mod rotate;
 mod runs;
 mod service;
+mod upkeep;

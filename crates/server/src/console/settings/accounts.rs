@@ -51,11 +51,11 @@ fn is_alive(visit: &Visit, session: &Session, now: Timestamp) -> bool {
     now < session.ends_at && now.duration_since(session.seen_at) < idle
 }
 
-fn chip(account: &Account, signed_in: bool) -> Chip {
+fn chip(account: &Account, signed_in: bool) -> Option<Chip> {
     match (account.disabled_at, signed_in) {
-        (Some(_), _) => Chip::new("", "off", "disabled"),
-        (None, true) => Chip::new("ok", "ok", "signed in"),
-        (None, false) => Chip::new("", "out", "signed out"),
+        (Some(_), _) => Some(Chip::new("", "off", "disabled")),
+        (None, true) => Some(Chip::new("ok", "ok", "signed in")),
+        (None, false) => None,
     }
 }
 
@@ -66,7 +66,7 @@ struct Row {
     directory: bool,
     role: &'static str,
     last: Last,
-    chip: Chip,
+    chip: Option<Chip>,
 }
 
 /// A group that gives a role.
@@ -99,7 +99,10 @@ fn headline(accounts: &[Account]) -> String {
     let able = accounts.iter().filter(|account| account.disabled_at.is_none()).count() as u64;
     let ruling = accounts.iter().filter(|account| rules(account)).count() as u64;
     let who = count(able, "person may", "people may");
-    format!("{who} sign in, {} with a password", count(ruling, "administrator", "administrators"))
+    format!(
+        "{who} sign in, {} with a password",
+        count(ruling, "of them an administrator", "of them administrators")
+    )
 }
 
 async fn listed(visit: &Visit, chosen: Role, error: Option<String>) -> Result<AccountsPage> {
@@ -175,10 +178,12 @@ pub(in super::super) async fn make(visit: Visit) -> Result {
         label: format!("Password of {name}"),
         secret: password,
         then: format!(
-            "Give it to {name} over a way that others cannot read. Under Your account it is changed."
+            "Give it to {name} over a way that others cannot read. {name} changes it under Your account."
         ),
         back: HERE.to_owned(),
         back_to: "Back to the accounts",
+        part: "Accounts",
+        part_href: HERE,
     })
 }
 
@@ -341,9 +346,11 @@ pub(in super::super) async fn password(visit: Visit) -> Result {
         secret: password,
         then: format!(
             "{name} is signed out everywhere, and the old password is worth nothing. Give this one over a way that \
-             others cannot read. Under Your account it is changed."
+             others cannot read. {name} changes it under Your account."
         ),
         back: format!("{HERE}/{}", encoded(&account.id)),
         back_to: "Back to the account",
+        part: "Accounts",
+        part_href: HERE,
     })
 }

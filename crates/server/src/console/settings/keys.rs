@@ -185,6 +185,8 @@ pub(in super::super) async fn make(visit: Visit) -> Result {
             .to_owned(),
         back: HERE.to_owned(),
         back_to: "Back to the keys",
+        part: "API keys",
+        part_href: HERE,
     })
 }
 

@@ -4,8 +4,14 @@
 //! |---|---|
 //! | [`accounts`] | people who sign in to the console |
 //! | [`keys`] | keys of the API |
+//! | [`alerts`] | what is open, and where people are told |
+//! | [`backups`] | everything as one file |
+//! | [`about`] | what the service is and runs on |
 
+pub(super) mod about;
 pub(super) mod accounts;
+pub(super) mod alerts;
+pub(super) mod backups;
 pub(super) mod keys;
 
 use askama::Template;
@@ -22,8 +28,14 @@ type Result<T = Reply> = std::result::Result<T, Problem>;
 const PAGE: usize = 100;
 
 /// Part, and its address.
-const TABS: [(&str, &str); 3] =
-    [("Accounts", "/settings/accounts"), ("API keys", "/settings/keys"), ("Your account", "/account")];
+const TABS: [(&str, &str); 6] = [
+    ("Accounts", "/settings/accounts"),
+    ("API keys", "/settings/keys"),
+    ("Alerts", "/settings/alerts"),
+    ("Backups", "/settings/backups"),
+    ("About", "/settings/about"),
+    ("Your account", "/account"),
+];
 
 /// A part of the settings.
 pub(super) struct Tab {
@@ -89,11 +101,16 @@ struct Window {
 
 impl Window {
     fn of(visit: &Visit, total: usize) -> Self {
+        Self::sized(visit, total, PAGE)
+    }
+
+    /// With so many on a page.
+    fn sized(visit: &Visit, total: usize, page: usize) -> Self {
         let from = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or(0).min(total);
         Self {
             from,
-            before: (from > 0).then(|| from.saturating_sub(PAGE)),
-            after: (from + PAGE < total).then_some(from + PAGE),
+            before: (from > 0).then(|| from.saturating_sub(page)),
+            after: (from + page < total).then_some(from + page),
         }
     }
 }
@@ -112,4 +129,7 @@ struct OncePage {
     then: String,
     back: String,
     back_to: &'static str,
+    /// The part of the settings it belongs to.
+    part: &'static str,
+    part_href: &'static str,
 }
