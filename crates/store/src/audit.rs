@@ -128,7 +128,8 @@ pub(crate) async fn close(batch: &mut Batch) -> Result<()> {
     .map_err(Error::database("writing the audit log"))
 }
 
-/// Fails when an entry could not be written now: a step must not be sent whose entry cannot follow (quality.md R-07).
+/// Fails when an entry could not be written now, or the end of the chain not be moved behind it: a step must not be sent
+/// whose entry cannot follow.
 pub(crate) async fn probe(batch: &mut Batch) -> Result<()> {
     let doing = "trying the audit log";
     on!(Tx, &mut batch.tx, tx => {
@@ -136,6 +137,9 @@ pub(crate) async fn probe(batch: &mut Batch) -> Result<()> {
         sqlx::query(INSERT)
             .bind(0_i64).bind(0_i64).bind("").bind("probe").bind("").bind("").bind("")
             .execute(&mut **tx).await.map_err(Error::database(doing))?;
+        let end: Option<(i64, String)> =
+            sqlx::query_as(TAKE).bind(1_i64).fetch_optional(&mut **tx).await.map_err(Error::database(doing))?;
+        end.ok_or_else(|| Error::row("store_marker", 1))?;
         sqlx::query("ROLLBACK TO SAVEPOINT probe").execute(&mut **tx).await.map_err(Error::database(doing))?;
         sqlx::query("RELEASE SAVEPOINT probe").execute(&mut **tx).await.map_err(Error::database(doing))?;
     });

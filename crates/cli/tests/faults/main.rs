@@ -8,6 +8,7 @@
 mod support;
 
 mod answers;
+mod audit_log;
 mod batch;
 mod crash;
 mod deletion;

@@ -211,6 +211,63 @@ on_both!(
     }
 );
 
+/// What makes a database take no entry of the audit log, or not move the end of its chain, and what mends it.
+fn refusals(world: &World) -> Vec<[&'static str; 2]> {
+    if world.url.is_some() {
+        return vec![
+            [
+                "ALTER TABLE audit ADD CONSTRAINT full_up CHECK (seq < 0) NOT VALID",
+                "ALTER TABLE audit DROP CONSTRAINT full_up",
+            ],
+            [
+                "ALTER TABLE store_marker ADD CONSTRAINT stuck CHECK (audit_seq < 0) NOT VALID",
+                "ALTER TABLE store_marker DROP CONSTRAINT stuck",
+            ],
+        ];
+    }
+    vec![
+        [
+            "CREATE TRIGGER full_up BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END",
+            "DROP TRIGGER full_up",
+        ],
+        [
+            "CREATE TRIGGER stuck BEFORE UPDATE ON store_marker BEGIN SELECT RAISE(ABORT, 'stuck'); END",
+            "DROP TRIGGER stuck",
+        ],
+    ]
+}
+
+on_both!(
+    /// the rest of the database takes everything.
+    r_07_where_only_the_audit_log_takes_nothing_no_step_is_intended_that_could_be_sent,
+    |world| {
+        let store = world.open().await;
+        let id = half_a_run(&store, &world).await;
+        for (n, [break_it, mend_it]) in refusals(&world).into_iter().enumerate() {
+            let before = store.journal(&id).await.unwrap();
+            world.tamper(break_it).await;
+            // Alone, and among others that share its transaction
+            let calls = (0..8).map(|of| {
+                let (store, id, now) = (store.clone(), id.clone(), world.now());
+                tokio::spawn(async move {
+                    store.intend(&id, &step(100 + of), StepKind::RemoveMember, &intent(100 + of), now).await
+                })
+            });
+            for call in calls.collect::<Vec<_>>() {
+                let failure = call.await.unwrap().unwrap_err().failure();
+                assert_eq!(failure.code, FailureCode::StoreFailed, "{break_it}");
+            }
+            assert!(store.settle(&id, &end_of(2, world.now())).await.is_err(), "{break_it}");
+            assert_eq!(store.journal(&id).await.unwrap(), before, "{break_it}");
+            world.tamper(mend_it).await;
+            let next = 200 + n;
+            store.intend(&id, &step(next), StepKind::RemoveMember, &intent(next), world.now()).await.unwrap();
+            store.settle(&id, &end_of(next, world.now())).await.unwrap();
+        }
+        assert_eq!(store.audit_verify().await.unwrap(), AuditVerdict::Sound { entries: 3 });
+    }
+);
+
 on_both!(history_tells_what_guards_look_at, |world| {
     let store = world.open().await;
     let id = half_a_run(&store, &world).await;
