@@ -329,6 +329,11 @@ impl Memory {
         !self.marks.is_empty()
     }
 
+    /// Whether somebody still waits for what newcomers are given once.
+    pub fn owes(&self) -> bool {
+        self.marks.keys().any(|(_, kind)| *kind == MarkKind::Owed)
+    }
+
     /// Everything that is remembered of steps.
     pub fn marks(&self) -> impl Iterator<Item = (&StepId, &Mark)> {
         self.marks.iter().map(|((step, _), mark)| (step, mark))

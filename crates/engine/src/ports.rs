@@ -1,6 +1,7 @@
 //! What the use cases need from outside, as traits. `connect` and `store` know nothing of them: the binary, the only
 //! place where everything meets, puts a thin adapter in front of each.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
@@ -369,6 +370,15 @@ pub trait Site: Send + Sync {
     ) -> impl Future<Output = Result<Changed, Failure>> + Send {
         let _ = (account, act);
         async { Err(no_organization()) }
+    }
+    /// What of somebody's access is taken at present, whoever took it; `None` where nobody can tell, as without an
+    /// organization, or of somebody whom it does not know.
+    fn taken_access(
+        &self,
+        account: &AccountId,
+    ) -> impl Future<Output = Result<Option<BTreeSet<Reversible>>, Failure>> + Send {
+        let _ = account;
+        async { Ok(None) }
     }
     /// What these people lead on the site; people who lead nothing may be left out.
     fn leads(

@@ -5,13 +5,13 @@
 //! The rolls have been read when this begins; what they show needs no request. An invitation that they do not show is
 //! searched for with patience, because a fresh invitee is not found for a while (atlassian-cloud.md 12.1).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use entrain_domain::Failure;
 use entrain_domain::FailureCode;
 use entrain_domain::memory::{
-    Anchor, AppliedValues, GroupLink, Hand, MemoryChange, Origin, UserLink, WayBack,
+    Anchor, AppliedValues, GroupLink, Hand, MarkKind, MemoryChange, Origin, UserLink, WayBack,
 };
 use entrain_domain::model::{
     Account, AccountActivity, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile,
@@ -22,6 +22,7 @@ use entrain_domain::policy::Measure;
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::step::owed;
 use crate::ports::{Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store};
 use crate::report::Draft;
 use crate::run::{Engine, World, fold, side_by_side, stopped};
@@ -73,6 +74,8 @@ enum Found {
     Group(SiteGroup),
     /// The profile shows what was to be set.
     Profile,
+    /// So much of the access is taken at present.
+    Access(BTreeSet<Reversible>),
     Nothing,
 }
 
@@ -108,6 +111,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 Intent::UpdateUser { account, update: Update::Profile { set, .. }, .. } => {
                     Ok(self.lost_profile(account, set).await)
                 }
+                Intent::TakeRung { account, .. } | Intent::ComeBack { account, .. } => {
+                    self.lost_access(account).await
+                }
                 _ => Ok(Found::Nothing),
             };
             (open, found)
@@ -126,11 +132,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                             format!("the address leads to the account of the directory user {other}");
                         self.close(draft, &open, Outcome::Failed, answer, Vec::new()).await?;
                     } else {
-                        let change = link_user(user, &account, address, Origin::Created);
-                        world.memory.apply(&change);
+                        let mut changes = vec![link_user(user, &account, address, Origin::Created)];
+                        changes.extend(owed(&self.rules, user));
+                        for change in &changes {
+                            world.memory.apply(change);
+                        }
                         let answer = format!("found after an interruption: account {}", account.id);
                         world.site.put_account(account);
-                        self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
+                        self.close(draft, &open, Outcome::Done, answer, changes).await?;
                     }
                 }
                 (Intent::CreateGroup { group, .. }, Found::Group(made)) => {
@@ -151,8 +160,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     let answer = "found renamed after an interruption".to_owned();
                     self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
                 }
-                (Intent::TakeRung { user, account, measure, .. }, _)
-                    if rung_shows(world, account, *measure) =>
+                (Intent::TakeRung { user, account, measure, .. }, found)
+                    if rung_shows(world, account, *measure, &found) =>
                 {
                     let (user, measure) = (user.clone(), *measure);
                     let change =
@@ -161,12 +170,15 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     let answer = "found done after an interruption".to_owned();
                     self.close(draft, &open, Outcome::Done, answer, vec![change]).await?;
                 }
-                (Intent::ComeBack { user, account, from: Reversible::Suspend, .. }, _)
-                    if restored_shows(world, account) =>
+                (Intent::ComeBack { user, account, from, .. }, found)
+                    if back_shows(world, account, *from, &found) =>
                 {
+                    let way = match from {
+                        Reversible::Suspend => WayBack::Restore,
+                        Reversible::Deactivate => WayBack::Reactivate,
+                    };
                     let place = world.memory.on_ladder(user);
-                    let changes: Vec<_> =
-                        place.into_iter().flat_map(|place| place.after(WayBack::Restore)).collect();
+                    let changes: Vec<_> = place.into_iter().flat_map(|place| place.after(way)).collect();
                     for change in &changes {
                         world.memory.apply(change);
                     }
@@ -274,7 +286,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                         let (account, origin) = (account.clone(), Origin::Created);
                         let (group_id, path) = (group.clone(), None);
                         let own = MemoryChange::OwnMembership { group: group_id, account, origin, path };
-                        if self.given_once(world, group) { Vec::new() } else { vec![own] }
+                        let given =
+                            MemoryChange::UnmarkStep { step: open.entry.step.clone(), mark: MarkKind::Owed };
+                        if self.given_once(world, group) { vec![given] } else { vec![own] }
                     })
                 }
                 Intent::RemoveMember { group, account } => {
@@ -410,6 +424,16 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
     }
 
+    /// What of somebody's access is taken, where that can be told. Where it cannot, the call counts as not made and is
+    /// made again if it is still wanted: it ends in the same state.
+    async fn lost_access(&self, account: &AccountId) -> Result<Found, Failure> {
+        match self.ports.site.taken_access(account).await {
+            Ok(taken) => Ok(taken.map_or(Found::Nothing, Found::Access)),
+            Err(failure) if failure.code == FailureCode::Stopped => Err(failure),
+            Err(_) => Ok(Found::Nothing),
+        }
+    }
+
     async fn lost_group(&self, world: &World, name: &str) -> Result<Found, Failure> {
         let shown: Vec<&SiteGroup> = world.site.groups_by_name(name).filter(|g| *g.name == *name).collect();
         let found = match shown.as_slice() {
@@ -466,20 +490,29 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
 }
 
 /// Whether the site itself shows that an interrupted rung was taken: a suspension by the inactive account, a removal by
-/// the account's absence. Either was otherwise when the rung was planned, unless the account was inactive before.
-fn rung_shows(world: &World, account: &AccountId, measure: Measure) -> bool {
+/// the account's absence. Either was otherwise when the rung was planned, unless the account was inactive before. Of a
+/// deactivation only the organization tells.
+fn rung_shows(world: &World, account: &AccountId, measure: Measure, found: &Found) -> bool {
     let shown = world.site.account(account);
     let alone = world.memory.ladder().any(|place| place.account == *account && place.passed.is_empty());
     match measure {
         Measure::Suspend => alone && shown.is_some_and(|a| a.activity == AccountActivity::Inactive),
-        Measure::Deactivate => false,
+        Measure::Deactivate => {
+            matches!(found, Found::Access(taken) if taken.contains(&Reversible::Deactivate))
+        }
         Measure::Remove => shown.is_none(),
     }
 }
 
-/// Whether the site itself shows that an interrupted restoration was done: a suspended account would be inactive.
-fn restored_shows(world: &World, account: &AccountId) -> bool {
-    world.site.account(account).is_some_and(|shown| shown.activity == AccountActivity::Active)
+/// Whether an interrupted way back was gone: the organization says that nothing of it is taken any more, or the site
+/// shows an active account, which a suspended one is not. That a deactivated one is not either is promised nowhere.
+fn back_shows(world: &World, account: &AccountId, from: Reversible, found: &Found) -> bool {
+    let shown = world.site.account(account);
+    let active = || shown.is_some_and(|shown| shown.activity == AccountActivity::Active);
+    match found {
+        Found::Access(taken) if !taken.contains(&from) => true,
+        _ => from == Reversible::Suspend && active(),
+    }
 }
 
 /// Pauses of 1, 2, 3 … 10, 10 … seconds, together no longer than a patience.

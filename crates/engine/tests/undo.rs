@@ -249,6 +249,102 @@ async fn r_01_an_undo_of_a_suspension_killed_at_any_write_point_leaves_memory_an
     }
 }
 
+/// What of an account's access is taken, on the site and in memory.
+#[track_caller]
+fn assert_of_one_mind(fixture: &Fixture, n: u32, wanted: &[Measure], context: &str) {
+    let on_site = fixture.site.taken(&fixture.site.account_of(n));
+    let memory = fixture.store.state().memory.on_ladder(&user_id(n)).cloned();
+    let remembered: BTreeSet<Measure> =
+        memory.iter().flat_map(|place| Measure::ALL.into_iter().filter(|m| place.took(*m))).collect();
+    let wanted: BTreeSet<Measure> = wanted.iter().copied().collect();
+    assert_eq!((&on_site, &remembered), (&wanted, &wanted), "{context}");
+}
+
+/// Rungs that are taken at once, and whether somebody comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    StaysAway,
+    ComesBack,
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_01_an_undo_of_a_deactivation_killed_at_any_write_point_leaves_memory_and_site_of_one_mind() {
+    let at_once = Some(Duration::ZERO);
+    let ladders = [
+        (Delays { suspend: None, deactivate: at_once, remove: None }, &[Measure::Deactivate][..]),
+        (
+            Delays { suspend: at_once, deactivate: at_once, remove: None },
+            &[Measure::Suspend, Measure::Deactivate],
+        ),
+    ];
+    for (delays, rungs) in ladders {
+        for then in [Then::StaysAway, Then::ComesBack] {
+            let mut killed_after_it = 0;
+            for nth in 1.. {
+                let fixture = with_ladder(delays).await;
+                fixture.directory.person(5, AccountState::Disabled);
+                let run = fixture.run().await;
+                assert_of_one_mind(&fixture, 5, rungs, "before the undo");
+                fixture.kill.arm(nth);
+                let (engine, told) = (fixture.engine(), Told::default());
+                let ended = tokio::select! {
+                    report = engine.undo(&run.run_id, RunOptions::new(Trigger::Undo), &told) => Some(report.unwrap()),
+                    () = fixture.kill.happened() => None,
+                };
+                fixture.kill.arm(0);
+                fixture.site.nothing_in_flight();
+                if ended.is_some() {
+                    assert!(nth > 12, "only {nth} write points");
+                    assert!(killed_after_it > 0, "no kill fell behind the call");
+                    break;
+                }
+                let context = format!("{rungs:?}, {then:?}, killed at {nth}");
+                killed_after_it +=
+                    usize::from(fixture.site.taken(&fixture.site.account_of(5)).len() < rungs.len());
+                if then == Then::ComesBack {
+                    fixture.directory.person(5, AccountState::Enabled);
+                }
+                let next = fixture.run().await;
+                assert_eq!(next.status, RunStatus::Converged, "{context}: {next:?}");
+                // The directory says what is to be: taken again, or given back for good.
+                let wanted = if then == Then::StaysAway { rungs } else { &[] };
+                assert_of_one_mind(&fixture, 5, wanted, &context);
+                fixture.assert_in_step(&context).await;
+                // And whoever comes back later gets everything back that was Entrain's to take.
+                fixture.directory.person(5, AccountState::Enabled);
+                assert_eq!(fixture.run().await.status, RunStatus::Converged, "{context}");
+                assert_of_one_mind(&fixture, 5, &[], &context);
+                fixture.assert_in_step(&context).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_01_a_deactivation_killed_at_any_write_point_is_given_back_to_somebody_who_returns_meanwhile() {
+    let at_once = Some(Duration::ZERO);
+    let mut taken_unsaid = 0;
+    for nth in 1.. {
+        let fixture = with_ladder(Delays { suspend: at_once, deactivate: at_once, remove: None }).await;
+        fixture.directory.person(5, AccountState::Disabled);
+        fixture.kill.arm(nth);
+        let ended = fixture.run_until_killed().await.is_some();
+        let remembered =
+            fixture.store.state().memory.on_ladder(&user_id(5)).map_or(0, |place| place.passed.len());
+        taken_unsaid += usize::from(fixture.site.taken(&fixture.site.account_of(5)).len() > remembered);
+        fixture.directory.person(5, AccountState::Enabled);
+        let context = format!("killed at {nth}");
+        assert_eq!(fixture.run().await.status, RunStatus::Converged, "{context}");
+        assert_of_one_mind(&fixture, 5, &[], &context);
+        fixture.assert_in_step(&context).await;
+        if ended {
+            assert!(nth > 12, "only {nth} write points");
+            assert!(taken_unsaid >= 2, "no kill fell between a call and its record");
+            return;
+        }
+    }
+}
+
 /// Who is in which group and whose access was taken, as the site has it.
 type Picture = (BTreeMap<String, Vec<BTreeSet<String>>>, BTreeMap<String, BTreeSet<Measure>>);
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use entrain_connect::atlassian::organization::Activity;
 use entrain_connect::atlassian::{self, Jira, Organization};
 use entrain_connect::entra::{self, Entra};
 use entrain_connect::http::BaseUrl;
@@ -249,6 +250,15 @@ impl Site for SitePort {
             atlassian::Changed::Now => Changed::Now,
             atlassian::Changed::Already => Changed::Already,
         })
+    }
+    async fn taken_access(&self, account: &AccountId) -> Result<Option<BTreeSet<Reversible>>, Failure> {
+        let Some(organization) = &self.organization else { return Ok(None) };
+        let Some(access) = organization.access(account).await.map_err(|e| e.failure())? else {
+            return Ok(None);
+        };
+        let suspended = (access.membership == Activity::Inactive).then_some(Reversible::Suspend);
+        let deactivated = (access.account == Activity::Inactive).then_some(Reversible::Deactivate);
+        Ok(Some(suspended.into_iter().chain(deactivated).collect()))
     }
     async fn leads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Vec<Lead>)>, Failure> {
         let leads = self.jira.leads(accounts).await.map_err(|e| e.failure())?;

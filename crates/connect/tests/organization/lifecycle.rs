@@ -1,7 +1,7 @@
 //! Access of people: suspended, restored, removed, deactivated, activated; and what the protection refuses of it.
 
 use entrain_connect::atlassian::Changed;
-use entrain_connect::atlassian::organization::{Invitation, InvitationMail};
+use entrain_connect::atlassian::organization::{Access, Activity, Invitation, InvitationMail};
 use entrain_domain::model::AccountId;
 use entrain_domain::policy::Protected;
 use entrain_domain::{FailureClass, FailureCode};
@@ -72,6 +72,40 @@ fn before(what: &str) -> (Value, Value) {
         "deactivate" => (active, inactive),
         _ => (inactive, active),
     }
+}
+
+#[tokio::test]
+async fn what_is_taken_of_an_access_is_told_without_touching_it() {
+    let (on, off) = (Activity::Active, Activity::Inactive);
+    for (more, membership, of_account) in [
+        (json!({}), on, on),
+        (json!({"membershipStatus": "suspended"}), off, on),
+        (json!({"accountStatus": "inactive"}), on, off),
+        (json!({"membershipStatus": "suspended", "accountStatus": "inactive"}), off, off),
+        (json!({"membershipStatus": "no_membership"}), on, on),
+    ] {
+        let row = shown(&more);
+        let script = Script::with(Some(HOME), move |_| {
+            page(
+                &[
+                    row.clone(),
+                    json!({"accountId": "712020:other",
+            "accountStatus": "inactive", "membershipStatus": "suspended"}),
+                ],
+                None,
+            )
+        })
+        .await;
+        let told = script.organization.access(&account(DANA)).await.unwrap();
+        assert_eq!(told, Some(Access { membership, account: of_account }), "{more}");
+        assert!(
+            script.site.lines().iter().all(|line| line.ends_with("/users/search")),
+            "{:?}",
+            script.site.lines()
+        );
+    }
+    let script = Script::with(Some(HOME), |_| page(&[], None)).await;
+    assert_eq!(script.organization.access(&account(DANA)).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -35,6 +35,11 @@ pub enum Mark {
         /// Since when.
         since: Timestamp,
     },
+    /// Somebody was invited and has not been given it yet: what newcomers are given once.
+    Owed {
+        /// How often the site has refused it.
+        refused: u32,
+    },
 }
 
 /// Kind of a mark; a step has at most one of each.
@@ -48,11 +53,14 @@ pub enum MarkKind {
     RuleChange,
     /// [`Mark::LeftOut`]
     LeftOut,
+    /// [`Mark::Owed`]
+    Owed,
 }
 
 impl MarkKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Refused, Self::Flipped, Self::RuleChange, Self::LeftOut];
+    pub const ALL: [Self; 5] =
+        [Self::Refused, Self::Flipped, Self::RuleChange, Self::LeftOut, Self::Owed];
 
     /// The word stored.
     pub fn as_str(self) -> &'static str {
@@ -61,12 +69,15 @@ impl MarkKind {
             Self::Flipped => "flipped",
             Self::RuleChange => "rule_change",
             Self::LeftOut => "left_out",
+            Self::Owed => "owed",
         }
     }
 }
 
 /// Refused so many times in a row, a step is not tried at each run any more.
 const PATIENCE: u32 = 3;
+/// What newcomers are given is tried so many times.
+const TRIES: u32 = 2;
 /// Flipped so many times, a step waits for a person.
 const FIGHT: u32 = 3;
 /// What somebody undoes less often than once in this time is no fight.
@@ -80,6 +91,7 @@ impl Mark {
             Self::Flipped { .. } => MarkKind::Flipped,
             Self::RuleChange { .. } => MarkKind::RuleChange,
             Self::LeftOut { .. } => MarkKind::LeftOut,
+            Self::Owed { .. } => MarkKind::Owed,
         }
     }
 
@@ -101,6 +113,15 @@ impl Mark {
             _ => 1,
         };
         Self::Flipped { times, last: now }
+    }
+
+    /// The mark of what somebody is owed, after one more refusal: tried again once, and then given up.
+    pub fn owed_after_refusal(before: Option<&Self>) -> Option<Self> {
+        let refused = match before {
+            Some(Self::Owed { refused }) => refused.saturating_add(1),
+            _ => 1,
+        };
+        (refused < TRIES).then_some(Self::Owed { refused })
     }
 
     /// Until when a step that keeps being refused is not tried: a quarter of an hour after the third refusal, four times

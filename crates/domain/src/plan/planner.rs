@@ -110,9 +110,12 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
             Err(why) => draft.unknown_group(&target, &why),
         }
     }
-    // A group for newcomers is made when there are some.
-    if rules.memberships == Memberships::Leave || !matches.people.has_newcomers() {
+    // A group for newcomers is made when there are some, or when somebody still waits for it.
+    let owed = draft.owed(&given, &matches);
+    if rules.memberships == Memberships::Leave {
         given.clear();
+    } else if !matches.people.has_newcomers() {
+        given.retain(|target| owed.contains_key(&target.group.anchor));
     }
     // Groups that are set aside for their name bring people into scope all the same.
     let invited_through = draft.paths_of_invitees(&matches);
@@ -124,7 +127,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     drop(invited_through);
     draft.attributes(&matches);
     draft.additions(&open, &matches);
-    draft.newcomers(&given, &matches);
+    draft.newcomers(&given, &matches, &owed);
 
     let Draft { steps, mut records, mut set_aside, mut notes, mut drift, unknown, persons, .. } = draft;
     drop(persons);
@@ -430,8 +433,47 @@ impl Draft<'_> {
         }
     }
 
-    /// What newcomers are given once, with their invitation.
-    fn newcomers(&mut self, given: &[Target], matches: &Matches) {
+    /// Who was invited and has not been given yet what newcomers are given, by group. What is owed to somebody who takes
+    /// no part any more, or of a group that is not for newcomers any more, is forgotten.
+    fn owed(&mut self, given: &[Target], matches: &Matches) -> HashMap<Anchor, Vec<(UserIx, AccountId)>> {
+        let PlanInput { directory, rules, memory, .. } = *self.input;
+        let mut owed: HashMap<Anchor, Vec<(UserIx, AccountId)>> = HashMap::new();
+        if !memory.owes() {
+            return owed;
+        }
+        let mut stands = HashSet::new();
+        for (ix, matched) in matches.people.iter() {
+            let user = directory.user_id_at(ix);
+            for name in &rules.defaults.newcomers {
+                stands.insert(StepId::of_member(&Anchor::named(name), user));
+            }
+            let Match::Account(account) = matched else { continue };
+            for target in given {
+                let step = StepId::of_member(&target.group.anchor, user);
+                if memory.mark(&step, MarkKind::Owed).is_some() {
+                    owed.entry(target.group.anchor.clone()).or_default().push((ix, account.clone()));
+                }
+            }
+        }
+        let all_known = self.audience.doubts().is_empty() && self.audience.unsure().is_empty();
+        if directory.speaks_of_everybody() && all_known {
+            let gone = memory
+                .marks()
+                .filter(|(step, mark)| mark.kind() == MarkKind::Owed && !stands.contains(*step));
+            self.records.extend(
+                gone.map(|(step, _)| MemoryChange::UnmarkStep { step: step.clone(), mark: MarkKind::Owed }),
+            );
+        }
+        owed
+    }
+
+    /// What newcomers are given once, with their invitation, or when that could not be done then.
+    fn newcomers(
+        &mut self,
+        given: &[Target],
+        matches: &Matches,
+        owed: &HashMap<Anchor, Vec<(UserIx, AccountId)>>,
+    ) {
         for target in given {
             let group_step = self.steps.group_step.get(&target.group.anchor).copied();
             let hold = group_step.and_then(|at| self.steps.list[at as usize].hold);
@@ -441,6 +483,13 @@ impl Draft<'_> {
                 };
                 let after = [group_step, self.steps.user_step.get(ix).copied()].into_iter().flatten();
                 let person = self.person(ix, user, None);
+                let group = target.group.clone();
+                self.steps.push(Action::AddMember { group, person }, Reason::Newcomer, after, hold);
+            }
+            for (ix, account) in owed.get(&target.group.anchor).into_iter().flatten() {
+                let Some(user) = self.input.directory.user_at(*ix) else { continue };
+                let after = [group_step, self.steps.user_step.get(*ix).copied()].into_iter().flatten();
+                let person = self.person(*ix, user, Some(account));
                 let group = target.group.clone();
                 self.steps.push(Action::AddMember { group, person }, Reason::Newcomer, after, hold);
             }

@@ -373,7 +373,7 @@ pub struct Departed {
 }
 
 /// A rung that a request takes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reversible {
     /// By a restoration.
@@ -510,6 +510,13 @@ pub struct Step {
     pub after: After,
     /// The guard that holds the step for a person, if one does.
     pub hold: Option<Hold>,
+}
+
+impl StepId {
+    /// The name of the step that puts a directory user into a group.
+    pub fn of_member(group: &Anchor, user: &DirectoryUserId) -> Self {
+        Self(Arc::from(format!("{}/{}/{user}", StepKind::AddMember, group.in_steps())))
+    }
 }
 
 impl Step {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Check;
 use super::part::Part;
-use crate::memory::Anchor;
+use crate::memory::{Anchor, Mark};
 use crate::model::{
     AccountId, AccountState, Coverage, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, Nesting,
     group_name_key,
@@ -127,12 +127,25 @@ impl<'a> Check<'a> {
         let reached = match self.filling(group) {
             Filling::Groups(ids) => self.below_all(&ids),
             Filling::Everybody => self.whole_scope(),
-            Filling::Newcomers => Some(self.invited.clone()),
+            Filling::Newcomers => Some(self.invited.iter().copied().chain(self.owed(group)).collect()),
             Filling::Unknown => None,
         };
         let reached = reached.map(Rc::new);
         self.below.insert(group.anchor.clone(), reached.clone());
         reached
+    }
+
+    /// Whoever is linked, and remembered as invited without having been given this group yet.
+    fn owed(&self, group: &GroupRef) -> impl Iterator<Item = &'a DirectoryUserId> {
+        let PlanInput { directory, memory, .. } = *self.input;
+        let begins = format!("add_member/{}/", group.anchor.in_steps());
+        memory
+            .marks()
+            .filter(|(_, mark)| matches!(mark, Mark::Owed { .. }))
+            .filter_map(move |(step, _)| DirectoryUserId::parse(step.as_str().strip_prefix(&begins)?).ok())
+            .filter(|user| memory.user(user).is_some())
+            .filter_map(|user| directory.user(&user))
+            .map(|user| &user.id)
     }
 
     /// Everybody who takes part, where nobody can be missed.

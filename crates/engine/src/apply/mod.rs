@@ -5,11 +5,11 @@
 //! invitations that have to wait hold up no membership. The store is asked before each call and told after it; when it
 //! cannot be, nothing further is sent.
 
-mod step;
+pub(crate) mod step;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use entrain_domain::memory::{Anchor, MemoryChange};
+use entrain_domain::memory::{Anchor, Mark, MarkKind, Memory, MemoryChange};
 use entrain_domain::model::{
     Account, AccountActivity, AccountId, DirectoryUserId, ProductKey, SiteGroup, SiteGroupId, SiteMembers,
 };
@@ -461,6 +461,20 @@ fn job<'a>(
     Some(Job { ix, step, id, target, reopened })
 }
 
+/// What becomes of a membership that newcomers are given once and the site refused, in words.
+fn given_once(step: &Step, memory: &Memory, failure: &Failure) -> Option<String> {
+    if !step::gives_once(step) {
+        return None;
+    }
+    let before = memory.mark(&step.id(), MarkKind::Owed);
+    let next = match Mark::owed_after_refusal(before) {
+        _ if !step::refused(failure) => "a later run tries again",
+        Some(_) => "the next run tries once more",
+        None => "it is not tried again, so put the person into the group by hand if that is meant",
+    };
+    Some(format!("{}; {next}", failure.remedy))
+}
+
 /// Takes in how a step ended.
 fn settle(
     work: &mut Work<'_>,
@@ -515,7 +529,10 @@ fn settle(
         }
         Verdict::Failed(failure) | Verdict::Open(failure) => {
             draft.failed(kind);
-            draft.set_aside.push(aside(object_of(step), &failure));
+            draft.set_aside.push(match given_once(step, &world.memory, &failure) {
+                Some(remedy) => SetAside { remedy, ..aside(object_of(step), &failure) },
+                None => aside(object_of(step), &failure),
+            });
             work.abandon(ix, "was not done", &failure.remedy, draft);
             if failure.code == FailureCode::SiteSeatsExhausted {
                 work.exhausted.note(&failure, step, group_id.as_ref(), &world.site, &rules.products);

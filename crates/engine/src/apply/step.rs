@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use entrain_domain::memory::{AppliedValues, GroupLink, Hand, Mark, MarkKind, MemoryChange, Origin, WayBack};
-use entrain_domain::model::{
-    Account, AccountActivity, AccountId, AccountKind, RunId, SiteGroup, SiteGroupId,
+use entrain_domain::memory::{
+    Anchor, AppliedValues, GroupLink, Hand, Mark, MarkKind, MemoryChange, Origin, WayBack,
 };
-use entrain_domain::plan::{Action, Keeping, Reversible, Step, StepId, Update, is_flip};
-use entrain_domain::policy::Measure;
+use entrain_domain::model::{
+    Account, AccountActivity, AccountId, AccountKind, DirectoryUserId, RunId, SiteGroup, SiteGroupId,
+};
+use entrain_domain::plan::{Action, Keeping, Reversible, Step, StepId, StepKind, Update, is_flip};
+use entrain_domain::policy::{Measure, Memberships, Rules};
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use tokio_util::sync::CancellationToken;
@@ -268,11 +270,25 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Verdict::Done => {
                 let over = [MarkKind::Refused, MarkKind::RuleChange, MarkKind::LeftOut];
                 let mut changes: Vec<_> = over.iter().filter_map(unmark).collect();
+                // This very run may have marked it, which is not in the world yet
+                if gives_once(job.step) {
+                    changes.push(MemoryChange::UnmarkStep { step: job.id.clone(), mark: MarkKind::Owed });
+                }
+                if let (StepKind::CreateUser, Some(person)) =
+                    (job.step.action.kind(), job.step.action.person())
+                {
+                    changes.extend(person.directory_id.iter().flat_map(|user| owed(&self.rules, user)));
+                }
                 if call.outcome == Outcome::Done && is_flip(job.step, memory) {
                     changes.push(mark(Mark::flipped_again(memory.mark(&job.id, MarkKind::Flipped), now)));
                 }
                 changes.extend(out_of_line(job.step, world, &self.rules.products));
                 changes
+            }
+            Verdict::Failed(failure) if gives_once(job.step) && refused(failure) => {
+                let after = Mark::owed_after_refusal(memory.mark(&job.id, MarkKind::Owed));
+                let given_up = MemoryChange::UnmarkStep { step: job.id.clone(), mark: MarkKind::Owed };
+                vec![after.map_or(given_up, mark)]
             }
             // Seats that are used up, and what is protected, are nobody's fault and have rules of their own.
             Verdict::Failed(failure)
@@ -478,7 +494,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         fresh: bool,
         stop: &CancellationToken,
     ) -> Call {
-        let given = job.step.action.group().is_some_and(|group| group.keeping == Keeping::Given);
+        let given = gives_once(job.step);
         let own = |origin| {
             let path = job.step.reason.path().cloned();
             let (group, account) = (group.id.clone(), account.clone());
@@ -622,6 +638,27 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         });
         call
     }
+}
+
+/// Whether a step gives what newcomers are given once.
+pub(super) fn gives_once(step: &Step) -> bool {
+    step.action.group().is_some_and(|group| group.keeping == Keeping::Given)
+        && step.action.kind() == StepKind::AddMember
+}
+
+/// Whether the site refused what newcomers are given, for good as far as it can be told: a seat may become free.
+pub(super) fn refused(failure: &Failure) -> bool {
+    failure.class == FailureClass::Object && failure.code != FailureCode::SiteSeatsExhausted
+}
+
+/// What somebody who was just invited is owed from now on: a run that ends here leaves it to the next one.
+pub(crate) fn owed(rules: &Rules, user: &DirectoryUserId) -> Vec<MemoryChange> {
+    if rules.memberships == Memberships::Leave {
+        return Vec::new();
+    }
+    let step = |name: &String| StepId::of_member(&Anchor::named(name), user);
+    let mark = |step| MemoryChange::MarkStep { step, mark: Mark::Owed { refused: 0 } };
+    rules.defaults.newcomers.iter().map(step).map(mark).collect()
 }
 
 fn intent(step: &Step, target: &Target) -> Option<Intent> {

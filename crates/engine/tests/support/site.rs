@@ -11,6 +11,8 @@ pub(crate) enum Fault {
     LoseRequest,
     /// It does not happen, and this is said.
     Refuse(Failure),
+    /// Nothing: the next one is about a later write.
+    Pass,
 }
 
 /// What a person does in a group.
@@ -139,6 +141,10 @@ impl FakeSite {
     /// Every addition to the group of this name is refused.
     pub(crate) fn refuse_group(&self, name: &str, failure: Failure) {
         self.state().group_fault.insert(name.into(), failure);
+    }
+    /// The group of this name takes members again.
+    pub(crate) fn allow_group(&self, name: &str) {
+        self.state().group_fault.remove(name);
     }
     /// A key of the organization is configured from now on.
     pub(crate) fn with_organization(&self) {
@@ -269,7 +275,7 @@ impl FakeSite {
         let result = match &fault {
             Some(Fault::LoseRequest) => Err(lost()),
             Some(Fault::Refuse(failure)) => Err(failure.clone()),
-            Some(Fault::LoseAnswer) | None => {
+            Some(Fault::LoseAnswer | Fault::Pass) | None => {
                 let mut state = self.state();
                 act(&mut state).map(|(result, effect)| {
                     if effect == Effect::Written {
@@ -473,6 +479,22 @@ impl Site for FakeSite {
             Ok(if changed { (Changed::Now, Effect::Written) } else { (Changed::Already, Effect::Nothing) })
         })
         .await
+    }
+    async fn taken_access(&self, account: &AccountId) -> Result<Option<BTreeSet<Reversible>>, Failure> {
+        self.call().await;
+        let mut state = self.state();
+        let Some(organization) = state.organization.as_mut() else { return Ok(None) };
+        organization.requests += 1;
+        if let Some(failure) = &organization.fails {
+            return Err(failure.clone());
+        }
+        let of = |measure: &Measure| match measure {
+            Measure::Suspend => Some(Reversible::Suspend),
+            Measure::Deactivate => Some(Reversible::Deactivate),
+            Measure::Remove => None,
+        };
+        let taken = state.access.get(account);
+        Ok(Some(taken.into_iter().flatten().filter_map(of).collect()))
     }
     async fn leads(&self, accounts: &[AccountId]) -> Result<Vec<(AccountId, Vec<Lead>)>, Failure> {
         self.call().await;

@@ -31,11 +31,22 @@ const NOBODYS: &str = "000000:00000000-0000-0000-0000-000000000000";
 /// What everybody may have; every other platform role is taken for an administrator's.
 const NO_ADMINISTRATION: &str = "atlassian/ai-access";
 
-/// What an account is to be.
+/// Whether an account, or a membership of the organization's directories, works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Activity {
+pub enum Activity {
+    /// It does.
     Active,
+    /// It is deactivated, or suspended.
     Inactive,
+}
+
+/// What the organization shows of somebody's access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// In the directories: suspended or not. Whoever is in none counts as active.
+    pub membership: Activity,
+    /// The account itself: deactivated or not.
+    pub account: Activity,
 }
 
 /// What somebody has in the directories of the organization.
@@ -55,6 +66,18 @@ struct Person {
     managed: bool,
 }
 
+/// What the rows about one person say together.
+fn membership(rows: &[User]) -> Membership {
+    let is = |status| rows.iter().any(|row| row.membership_status.as_deref() == Some(status));
+    if rows.iter().all(|row| row.membership_status.as_deref() == Some("no_membership")) {
+        Membership::None
+    } else if is("suspended") && !is("active") {
+        Membership::Suspended
+    } else {
+        Membership::Active
+    }
+}
+
 impl Person {
     fn is_member(&self) -> bool {
         self.membership != Membership::None
@@ -62,6 +85,21 @@ impl Person {
 }
 
 impl Organization {
+    /// What somebody's access is at present, whoever changed it; `None` when the organization does not know the account.
+    ///
+    /// # Errors
+    /// When the organization cannot be asked.
+    pub async fn access(&self, account: &AccountId) -> Result<Option<Access>, Error> {
+        let asked = json!({"accountIds": [account.as_str()], "limit": 100});
+        let mut rows = self.rows(asked, "one person of the organization").await?;
+        rows.retain(|row| row.account_id == account.as_str());
+        let inactive = |is: bool| if is { Activity::Inactive } else { Activity::Active };
+        Ok((!rows.is_empty()).then(|| Access {
+            membership: inactive(membership(&rows) == Membership::Suspended),
+            account: inactive(rows.iter().any(|row| row.account_status.as_deref() == Some("inactive"))),
+        }))
+    }
+
     /// Takes a person's access to all products and sites of the directory away for a time. Roles and groups are kept,
     /// and nothing is billed meanwhile.
     ///
@@ -177,15 +215,7 @@ impl Organization {
         }
         let is = |field: fn(&User) -> Option<&str>, value| rows.iter().any(|row| field(row) == Some(value));
         Ok((!rows.is_empty()).then(|| Person {
-            membership: if rows.iter().all(|row| row.membership_status.as_deref() == Some("no_membership")) {
-                Membership::None
-            } else if is(|row| row.membership_status.as_deref(), "suspended")
-                && !is(|row| row.membership_status.as_deref(), "active")
-            {
-                Membership::Suspended
-            } else {
-                Membership::Active
-            },
+            membership: membership(&rows),
             inactive: is(|row| row.account_status.as_deref(), "inactive"),
             managed: is(|row| row.claim_status.as_deref(), "managed"),
         }))

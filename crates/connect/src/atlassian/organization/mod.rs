@@ -42,8 +42,10 @@ use crate::Error;
 use crate::http::{Answer, Authorization, Call, Http, HttpOptions, Target};
 
 pub use invite::{Invitation, InvitationMail, MOST_INVITED};
+pub use lifecycle::{Access, Activity};
 pub use people::OrganizationUser;
 pub use profile::Manageable;
+pub use seats::ConfluenceSeats;
 
 /// Stands for all directories that the key may manage, on paths that read.
 const ALL_DIRECTORIES: &str = "-";

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::super::matching::{self, Match, Matches};
 use super::super::planner::PlanInput;
-use super::super::step::{Action, SetAside, Step};
+use super::super::step::{Action, SetAside, Step, StepId};
 use super::super::targets::{self, Filled, Target};
 use super::super::{Guard, Plan};
 use super::paths::Ways;
 use super::{Place, Which, Who};
-use crate::memory::Origin;
+use crate::memory::{Mark, MarkKind, Origin};
 use crate::model::{
     Account, AccountId, AccountState, Closure, CompleteClosure, DirectoryGroup, DirectoryGroupId,
     DirectoryUser, DirectoryUserId, Gone, Nesting, SiteGroup, SiteGroupId,
@@ -356,18 +356,33 @@ impl<'a> View<'a> {
                 Entitled::Yes("whoever is invited is put into it once ([groups] default_new)".into())
             }
             (Some(Match::Account(_)), Filled::Newcomers) => {
-                let link = person.id.as_ref().and_then(|id| self.input.memory.user(id));
+                let id = person.id.as_ref();
+                let link = id.and_then(|id| self.input.memory.user(id));
                 let invited = link.is_some_and(|link| link.origin == Origin::Created);
-                Entitled::No(
-                    if invited {
+                let owed = id.and_then(|id| {
+                    let step = StepId::of_member(&target.group.anchor, id);
+                    self.input.memory.mark(&step, MarkKind::Owed)
+                });
+                match owed {
+                    Some(Mark::Owed { refused: 0 }) => Entitled::Yes(
+                        "whoever is invited is put into it once ([groups] default_new), which was not done yet".into(),
+                    ),
+                    Some(_) => Entitled::Yes(
+                        "whoever is invited is put into it once ([groups] default_new); the site refused it, and it is \
+                         tried once more"
+                            .into(),
+                    ),
+                    None if invited => Entitled::No(
                         "whoever is invited is put into it once ([groups] default_new), and that was when Entrain invited \
                          them"
-                    } else {
+                            .into(),
+                    ),
+                    None => Entitled::No(
                         "only whoever is invited is put into it, once ([groups] default_new), and the account is there \
                          already"
-                    }
-                    .into(),
-                )
+                            .into(),
+                    ),
+                }
             }
             (Some(_), _) => {
                 Entitled::Yes("everybody who takes part is put into it ([groups] default)".into())
