@@ -132,6 +132,7 @@ fn explanation(name: &str, question: &Question, rows: usize) -> Explanation {
         object: name.into(),
         verdict: name.into(),
         chain: vec![Link { what: "record", text: name.into() }; rows],
+        ladder: None,
         related: match question {
             Question::Group(_) => Related::Members(vec![member; rows]),
             _ => Related::Groups(vec![place; rows]),

@@ -138,6 +138,7 @@ fn explained(name: &str) -> Explanation {
         object: name.into(),
         verdict: name.into(),
         chain: Vec::new(),
+        ladder: None,
         related: Related::Groups(Vec::new()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use entrain_domain::memory::{Hand, MemoryChange, Origin};
 use entrain_domain::model::*;
+use entrain_domain::plan::explain::{OnTheLadder, explain_user, find_user};
 use entrain_domain::plan::{Guard, Plan, PlanInput, ladder_report, plan, rungs_due};
 use entrain_domain::policy::{Delays, LeaverAccounts, Leavers, Measure};
 use entrain_domain::verify::verify;
@@ -406,4 +407,76 @@ fn rungs_wait_with_the_removals_that_an_emptied_group_holds() {
     let plan = world.plan();
     assert_eq!(plan.held.iter().map(|held| held.guard).collect::<Vec<_>>(), [Guard::EmptyGroup]);
     assert_eq!(kinds(&plan), Vec::<String>::new(), "nobody is suspended while the removals wait");
+}
+
+/// The explanation of a person, with the texts about the ladder.
+fn explained(world: &World, name: &str) -> (Option<OnTheLadder>, Vec<String>) {
+    let directory = world.directory();
+    let site = world.site(&directory);
+    let input = PlanInput {
+        directory: &directory,
+        site: &site,
+        rules: &world.rules,
+        memory: &world.memory,
+        lookups: &world.lookups,
+        history: world.history,
+        approval: world.approval,
+        now: world.now,
+        focus: entrain_domain::plan::Focus::Everything,
+    };
+    let plan = plan(&input);
+    let who = find_user(&input, name).unwrap();
+    let explanation = explain_user(&input, &plan, &who);
+    let told = explanation.chain.iter().filter(|link| link.what == "ladder").map(|link| link.text.clone());
+    (explanation.ladder.as_deref().cloned(), told.collect())
+}
+
+#[test]
+fn an_explanation_says_where_somebody_stands_on_the_ladder_what_comes_next_and_what_cancels_it() {
+    let mut world = company(delays(Some(7), Some(30), None));
+    let (nothing, told) = explained(&world, &mail("ana"));
+    assert_eq!((nothing, told.len()), (None, 0), "whoever works here is on no ladder");
+
+    // What the next run will note is told already.
+    world.disable("ana");
+    let (place, told) = explained(&world, &mail("ana"));
+    let place = place.unwrap();
+    assert_eq!((place.trigger, place.since, place.reached), (Leaving::Disabled, world.now, "groups"));
+    assert_eq!((place.next, place.due), (Some(Measure::Suspend), Some(world.now + DAY * 7)));
+    assert_eq!(place.groups.iter().map(|g| &**g).collect::<Vec<_>>(), ["Jira Ops", "Jira Team"]);
+    assert!(told[0].contains("disabled in the directory, known since"), "{told:?}");
+    assert!(told[0].contains("out of the managed groups (“Jira Ops” and “Jira Team”)"), "{told:?}");
+    assert!(told[1].starts_with("next rung: suspended, due on "), "{told:?}");
+    assert!(
+        told[2].starts_with("cancelled by enabling the user in Entra ID; the next run then puts"),
+        "{told:?}"
+    );
+
+    let since = world.now;
+    world.converge();
+    pass_days(&mut world, 8);
+    let (place, told) = explained(&world, &mail("ana"));
+    assert_eq!(place.unwrap().due, Some(since + DAY * 7), "the time it was seen first");
+    assert!(told[1].contains("due since") && told[1].contains("the next run takes it"), "{told:?}");
+    world.converge();
+    pass_days(&mut world, 30);
+    world.converge();
+    let (place, told) = explained(&world, &mail("ana"));
+    let place = place.unwrap();
+    assert_eq!((place.reached, place.next, place.passed.len()), ("deactivate", None, 2));
+    assert!(place.passed.iter().all(|rung| rung.by == Hand::Entrain && rung.at > since), "{place:?}");
+    assert!(told[0].contains("suspended on") && told[0].contains("deactivated on"), "{told:?}");
+    assert_eq!(told[1], "no rung comes next: no further rung is switched on");
+    assert!(
+        told[2].contains("activates the account, restores the access, puts them into the groups"),
+        "{told:?}"
+    );
+
+    // Back: nothing comes next.
+    world.users.insert("ana".into(), AccountState::Enabled);
+    let (place, told) = explained(&world, &mail("ana"));
+    assert_eq!(place.unwrap().next, None);
+    assert!(told[1].contains("is back, and the next run takes them off the ladder"), "{told:?}");
+    world.converge();
+    assert_eq!(explained(&world, &mail("ana")).0, None);
 }

@@ -66,6 +66,7 @@ pub(super) fn explain(view: &View<'_>, which: &Which) -> Explanation {
         object: object(which, group, site_group),
         verdict: verdict(view, which, group, site_group, &members, &steps),
         chain,
+        ladder: None,
         related: Related::Members(members),
     }
 }

@@ -4,11 +4,13 @@
 
 mod find;
 mod group;
+mod ladder;
 mod paths;
 mod person;
 mod view;
 
 pub use find::{NotFound, Which, Who, find_group, find_user};
+pub use ladder::{OnTheLadder, Rung};
 pub use paths::MOST_PATHS;
 
 use std::sync::Arc;
@@ -29,6 +31,9 @@ pub struct Explanation {
     pub verdict: String,
     /// The links of the chain, in order.
     pub chain: Vec<Link>,
+    /// Where a person who has left stands on the leaver ladder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Box<OnTheLadder>>,
     /// What the object is related to.
     #[serde(flatten)]
     pub related: Related,
@@ -37,7 +42,8 @@ pub struct Explanation {
 /// One link of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Link {
-    /// What the link is about: `record`, `scope`, `group`, `link`, `site`, `mode`, `set aside`, `step`, `answer`, `drift`.
+    /// What the link is about: `record`, `scope`, `group`, `link`, `ladder`, `site`, `mode`, `set aside`, `step`, `answer`,
+    /// `drift`.
     pub what: &'static str,
     /// What there is to say.
     pub text: String,

@@ -37,6 +37,8 @@ pub(super) fn explain(view: &View<'_>, who: &Who) -> Explanation {
     // In the order of names, after those with something to tell.
     places.extend(rest);
     chain.extend(link(view, &person));
+    let ladder = super::ladder::place(view, &person);
+    chain.extend(ladder.iter().flat_map(|place| place.told(view.input.now)));
     chain.extend(
         view.set_aside(&person.label)
             .map(|aside| Link::new("set aside", format!("{}; what to do: {}", aside.reason, aside.remedy))),
@@ -46,6 +48,7 @@ pub(super) fn explain(view: &View<'_>, who: &Who) -> Explanation {
         object: object(&person),
         verdict: verdict(view, &person, &planned, &places, ways.as_ref()),
         chain,
+        ladder: ladder.map(Box::new),
         related: Related::Groups(places),
     }
 }
@@ -94,6 +97,7 @@ pub(super) fn explain_membership(view: &View<'_>, who: &Who, which: &Which) -> E
         object: format!("{} in group “{}”", object(&person), place.name),
         verdict,
         chain,
+        ladder: None,
         related: Related::Groups(vec![place]),
     }
 }
