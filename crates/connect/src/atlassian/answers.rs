@@ -52,7 +52,7 @@ impl fmt::Debug for Redaction {
     }
 }
 
-/// What an answer says in words: `errorMessages`, `errors`, `message`, or the plain text itself.
+/// What an answer says in words: `errorMessages`, `errors` as a map or a list, `message`, or the plain text itself.
 pub(super) fn words(answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let text = text.trim();
@@ -66,6 +66,10 @@ pub(super) fn words(answer: &Answer) -> String {
     }
     if let Some(map) = json["errors"].as_object() {
         words.extend(map.values().filter_map(|m| m.as_str()));
+    }
+    // The organization's form, which a refusal of the identity service behind Jira may have as well
+    for item in json["errors"].as_array().into_iter().flatten() {
+        words.extend(["code", "title", "detail"].into_iter().filter_map(|key| item[key].as_str()));
     }
     words.extend(json["message"].as_str());
     words.join("; ")
@@ -158,11 +162,20 @@ pub(super) fn about(answer: &Answer, failure: Failure) -> Error {
 }
 
 /// Whether the words name the end of a licence: `LicenceExceededException`, `Licence exceeded for: …`, in either
-/// spelling, or the number of licensed users.
+/// spelling, the number of licensed users, or the organization's code for it.
 pub(super) fn seats_used_up(words: &str) -> bool {
     let words = words.to_lowercase();
+    if words.contains("admin-uam-409-3") || words.contains("admin-409-3") {
+        return true;
+    }
     let licence = words.contains("licence") || words.contains("license");
     licence && (words.contains("exceed") || words.contains("limit") || words.contains("maximum"))
+}
+
+/// Whether the words say that somebody is in a group already.
+pub(super) fn already_a_member(words: &str) -> bool {
+    let words = words.to_lowercase();
+    words.contains("already a member") || words.contains("admin-uam-409-2")
 }
 
 /// Whether the identity service gave up on an addition without a reason, as it does when seats are used up.
@@ -219,5 +232,8 @@ mod tests {
         assert_eq!(product_of(text).as_deref(), Some("confluence"));
         assert!(seats_used_up("the number of licensed users has been exceeded"));
         assert!(!seats_used_up("User is already a member of '{1}'"));
+        assert!(seats_used_up("ADMIN-UAM-409-3; there is nothing left"));
+        assert!(already_a_member("Cannot add user. User is already a member of '{1}'"));
+        assert!(already_a_member("ADMIN-UAM-409-2; Conflict") && !already_a_member("ADMIN-UAM-409-3"));
     }
 }

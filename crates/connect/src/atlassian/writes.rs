@@ -45,7 +45,14 @@ impl Jira {
                      or set import_users = false and create accounts by hand",
                 ));
             }
+            409 if answers::seats_used_up(&words(&answer)) => {
+                return Err(self.seats(&answer, &words(&answer)));
+            }
             400 => return Err(self.invitation_refused(&answer)),
+            // Of the same person at the same moment, by another hand: whether they are invited now is looked up
+            409 => {
+                return Err(unclear(&answer, "Jira says that the invitation conflicts with another change"));
+            }
             500.. => return Err(unclear(&answer, "Jira failed while it was inviting")),
             _ => return Err(self.refused(&answer)),
         }
@@ -111,7 +118,7 @@ impl Jira {
                 let group = answer.json::<GroupName>().ok().and_then(|group| group.group());
                 group.ok_or_else(|| unclear(&answer, "Jira's answer does not say which group it is"))
             }
-            400 if words(&answer).to_lowercase().contains("already exist") => Err(self.reported(
+            400 | 409 if words(&answer).to_lowercase().contains("already exist") => Err(self.reported(
                 &answer,
                 FailureCode::SiteNameTaken,
                 FailureClass::Object,
@@ -120,6 +127,7 @@ impl Jira {
             )),
             401 => Err(answers::refused_read(&answer, &self.redaction)),
             403 => Err(self.site_admin_missing(&answer)),
+            409 => Err(unclear(&answer, "Jira says that the new group conflicts with another change")),
             500.. => Err(unclear(&answer, "Jira failed while it was creating the group")),
             _ => Err(self.refused(&answer)),
         }
@@ -140,9 +148,9 @@ impl Jira {
         match answer.status {
             200 | 201 | 204 => Ok(Added::Now),
             400.. if answers::seats_used_up(&text) => Err(self.seats(&answer, &text)),
-            400 if text.to_lowercase().contains("already a member") => Ok(Added::Already),
-            // A text that we cannot read, perhaps in another language: the state decides.
-            400 => match self.groups_of(account).await? {
+            400 | 409 if answers::already_a_member(&text) => Ok(Added::Already),
+            // A text that we cannot read, perhaps in another language, or a conflict with another change: the state decides.
+            400 | 409 => match self.groups_of(account).await? {
                 Some(groups) if groups.contains(&group.id) => Ok(Added::Already),
                 _ => Err(self.refused(&answer)),
             },
@@ -170,8 +178,8 @@ impl Jira {
         let answer = self.ask(Call::delete(GROUP_USER, target).about(pair(group, account))).await?;
         match answer.status {
             200 | 204 => Ok(Removed::Now),
-            400 if words(&answer).to_lowercase().contains("not a member") => Ok(Removed::Already),
-            400 | 404 => match self.groups_of(account).await? {
+            400 | 409 if words(&answer).to_lowercase().contains("not a member") => Ok(Removed::Already),
+            400 | 404 | 409 => match self.groups_of(account).await? {
                 Some(groups) if !groups.contains(&group.id) => Ok(Removed::Already),
                 _ if answer.status == 404 => Err(self.unknown(&answer)),
                 _ => Err(self.refused(&answer)),

@@ -135,6 +135,61 @@ async fn r_03_a_membership_that_holds_already_counts_as_done() {
     assert_eq!(site.jira.add_member(&team, &account("712020:a")).await.unwrap(), Added::Already);
 }
 
+/// The organization's form of an error.
+fn coded(status: u16, code: &str, detail: &str) -> Reply {
+    let item =
+        json!({"id": "1", "status": status.to_string(), "code": code, "title": "Conflict", "detail": detail});
+    reply(status, json!({ "errors": [item] }).to_string())
+}
+
+#[tokio::test]
+async fn r_03_a_conflict_is_done_already_or_refused_and_never_sent_again() {
+    let (team, person) = (group("g-1", "Team"), account("712020:a"));
+    // It says so itself.
+    let site = Site::writable(|_| coded(409, "ADMIN-UAM-409-2", "")).await;
+    assert_eq!(site.jira.add_member(&team, &person).await.unwrap(), Added::Already);
+    assert_eq!(site.lines().len(), 1);
+    // It does not: the account's own groups tell.
+    for member in [true, false] {
+        let site = Site::writable(move |asked| match asked.line.as_str() {
+            "GET /rest/api/3/user/groups" if member => ok(&json!([{"name": "Team", "groupId": "g-1"}])),
+            "GET /rest/api/3/user/groups" => ok(&json!([])),
+            _ => says(409, "The operation conflicts with another one."),
+        })
+        .await;
+        let (added, removed) =
+            (site.jira.add_member(&team, &person).await, site.jira.remove_member(&team, &person).await);
+        if member {
+            assert_eq!(added.unwrap(), Added::Already);
+            assert_fails(removed, FailureCode::SiteRefused, FailureClass::Object);
+        } else {
+            assert_fails(added, FailureCode::SiteRefused, FailureClass::Object);
+            assert_eq!(removed.unwrap(), Removed::Already);
+        }
+        assert_eq!(
+            site.lines().iter().filter(|line| !line.starts_with("GET")).count(),
+            2,
+            "{:?}",
+            site.lines()
+        );
+    }
+    let site = Site::writable(|_| says(409, "A group or user with this name already exists.")).await;
+    assert_fails(site.jira.create_group("Team").await, FailureCode::SiteNameTaken, FailureClass::Object);
+    // Of what is made, it is not known whether it is there now.
+    let site = Site::writable(|_| says(409, "The operation conflicts with another one.")).await;
+    assert_fails(site.jira.create_group("Team").await, FailureCode::WriteUnclear, FailureClass::Unclear);
+    let invited = site.jira.invite(&email("p7@example.com"), &[]).await;
+    assert_fails(invited, FailureCode::WriteUnclear, FailureClass::Unclear);
+    assert_eq!(site.lines().len(), 2);
+    let site = Site::writable(|_| coded(409, "ADMIN-UAM-409-3", "ari:cloud:jira-software::site/1")).await;
+    let failure = assert_fails(
+        site.jira.invite(&email("p7@example.com"), &["jira-software".to_owned()]).await,
+        FailureCode::SiteSeatsExhausted,
+        FailureClass::Object,
+    );
+    assert!(failure.message.contains("for jira-software"), "{failure}");
+}
+
 #[tokio::test]
 async fn a_refused_membership_says_why() {
     let team = group("g-1", "Team");
@@ -159,11 +214,16 @@ async fn a_refused_membership_says_why() {
             FailureCode::SiteSeatsExhausted,
             FailureClass::Object,
         ),
+        (
+            || coded(409, "ADMIN-UAM-409-3", "ari:cloud:confluence::site/c57406ca"),
+            FailureCode::SiteSeatsExhausted,
+            FailureClass::Object,
+        ),
         (|| says(404, "Specified user does not exist"), FailureCode::SiteObjectUnknown, FailureClass::Object),
         (|| reply(404, ""), FailureCode::SiteObjectUnknown, FailureClass::Object),
         (|| reply(403, ""), FailureCode::SiteRefused, FailureClass::Object),
         (|| says(500, "broken"), FailureCode::WriteUnclear, FailureClass::Unclear),
-    ] as [(fn() -> Reply, _, _); 6]
+    ] as [(fn() -> Reply, _, _); 7]
     {
         let site = Site::writable(move |_| answer()).await;
         let failure = assert_fails(site.jira.add_member(&team, &account("712020:a")).await, code, class);

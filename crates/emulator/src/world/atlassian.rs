@@ -246,6 +246,19 @@ pub struct Atlassian {
     pub(crate) index: OnceLock<Index>,
 }
 
+/// How Jira words that a product has no seat left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatForm {
+    /// 400 with `LicenceExceededException` and the product's resource id.
+    #[default]
+    Licence,
+    /// 500 with the `HystrixRuntimeException` of the service behind it, which names no product.
+    Hystrix,
+    /// 409 with the organization's code.
+    Conflict,
+}
+
 /// Behaviours that some tenants show and others do not; all off by default.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -261,6 +274,10 @@ pub struct Quirks {
     pub removing_a_non_member_is_fine: bool,
     /// A refused group write (403) has an empty body.
     pub forbidden_without_body: bool,
+    /// How a refusal for want of a seat is worded.
+    pub seats_refused_as: SeatForm,
+    /// Adding somebody who is a member already answers 409 with the organization's code instead of 400.
+    pub already_a_member_answers_409: bool,
     /// Accounts that a broken internal service serves in the fallback form: `Former user`, inactive, no address.
     pub fallback_accounts: BTreeSet<String>,
 }

@@ -91,7 +91,10 @@ fn landing_groups(
     let mut groups = Vec::new();
     for product in world.products.iter().filter(|p| products.contains(&p.key)) {
         for name in &product.default_groups {
-            world.check_seats(name, account).map_err(|refusal| super::members::licence_exceeded(&refusal))?;
+            let form = world.quirks.seats_refused_as;
+            world
+                .check_seats(name, account)
+                .map_err(|refusal| super::members::licence_exceeded(&refusal, form))?;
             if let Some(group) = world.group_by_name(name)
                 && !groups.contains(&group.group_id)
             {

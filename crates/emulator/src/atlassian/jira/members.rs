@@ -1,12 +1,12 @@
 //! Members of groups: list, add, remove; one by one, there is no bulk.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::groups::{require_view, shown, wanted, wanted_by_reader};
 use super::render::member;
 use super::{Call, UNKNOWN_USER};
 use crate::atlassian::reply::{Answer, Reply};
-use crate::world::atlassian::{JiraGroup, SeatRefusal, SiteAccount, lag_view};
+use crate::world::atlassian::{JiraGroup, SeatForm, SeatRefusal, SiteAccount, lag_view};
 
 /// The default page of members is also the largest.
 const MOST: usize = 50;
@@ -32,15 +32,28 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
     Ok(call.page(&values, start, size, total))
 }
 
-/// The refusal when a product has no seat left. It names the product by its resource id, which need not be Jira's.
-pub(super) fn licence_exceeded(refusal: &SeatRefusal) -> Reply {
-    Reply::jira(
-        400,
-        format!(
-            "com.atlassian.crowd.exception.LicenceExceededException: Licence exceeded for: {}",
-            refusal.resource
+/// The refusal when a product has no seat left. Where it names the product, then by its resource id, which need not be
+/// Jira's.
+pub(super) fn licence_exceeded(refusal: &SeatRefusal, form: SeatForm) -> Reply {
+    match form {
+        SeatForm::Licence => Reply::jira(
+            400,
+            format!(
+                "com.atlassian.crowd.exception.LicenceExceededException: Licence exceeded for: {}",
+                refusal.resource
+            ),
         ),
-    )
+        SeatForm::Hystrix => Reply::jira(
+            500,
+            "HystrixRuntimeException: AddUserToGroupsIdentityPlatformCommand failed and no fallback available.",
+        ),
+        SeatForm::Conflict => conflict("ADMIN-UAM-409-3", "Licence Limit Exceeded", &refusal.resource),
+    }
+}
+
+fn conflict(code: &str, title: &str, detail: &str) -> Reply {
+    let item = json!({"id": "1", "status": "409", "code": code, "title": title, "detail": detail});
+    Reply::json(409, json!({ "errors": [item] }))
 }
 
 fn refuse_external(group: &JiraGroup) -> Result<(), Reply> {
@@ -76,9 +89,13 @@ pub(super) fn add(call: &Call<'_>) -> Answer {
         return Err(Reply::jira(400, "Cannot add user. Portal-only customers cannot be added to groups"));
     }
     if group.members.contains(account_id) {
+        if world.quirks.already_a_member_answers_409 {
+            return Err(conflict("ADMIN-UAM-409-2", "Conflict", "The user is in the group."));
+        }
         return Err(Reply::jira(400, "Cannot add user. User is already a member of '{1}'"));
     }
-    world.check_seats(&group.name, account).map_err(|refusal| licence_exceeded(&refusal))?;
+    let form = world.quirks.seats_refused_as;
+    world.check_seats(&group.name, account).map_err(|refusal| licence_exceeded(&refusal, form))?;
     let group_id = group.group_id.clone();
     world.set_member(&group_id, account_id, call.now).map_err(|e| Reply::jira(500, e))?;
     Ok(Reply::json(201, shown(call, world, &world.groups[&group_id], None)))

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::world::atlassian::SeatForm;
 
 #[tokio::test]
 async fn a_created_group_answers_with_its_id_and_refuses_a_second_of_its_name_in_any_case() {
@@ -118,6 +119,18 @@ async fn a_group_without_seats_left_refuses_naming_the_product_by_its_resource()
     assert_eq!(full.status, 400);
     assert!(full.message().contains(&format!("Licence exceeded for: ari:cloud:confluence::site/{CLOUD}")));
     assert!(full.message().contains("LicenceExceededException"));
+    for (form, status, text) in [
+        (SeatForm::Hystrix, 500, "AddUserToGroupsIdentityPlatformCommand failed and no fallback available."),
+        (SeatForm::Conflict, 409, "ADMIN-UAM-409-3"),
+        (SeatForm::Licence, 400, "LicenceExceededException"),
+    ] {
+        site.state.world_mut().atlassian.quirks.seats_refused_as = form;
+        let full = site.post("group/user?groupId=g-wiki", json!({"accountId": DANA})).await;
+        assert!(full.status == status && full.text.contains(text), "{form:?}: {} {}", full.status, full.text);
+    }
+    site.state.world_mut().atlassian.quirks.already_a_member_answers_409 = true;
+    let twice = site.post("group/user?groupId=g-wiki", json!({"accountId": "712020:reader"})).await;
+    assert!(twice.status == 409 && twice.text.contains("ADMIN-UAM-409-2"), "{} {}", twice.status, twice.text);
     assert_eq!(site.delete("group/user?groupId=g-wiki&accountId=712020:reader").await.status, 200);
     assert_eq!(site.post("group/user?groupId=g-wiki", json!({"accountId": DANA})).await.status, 201);
     assert_eq!(site.post("group/user?groupId=g-wiki", json!({"accountId": "712020:gone"})).await.status, 201);
