@@ -5,6 +5,7 @@
 mod cost;
 mod graph;
 mod hostile;
+mod hostile_ids;
 mod person;
 mod scope;
 mod signin;

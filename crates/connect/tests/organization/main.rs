@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test whose setting cannot be made has failed")]
 
 mod groups;
+mod hostile_ids;
 mod lifecycle;
 mod people;
 #[path = "../jira/script.rs"]
