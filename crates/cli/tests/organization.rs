@@ -3,7 +3,11 @@
 
 mod support;
 
-use entrain_emulator::{Options, WorldSource};
+use std::collections::BTreeMap;
+
+use entrain_emulator::control::WorldChange;
+use entrain_emulator::faults::{Fault, FaultKind};
+use entrain_emulator::{Options, Surface, WorldSource};
 use serde_json::{Value, json};
 use support::Bench;
 
@@ -112,6 +116,7 @@ impl Town {
         let reads = |line: &str| {
             line.starts_with("GET")
                 || line.contains("/search")
+                || line.contains("/workspaces")
                 || line.contains("oauth2")
                 || line.contains("$batch")
         };
@@ -244,4 +249,124 @@ fn with_a_wrong_key_those_are_set_aside_who_need_it_and_the_rest_is_done() {
     assert_eq!(run["requests"]["organization"], 1, "a refused key is not tried again");
     let check = town.bench.entrain(&["check", "--connection-file", wrong.to_str().unwrap()]).expect(1).out();
     assert!(check.contains("Organization key"), "{check}");
+}
+
+/// Groups of the site with their members.
+fn members(town: &Town) -> BTreeMap<String, Vec<String>> {
+    let world = town.bench.emulator.state().world();
+    let groups = world.atlassian.groups.values();
+    groups.map(|group| (group.name.clone(), group.members.iter().cloned().collect())).collect()
+}
+
+fn set_document(town: &Town, more: &str) {
+    let path = town.bench.file("limited.toml", &format!("{}{more}", town.document));
+    let set = town.bench.entrain(&["connection", "set", path.to_str().unwrap()]);
+    set.expect(0);
+}
+
+fn confluence(town: &Town, code: i32) -> (Value, Value) {
+    let check = town.bench.entrain(&["check", "--json"]).expect(code).json();
+    let checks = check["checks"].as_array().unwrap();
+    let told = checks.iter().find(|c| c["what"] == "Confluence").unwrap_or_else(|| panic!("{check:#}"));
+    (check["confluence"].clone(), told.clone())
+}
+
+#[test]
+fn a_check_shows_the_seats_of_confluence_who_grants_them_or_which_key_is_missing() {
+    let town = Town::new();
+    let (data, told) = confluence(&town, 0);
+    assert_eq!((&data["state"], &data["limited"]), (&json!("seen"), &json!(false)), "{data:#}");
+    let world = town.bench.emulator.state().world().atlassian.clone();
+    let product = world.products.iter().find(|product| product.key == "confluence").unwrap();
+    assert_eq!(data["used"], world.seats_used("confluence"), "{data:#}");
+    assert_eq!(data["limit"].as_u64(), product.seats, "{data:#}");
+    let named: Vec<&str> =
+        data["granted_by"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert!(!named.is_empty());
+    for name in &named {
+        assert!(product.groups.contains(*name), "{name}: {:?}", product.groups);
+        assert!(told["detail"].as_str().unwrap().contains(&format!("“{name}”")), "{told:#}");
+    }
+    assert_eq!(told["verdict"], "good", "{told:#}");
+    let words = town.bench.entrain(&["check"]).expect(0).out();
+    assert!(words.contains("Confluence: ") && words.contains("seats are taken"), "{words}");
+
+    // A limit in the document makes it a must.
+    set_document(&town, "\n[seats.products.confluence]\nbudget = 100\n");
+    let refused = FaultKind::Status { status: 403, headers: BTreeMap::new(), body: None };
+    let fault = Fault {
+        surface: Some(Surface::Organization),
+        path: Some("*/users/count".into()),
+        ..Fault::new(refused)
+    };
+    town.bench.emulator.state().faults.add(fault).unwrap();
+    let (data, told) = confluence(&town, 1);
+    assert_eq!((&data["state"], &data["limited"]), (&json!("not_told"), &json!(true)), "{data:#}");
+    assert_eq!(told["verdict"], "bad", "{told:#}");
+    assert!(told["remedy"].as_str().unwrap().contains("[seats.products.confluence]"), "{told:#}");
+    town.bench.emulator.state().faults.clear();
+
+    // Without a key that is what is missing.
+    let keyless = Bench::demo();
+    keyless.add("\"Jira *\"");
+    let check = keyless.entrain(&["check", "--json"]).expect(0).json();
+    assert_eq!(check["confluence"], json!({"state": "key_missing"}), "{check:#}");
+    let text = keyless.entrain(&["check"]).expect(0).out();
+    assert!(text.contains("Confluence: not looked at") && text.contains("[site.organization]"), "{text}");
+}
+
+#[test]
+fn d_02_seats_that_cannot_be_counted_take_nothing_from_anybody_and_the_plan_says_what_could_not_be_counted() {
+    let town = Town::new();
+    set_document(&town, "\n[seats.products.confluence]\nbudget = 100\n");
+    let first = town.bench.entrain(&["sync", "--json", "--yes"]);
+    assert!(matches!(first.output.status.code(), Some(0 | 4)), "{}", first.out());
+    // Somebody leaves and somebody else goes from the group
+    let state = town.bench.emulator.state();
+    let team = {
+        let world = state.world();
+        world.tenant.groups.values().next().unwrap().id.clone()
+    };
+    let id = |principal: &str| {
+        let world = state.world();
+        world.tenant.users.values().find(|user| user.user_principal_name == principal).unwrap().id.clone()
+    };
+    let change = |change: Value| {
+        let change: WorldChange = serde_json::from_value(change).unwrap();
+        state.change(change).unwrap();
+    };
+    change(json!({"change": "disable_user", "user": id("dana@acme.example")}));
+    change(
+        json!({"change": "remove_member", "group": team, "member": {"type": "user", "id": id("li@acme.example")}}),
+    );
+    let had = members(&town);
+    for path in ["*/workspaces", "*/users/count", "*/groups/*/role-assignments"] {
+        for status in [403, 404] {
+            let refused = FaultKind::Status { status, headers: BTreeMap::new(), body: None };
+            let surface = Some(Surface::Organization);
+            state.faults.add(Fault { surface, path: Some(path.into()), ..Fault::new(refused) }).unwrap();
+            for args in [&["plan", "--json", "--full"][..], &["sync", "--json", "--full", "--yes"]] {
+                town.forget();
+                let ran = town.bench.entrain(args).expect(1).json();
+                let said = ran["error"]["message"].as_str().unwrap();
+                assert!(
+                    said.contains("The seats of Confluence, which the document limits, cannot be read"),
+                    "{path}: {ran:#}"
+                );
+                assert!(
+                    ran["error"]["remedy"].as_str().is_some_and(|text| text.len() > 10),
+                    "{path}: {ran:#}"
+                );
+                let site = |entry: &entrain_emulator::log::LogEntry| {
+                    entry.surface == Surface::Site && entry.method != "GET"
+                };
+                assert_eq!(state.log.entries(1000, site).len(), 0, "{path}, {args:?}");
+            }
+            assert_eq!(members(&town), had, "{path}, {status}");
+            state.faults.clear();
+        }
+    }
+    let after = town.bench.entrain(&["sync", "--json", "--yes"]);
+    assert!(matches!(after.output.status.code(), Some(0 | 4)), "{}", after.out());
+    assert_ne!(members(&town), had, "and then it is done");
 }

@@ -1,11 +1,14 @@
 //! `entrain check`: both sides of a connection tried out.
 
+mod confluence;
+
 use clap::Args;
 use entrain_connect::atlassian::{CheckState, SiteCheck};
 use entrain_connect::entra::PermissionVerdict;
 use entrain_domain::Failure;
 use entrain_engine::check::{Check, Verdict};
 
+use self::confluence::Confluence;
 use super::{Context, Exit, Target};
 use crate::ui::{Page, Tone};
 use crate::wire::{self, reports};
@@ -18,14 +21,16 @@ pub(crate) struct CheckArgs {
 
 pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failure> {
     let connected = Box::pin(wire::connect(cx, &args.target)).await?;
-    let mut checks = Box::pin(findings(&connected)).await;
+    let (mut checks, confluence) = Box::pin(looked_at(&connected)).await;
     let (document, _, _, store) = reports::choose(cx, &args.target, reports::Sides::Both).await?;
     if document.meaning().notifications.is_some() {
         with_notifications(&connected, &mut checks).await;
         checks.push(told_by_service(wire::notifications::missing(&store, &document).await?));
     }
     checks.extend(super::report::credential_checks(&document)?);
-    let result = serde_json::json!({ "connection": connected.name, "checks": checks });
+    let result = serde_json::json!({
+        "connection": connected.name, "checks": checks, "confluence": confluence
+    });
     cx.printer.result(&result, || page(&connected.name, &checks));
     let bad = checks.iter().any(|c| c.verdict == Verdict::Bad);
     Ok(if bad { Exit::Failed } else { Exit::Done })
@@ -33,10 +38,15 @@ pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failu
 
 /// Everything found: permissions of the application, what the scope names, rights of the technical account.
 pub(crate) async fn findings(connected: &wire::Connected) -> Vec<Check> {
-    let (permissions, site, engine) = tokio::join!(
+    looked_at(connected).await.0
+}
+
+async fn looked_at(connected: &wire::Connected) -> (Vec<Check>, Confluence) {
+    let (permissions, site, engine, confluence) = tokio::join!(
         connected.entra.check(&connected.scope),
         connected.jira.standing(),
-        connected.engine.check()
+        connected.engine.check(),
+        confluence::look(connected)
     );
     let organization = match (&connected.organization, &site) {
         (Some(organization), Ok(standing)) => organization.check(&standing.own_account).await,
@@ -57,10 +67,11 @@ pub(crate) async fn findings(connected: &wire::Connected) -> Vec<Check> {
     let told_by_site = site.is_ok();
     checks.extend(site.into_iter().flatten().map(|finding| told("Jira", finding)));
     checks.extend(organization.into_iter().map(|finding| told("Organization", finding)));
+    checks.push(confluence.check());
     // The engine says the rights again, in fewer words
     let again = |c: &Check| told_by_site && (c.what == "site" || c.what.starts_with("right:"));
     checks.extend(engine.into_iter().filter(|c| !again(c)));
-    checks
+    (checks, confluence)
 }
 
 /// What change notifications need beyond a run. A run goes without them, so nothing here is in its way.

@@ -59,6 +59,10 @@ pub(crate) struct Connected {
     pub(crate) jira: Arc<Jira>,
     /// The organization's client, where a key is configured.
     pub(crate) organization: Option<Arc<Organization>>,
+    /// The address of the site, by which its Confluence is recognised.
+    pub(crate) site_url: BaseUrl,
+    /// Whether the document keeps the seats of Confluence within a limit.
+    pub(crate) limits_confluence: bool,
 }
 
 /// The databases that a command has opened. They are closed when it ends, so that everything is in the one file that is
@@ -224,7 +228,8 @@ pub(crate) fn build(
     let engine =
         Engine::new(ports, meaning.rules.clone(), name.clone(), holder).between(place).with_options(options);
     let scope = meaning.rules.scope.clone();
-    Ok(Connected { name, engine, entra, scope, jira, organization })
+    let (site_url, limits_confluence) = (meaning.site_url.clone(), meaning.limits_confluence());
+    Ok(Connected { name, engine, entra, scope, jira, organization, site_url, limits_confluence })
 }
 
 /// How every client of a connection is made: one meter, one clock.

@@ -59,8 +59,7 @@ pub enum MarkKind {
 
 impl MarkKind {
     /// All kinds.
-    pub const ALL: [Self; 5] =
-        [Self::Refused, Self::Flipped, Self::RuleChange, Self::LeftOut, Self::Owed];
+    pub const ALL: [Self; 5] = [Self::Refused, Self::Flipped, Self::RuleChange, Self::LeftOut, Self::Owed];
 
     /// The word stored.
     pub fn as_str(self) -> &'static str {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use entrain_domain::model::{Product, ProductKey, Seats, SiteGroupId};
+use entrain_domain::model::{Product, ProductKey, Seats, SiteGroup, SiteGroupId};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 use url::Url;
@@ -26,7 +26,24 @@ const IN_FLIGHT: usize = 4;
 /// than too many.
 const SEATLESS: [&str; 2] = ["guest", "customer"];
 
+/// Seats of Confluence, with the names of the groups that take them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfluenceSeats {
+    /// The product.
+    pub product: Product,
+    /// The groups whose members take a seat.
+    pub granted_by: Vec<SiteGroup>,
+}
+
 impl Organization {
+    /// [`Organization::confluence_seats`] without the names of groups.
+    ///
+    /// # Errors
+    /// When one of the answers cannot be read.
+    pub async fn confluence(&self, site: &BaseUrl) -> Result<Option<Product>, Error> {
+        Ok(self.confluence_seats(site).await?.map(|seats| seats.product))
+    }
+
     /// Confluence of the site at this address: seats in all (where the organization tells them), active users, groups
     /// whose members take one, and groups that new people land in. `None` where the site has no Confluence.
     ///
@@ -35,27 +52,29 @@ impl Organization {
     ///
     /// # Errors
     /// When one of the answers cannot be read.
-    pub async fn confluence(&self, site: &BaseUrl) -> Result<Option<Product>, Error> {
+    pub async fn confluence_seats(&self, site: &BaseUrl) -> Result<Option<ConfluenceSeats>, Error> {
         let Some(workspace) = self.confluence_workspace(site).await? else { return Ok(None) };
         let filter = json!({"resourceIds": [workspace.id], "limit": 100});
         let (used, groups) =
             tokio::try_join!(self.active_users_of(&workspace.id), self.groups_search(filter))?;
-        let roles: Vec<(SiteGroupId, GroupRoles)> = stream::iter(groups)
+        let roles: Vec<(SiteGroup, GroupRoles)> = stream::iter(groups)
             .map(|group| self.roles_of(group, &workspace.id))
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
         let chosen = |wanted: fn(&GroupRoles) -> bool| -> BTreeSet<SiteGroupId> {
-            roles.iter().filter(|(_, roles)| wanted(roles)).map(|(id, _)| id.clone()).collect()
+            roles.iter().filter(|(_, roles)| wanted(roles)).map(|(group, _)| group.id.clone()).collect()
         };
         let limit = workspace.attributes.capacity.and_then(|n| u64::try_from(n).ok());
-        Ok(Some(Product {
+        let product = Product {
             key: ProductKey(Arc::from(CONFLUENCE)),
             name: Arc::from("Confluence"),
             groups: chosen(takes_seats),
             default_groups: chosen(|roles| roles.default_role.is_some()),
             seats: limit.map_or(Seats::LimitNotTold { used }, |limit| Seats::Limited { limit, used }),
-        }))
+        };
+        let granted = roles.into_iter().filter(|(_, roles)| takes_seats(roles));
+        Ok(Some(ConfluenceSeats { product, granted_by: granted.map(|(group, _)| group).collect() }))
     }
 
     async fn confluence_workspace(&self, site: &BaseUrl) -> Result<Option<Workspace>, Error> {
@@ -87,7 +106,7 @@ impl Organization {
 
     /// A group with its roles in a product. A group that was found by the product and shows no role in it counts as one
     /// that grants it.
-    async fn roles_of(&self, group: Group, resource: &str) -> Result<(SiteGroupId, GroupRoles), Error> {
+    async fn roles_of(&self, group: Group, resource: &str) -> Result<(SiteGroup, GroupRoles), Error> {
         // Ids come bare, or as the end of a resource id.
         let id = group.id.rsplit('/').next().unwrap_or_default().to_owned();
         let target = self
@@ -96,11 +115,12 @@ impl Organization {
             .path("/role-assignments")
             .query("resourceIds", resource);
         let about = group.name.clone().unwrap_or_else(|| id.clone());
+        let name = self.redaction.clean(&about);
         let answer = self.read(Call::get(ROLE_ASSIGNMENTS, target).about(about)).await?;
         let page: Page<GroupRoles> = answer.json()?;
         let own = page.data.into_iter().find(|row| row.resource_id.as_deref() == Some(resource));
         let id = SiteGroupId::parse(id).map_err(|_| answer.invalid("a group has no usable id"))?;
-        Ok((id, own.unwrap_or_default()))
+        Ok((SiteGroup { id, name: name.into() }, own.unwrap_or_default()))
     }
 }
 
