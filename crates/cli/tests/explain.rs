@@ -144,3 +144,38 @@ fn h_01_names_of_the_clouds_do_not_steer_the_terminal() {
         );
     }
 }
+
+#[test]
+fn a_leaver_s_place_on_the_ladder_is_told_as_data_and_in_words() {
+    let (bench, user, _) = settled();
+    let leavers = "\n[leavers]\naccounts = \"linked\"\nremove_after = \"30d\"\n";
+    let path = bench.file("leavers.toml", &format!("{}{leavers}", bench.document("\"*\"")));
+    bench.entrain(&["connection", "set", path.to_str().unwrap()]).expect(0);
+    let before = bench.entrain(&["explain", "--user", &user, "--json"]).expect(0).json();
+    assert!(before.get("ladder").is_none(), "{before:#}");
+
+    let id = {
+        let world = bench.emulator.state().world();
+        world.tenant.users.values().find(|u| u.mail.as_deref() == Some(&*user)).unwrap().id.clone()
+    };
+    change(&bench, json!({"change": "disable_user", "user": id}));
+    let ran = bench.entrain(&["sync", "--yes", "--json"]);
+    assert!(matches!(ran.output.status.code(), Some(0 | 4)), "{}", ran.out());
+    let json = bench.entrain(&["explain", "--user", &user, "--json"]).expect(0).json();
+    let ladder = &json["ladder"];
+    assert_eq!(
+        (&ladder["trigger"], &ladder["reached"], &ladder["next"]),
+        (&json!("disabled"), &json!("groups"), &json!("remove")),
+        "{json:#}"
+    );
+    let at = |key: &str| ladder[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(at("due").duration_since(at("since")), jiff::SignedDuration::from_hours(30 * 24));
+    assert!(!ladder["groups"].as_array().unwrap().is_empty(), "{ladder:#}");
+    assert!(ladder["cancelled_by"].as_str().unwrap().contains("enabling the user"), "{ladder:#}");
+    let told = json["chain"].as_array().unwrap().iter().filter(|link| link["what"] == "ladder").count();
+    assert_eq!(told, 3, "{json:#}");
+    let text = bench.entrain(&["explain", "--user", &user]).expect(0).out();
+    for words in ["disabled in the directory", "removed from the site", "cancelled by enabling the user"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}

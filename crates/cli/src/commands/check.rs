@@ -38,7 +38,7 @@ pub(super) async fn run(cx: &Context<'_>, args: CheckArgs) -> Result<Exit, Failu
 
 /// Everything found: permissions of the application, what the scope names, rights of the technical account.
 pub(crate) async fn findings(connected: &wire::Connected) -> Vec<Check> {
-    looked_at(connected).await.0
+    Box::pin(looked_at(connected)).await.0
 }
 
 async fn looked_at(connected: &wire::Connected) -> (Vec<Check>, Confluence) {

@@ -79,7 +79,7 @@ fn grants_confluence(town: &Town, group: &str, free: u64) {
     });
     let used = world.atlassian.seats_used("confluence");
     let product = world.atlassian.products.last_mut().unwrap();
-    product.seats = Some(used as u64 + free);
+    product.seats = Some(used + free);
 }
 
 fn set_aside(json: &Value) -> Vec<&str> {

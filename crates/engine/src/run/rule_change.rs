@@ -81,7 +81,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             let stale = world.memory.marks().filter(|(step, mark)| match mark.kind() {
                 MarkKind::RuleChange => !asked.contains(*step),
                 MarkKind::LeftOut => !planned.contains(*step) && !asked.contains(*step) && !in_line(step),
-                MarkKind::Refused | MarkKind::Flipped => false,
+                MarkKind::Refused | MarkKind::Flipped | MarkKind::Owed => false,
             });
             changes.extend(
                 stale.map(|(step, mark)| MemoryChange::UnmarkStep { step: step.clone(), mark: mark.kind() }),
