@@ -53,6 +53,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByRole("button", { name: `Approve ${chosen} steps` }).click();
     await page.waitForURL(/\/runs\/[^/]+(\?|$)/);
     const run = page.url().split("?")[0];
+    if (javaScriptEnabled) await page.locator("[data-over]").waitFor();
     for (let tries = 0; tries < 60 && !(await page.locator("[data-over]").count()); tries++) {
       await page.waitForTimeout(500);
       await page.goto(run);
