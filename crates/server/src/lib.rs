@@ -13,6 +13,7 @@
 //! | [`upkeep`] | what whoever looks after the service asks |
 //! | [`drafts`] | connections that somebody is setting up |
 //! | [`trials`] | documents and expressions, tried before they are stored |
+//! | [`sought`] | entries of the audit log that somebody looks for |
 //! | `assets` | style sheet, icons and script, at addresses that change with them |
 //! | `alerts` | looks after what people are told |
 //! | `access` | API keys and roles |
@@ -48,6 +49,7 @@ pub mod rulebook;
 mod runs;
 mod scheduler;
 pub mod service;
+pub mod sought;
 pub mod trials;
 pub mod upkeep;
 

@@ -168,6 +168,7 @@ pub trait Service:
     + crate::drafts::Drafts
     + crate::rulebook::Rulebook
     + crate::dossiers::Dossiers
+    + crate::sought::AuditSearch
     + crate::trials::Trials
     + crate::upkeep::Upkeep
 {

@@ -35,8 +35,16 @@ pub struct AuditEntry {
 pub struct AuditFilter {
     /// Only from this moment on.
     pub since: Option<Timestamp>,
-    /// Only about objects whose name contains this.
+    /// Only up to this moment.
+    pub until: Option<Timestamp>,
+    /// Only of whom the name contains this, whatever its case.
+    pub actor: Option<String>,
+    /// Only of this kind, such as `add_member`.
+    pub action: Option<String>,
+    /// Only about objects whose name contains this, whatever its case.
     pub object: Option<String>,
+    /// Only those before this entry.
+    pub before: Option<i64>,
 }
 
 /// What following the chain found.
@@ -91,7 +99,9 @@ const INSERT: &str =
 const ALL: &str =
     "SELECT seq, at, actor, action, object, detail, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
 const NEWEST: &str = "SELECT seq, at, actor, action, object, detail, hash FROM audit \
-    WHERE at >= $1 AND ($2 IS NULL OR object LIKE $2 ESCAPE '!') ORDER BY seq DESC LIMIT $3";
+    WHERE seq < $1 AND at >= $2 AND at <= $3 \
+    AND ($4 = '' OR LOWER(actor) LIKE LOWER($4) ESCAPE '!') AND ($5 = '' OR action = $5) \
+    AND ($6 = '' OR LOWER(object) LIKE LOWER($6) ESCAPE '!') ORDER BY seq DESC LIMIT $7";
 const BEFORE: &str = "SELECT seq, at, actor, action, object, detail, hash FROM audit WHERE seq < $1 \
     ORDER BY seq DESC LIMIT $2";
 const LAST: &str = "SELECT hash FROM audit WHERE seq = $1";
@@ -198,12 +208,16 @@ impl Store {
     /// The newest entries that a filter lets through, at most so many, oldest first.
     pub async fn audit_select(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>> {
         let since = filter.since.map_or(i64::MIN, Timestamp::as_millisecond);
-        let part = filter
-            .object
-            .as_ref()
-            .map(|text| format!("%{}%", text.replace('!', "!!").replace('%', "!%").replace('_', "!_")));
-        let mut rows: Vec<Row> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(NEWEST).bind(since).bind(&part).bind(i64::from(limit)).fetch_all(db).await)
+        let until = filter.until.map_or(i64::MAX, Timestamp::as_millisecond);
+        let part = |text: &Option<String>| {
+            let escaped = |text: &str| text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+            text.as_ref().map(|text| format!("%{}%", escaped(text))).unwrap_or_default()
+        };
+        let action = filter.action.clone().unwrap_or_default();
+        let mut rows: Vec<Row> = on!(Pool, &self.inner.readers, db => sqlx::query_as(NEWEST)
+            .bind(filter.before.unwrap_or(i64::MAX)).bind(since).bind(until)
+            .bind(part(&filter.actor)).bind(&action).bind(part(&filter.object))
+            .bind(i64::from(limit)).fetch_all(db).await)
         .map_err(Error::database("reading the audit log"))?;
         rows.reverse();
         rows.into_iter().map(Row::entry).collect()

@@ -24,6 +24,15 @@ pub(crate) enum AuditCommand {
         /// Only from this moment on: a day (its beginning in UTC, such as 2026-11-01) or an instant
         #[arg(long, value_name = "WHEN", value_parser = since)]
         since: Option<Timestamp>,
+        /// Only up to this moment: a day (its end in UTC) or an instant
+        #[arg(long, value_name = "WHEN", value_parser = super::report::members::moment)]
+        until: Option<Timestamp>,
+        /// Only of people, keys or doors whose name contains this
+        #[arg(long, value_name = "TEXT")]
+        who: Option<String>,
+        /// Only of this kind, such as `add_member`
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
         /// Only about objects whose name or id contains this
         #[arg(long, value_name = "TEXT")]
         object: Option<String>,
@@ -52,7 +61,7 @@ pub(crate) enum ExportFormat {
 
 impl Default for AuditCommand {
     fn default() -> Self {
-        Self::List { limit: 200, since: None, object: None }
+        Self::List { limit: 200, since: None, until: None, who: None, kind: None, object: None }
     }
 }
 
@@ -71,8 +80,8 @@ fn since(text: &str) -> Result<Timestamp, String> {
 pub(super) async fn run(cx: &Context<'_>, command: AuditCommand) -> Result<Exit, Failure> {
     let store = wire::open_store(cx).await?;
     match command {
-        AuditCommand::List { limit, since, object } => {
-            let filter = AuditFilter { since, object };
+        AuditCommand::List { limit, since, until, who, kind, object } => {
+            let filter = AuditFilter { since, until, actor: who, action: kind, object, before: None };
             let entries = store.audit_select(&filter, limit).await.map_err(|e| e.failure())?;
             cx.printer.result(&entries, || {
                 ui::audit_list(entries.iter().map(|e| cells(e)[..6].to_vec()).collect())

@@ -17,6 +17,7 @@ mod reported;
 pub(crate) mod reports;
 mod rulebook;
 pub(crate) mod service;
+mod sought;
 mod trials;
 pub(crate) mod upkeep;
 

@@ -206,7 +206,14 @@ pub(crate) static ROUTES: &[Route] = &[
         ], &[], No, GOOD, "Object", handlers::alerts),
     route!(Post "/alerts/{alert}/acknowledge" acknowledge_alert Operator "Takes an alert on: it is not repeated any more, unless it gets worse or comes back.", &[],
         &[may("note", Takes::Text(500), "What is being done about it.")], Kept, GOOD, "Object", handlers::acknowledge_alert),
-    route!(Get "/audit" list_audit Viewer "Entries of the audit log, the newest first.", &[CURSOR, LIMIT], &[], No, GOOD, "AuditEntries", handlers::audit),
+    route!(Get "/audit" list_audit Viewer "Entries of the audit log, the newest first.", &[
+            may("who", Takes::Text(200), "Only of people, keys and doors whose name contains this."),
+            may("kind", Takes::Text(100), "Only of this kind, such as `add_member`."),
+            may("object", Takes::Text(320), "Only about objects whose name or id contains this."),
+            may("from", Takes::Text(40), "Only from then on: a day (its beginning in UTC, such as `2026-11-01`) or an instant."),
+            may("to", Takes::Text(40), "Only up to then: a day (its end in UTC) or an instant."),
+            CURSOR, LIMIT,
+        ], &[], No, GOOD, "AuditEntries", handlers::audit),
     route!(Get "/audit/export" export_audit Viewer "The whole audit log, the oldest entry first: a JSON object on each line, or a table for spreadsheets.", &[
             may("format", Takes::Word(&["jsonl", "csv"]), "JSON Lines when left out."),
         ], &[], No, GOOD, "Lines", reports::audit),

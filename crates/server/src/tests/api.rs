@@ -9,7 +9,17 @@ use serde_json::{Value, json};
 use super::{Behaves, Fake, routes, send};
 use crate::rulebook::Fault;
 use crate::service::Answer;
+use crate::sought::{AuditSearch, Sought};
 use crate::trials::{Compared, DocumentTrial, ExpressionTrial, Trials, Trouble};
+
+impl AuditSearch for Fake {
+    /// Gives back what was looked for, as entries.
+    fn sought(&self, sought: Sought, limit: u32) -> Answer<'_, Vec<Value>> {
+        let told = format!("{sought:?}");
+        let first = sought.before.unwrap_or(100);
+        self.give((1..=i64::from(limit)).map(|n| json!({ "seq": first - n, "detail": told })).collect())
+    }
+}
 
 impl Trials for Fake {
     fn try_document<'a>(&'a self, _: &'a str, document: &'a str) -> Answer<'a, DocumentTrial> {
@@ -125,4 +135,29 @@ async fn a_document_is_tried_without_a_write_and_an_expression_on_a_person() {
     let (_, told) = expression("wrong").await;
     let problem = json!({ "line": 1, "character": 6, "problem": "no such attribute", "remedy": "mend it" });
     assert_eq!((&told["value"], &told["problem"]), (&Value::Null, &problem));
+}
+
+#[tokio::test]
+async fn the_audit_log_is_looked_through_page_by_page() {
+    let (status, page) =
+        ask("GET", "/audit?who=ana&kind=add_member&object=Jira&from=2026-11-01&to=2026-11-02&limit=2", None)
+            .await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    let told = page["entries"][0]["detail"].as_str().unwrap();
+    for part in [
+        "who: Some(\"ana\")",
+        "kind: Some(\"add_member\")",
+        "object: Some(\"Jira\")",
+        "from: Some(2026-11-01T00:00:00Z)",
+        "to: Some(2026-11-02T23:59:59.999",
+        "before: None",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!((page["entries"].as_array().unwrap().len(), &page["next"]), (2, &json!("98")));
+    let (_, page) = ask("GET", "/audit?limit=2&cursor=98", None).await;
+    assert!(page["entries"][0]["detail"].as_str().unwrap().contains("before: Some(98)"), "{page}");
+    for wrong in ["from=yesterday", "to=2026-13-01", "cursor=x"] {
+        assert_eq!(ask("GET", &format!("/audit?{wrong}"), None).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+    }
 }

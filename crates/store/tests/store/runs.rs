@@ -292,11 +292,32 @@ on_both!(the_audit_log_is_listed_by_moment_and_object_and_read_in_parts, |world|
     let objects = |entries: Vec<entrain_store::AuditEntry>| -> Vec<String> {
         entries.into_iter().map(|entry| entry.object).collect()
     };
-    let late = entrain_store::AuditFilter { since: Some(at(10)), object: None };
+    let late = entrain_store::AuditFilter { since: Some(at(10)), ..Default::default() };
     assert_eq!(objects(store.audit_select(&late, 100).await.unwrap()), ["a10", "a11"]);
-    let about = |text: &str| entrain_store::AuditFilter { since: None, object: Some(text.into()) };
+    let about = |text: &str| entrain_store::AuditFilter { object: Some(text.into()), ..Default::default() };
     assert_eq!(objects(store.audit_select(&about("a1"), 100).await.unwrap()), ["a1", "a10", "a11"]);
     assert_eq!(objects(store.audit_select(&about("a1"), 2).await.unwrap()), ["a10", "a11"]);
+    assert_eq!(objects(store.audit_select(&about("A1"), 2).await.unwrap()), ["a10", "a11"]);
+    let all = store.audit_list(100).await.unwrap();
+    let one = &all[3];
+    let filter = entrain_store::AuditFilter {
+        until: Some(one.at),
+        actor: Some(one.actor.to_uppercase()),
+        action: Some(one.action.clone()),
+        object: Some(one.object.clone()),
+        before: Some(one.seq + 1),
+        ..Default::default()
+    };
+    assert!(store.audit_select(&filter, 100).await.unwrap().contains(one));
+    let others = [
+        entrain_store::AuditFilter { until: Some(one.at - SignedDuration::from_millis(1)), ..filter.clone() },
+        entrain_store::AuditFilter { actor: Some("nobody".into()), ..filter.clone() },
+        entrain_store::AuditFilter { action: Some("nothing".into()), ..filter.clone() },
+        entrain_store::AuditFilter { before: Some(one.seq), ..filter },
+    ];
+    for other in others {
+        assert!(!store.audit_select(&other, 100).await.unwrap().contains(one), "{other:?}");
+    }
     for nothing in ["%", "_1", "a!", "'; --"] {
         assert!(store.audit_select(&about(nothing), 100).await.unwrap().is_empty(), "{nothing}");
     }
