@@ -23,6 +23,8 @@ const GRAPH_MS: u64 = 100;
 const JIRA_MS: u64 = 340;
 /// People at once.
 const AT_ONCE: usize = 100;
+/// Calls of the custom authentication extension.
+const CALLS: usize = 500;
 /// Changes for a mover of many.
 const CHANGES: usize = 10;
 
@@ -78,7 +80,8 @@ impl House {
             "name = \"Bench\"\n[directory]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
              authority_url = \"{}\"\ngraph_url = \"{}\"\n[site]\nurl = \"{}\"\nadmin_email = \"{}\"\napi_token = \"{}\"\n\
              [scope]\ngroups = [\"*\"]\n[groups]\nexisting = \"adopt\"\n[limits]\nremovals_percent = 100\n\
-             additions_percent = 100\n[schedule]\ncron = \"0 3 29 2 *\"\n[doors.access]\nname = \"Bench\"\n",
+             additions_percent = 100\n[schedule]\ncron = \"0 3 29 2 *\"\n[doors.access]\nname = \"Bench\"\n\
+             [doors.token_issuance]\nclient_id = \"{}\"\n",
             c.tenant_id,
             c.client_id,
             c.client_secret,
@@ -87,6 +90,7 @@ impl House {
             c.site_url,
             c.admin_email,
             c.api_token,
+            c.client_id,
         );
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("connection.toml");
@@ -298,7 +302,43 @@ async fn measure(people: usize) -> Fallible<String> {
     row(&house, "10 new groups each, all at once", many, &mut rows).await?;
     let new = newcomers(&house.emulator, 1, &groups)?;
     row(&house, "newcomers, 3 groups each, all at once", new, &mut rows).await?;
+    rows.push('\n');
+    rows.push_str(&extension(&house, take(CALLS)).await?);
     Ok(rows)
+}
+
+/// How long Entra waits for its answer at the start of token issuance, while everything behind the door hangs.
+async fn extension(house: &Arc<House>, people: Vec<(String, String)>) -> Fallible<String> {
+    let control = &house.emulator.description().control_url;
+    let hanging = json!({"latency": {"authority_ms": 20_000, "graph_ms": 20_000, "site_ms": 20_000}});
+    set(&house.http, &house.emulator, &hanging).await?;
+    let mut times: Vec<u64> = Vec::new();
+    for some in people.chunks(20) {
+        let mut waiting = tokio::task::JoinSet::new();
+        for (_, principal) in some {
+            let call = json!({"url": format!("{}/doors/bench/token-issuance", house.url), "user": principal});
+            let call = house.http.post(format!("{control}/sign-in/token-issuance")).json(&call);
+            waiting.spawn(async move { call.send().await?.json::<Value>().await });
+        }
+        for answer in waiting.join_all().await {
+            let answer = answer?;
+            if answer["accepted"] != true {
+                return Err(format!("the door does not accept: {answer}").into());
+            }
+            let attempts = answer["attempts"].as_array().ok_or("no attempts")?;
+            times.extend(attempts.iter().filter_map(|attempt| attempt["elapsed_ms"].as_u64()));
+        }
+    }
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1];
+    Ok(format!(
+        "| Answers at the start of token issuance, both clouds hanging | calls | p50 | p99 |\n\
+         | --- | ---: | ---: | ---: |\n\
+         | 20 at once | {} | {} ms | {} ms |\n",
+        times.len(),
+        at(50),
+        at(99),
+    ))
 }
 
 async fn row(

@@ -67,3 +67,18 @@ test("name and colour are the company's, and a colour that cannot be read is ref
   assert.deepEqual(trouble, []);
   await context.close();
 });
+
+test("the company's people sign in to the demo's console with Microsoft, and their groups give the role", { timeout: 120_000 }, async () => {
+  for (const [person, role] of [["Marta Oliveira", "Viewer"], ["Ana Duarte", "Approver"]]) {
+    const { context, page, trouble } = await open(browser);
+    await page.goto(`${demo.url}/sign-in`);
+    await page.getByText("Sign in with Microsoft").click();
+    await page.getByRole("button", { name: new RegExp(person) }).first().click();
+    await page.waitForURL((at) => at.origin === new URL(demo.url).origin && !at.pathname.startsWith("/sign-in"));
+    await page.goto(`${demo.url}/account`);
+    assert.equal(await page.locator("h1").textContent(), `${person.toLowerCase().replace(" ", ".")}@windrose.example`);
+    assert.match(await page.locator(".page-head .sub").textContent(), new RegExp(`^${role} of this console`));
+    assert.deepEqual(trouble, []);
+    await context.close();
+  }
+});

@@ -22,6 +22,7 @@ use super::serve::{Reach, Serving};
 use super::{Context, Exit, connection, emulate, file_failure};
 use crate::config::Document;
 use crate::ui::{Page, Tone};
+use crate::wire::federation::FederationArgs;
 use crate::wire::{self, SystemClock};
 
 /// Name of the demo's connection.
@@ -62,7 +63,7 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
         next(&cx, &folder, &emulator, None);
     } else {
         Box::pin(tour.leave_something(&connected, &emulator)).await?;
-        let service = Box::pin(service(&cx)).await?;
+        let service = Box::pin(service(&cx, sign_in(&folder, &emulator)?)).await?;
         next(&cx, &folder, &emulator, Some((&service, &webhook_key)));
         wire::told_to_end().await;
         service.serving.end().await;
@@ -71,13 +72,32 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-/// Lets people come back from the company's sign-in to the service.
+/// Groups of the company that give a role in the console.
+const ROLES: [(Role, &str); 2] = [(Role::Viewer, "Jira Everyone"), (Role::Approver, "Jira Release Managers")];
+
+/// Lets people come back from the company's sign-in to the service, with their groups.
 fn register(emulator: &Emulator) {
-    let path = format!("/access/{}/callback", slug(NAME));
+    let paths = [format!("/access/{}/callback", slug(NAME)), "/sign-in/microsoft/callback".to_owned()];
     let id = &emulator.description().client_id;
     if let Some(app) = emulator.state().world_mut().tenant.applications.get_mut(id) {
-        app.redirect_uris = ["127.0.0.1", "localhost"].map(|host| format!("http://{host}{path}")).into();
+        let of = |host: &'static str| paths.iter().map(move |path| format!("http://{host}{path}"));
+        app.redirect_uris = ["127.0.0.1", "localhost"].into_iter().flat_map(of).collect();
+        app.group_claims = true;
     }
+}
+
+/// Sign-in to the console by the company's people. The service reads the client secret from a file at each sign-in.
+fn sign_in(folder: &Path, emulator: &Emulator) -> Result<FederationArgs, Failure> {
+    let file = folder.join("demo-client-secret");
+    std::fs::write(&file, &emulator.description().client_secret)
+        .map_err(|e| file_failure("the client secret of the demo", &file, &e))?;
+    let world = emulator.state().world();
+    let groups = world.tenant.groups.values();
+    let roles = groups.filter_map(|group| {
+        let (role, _) = ROLES.iter().find(|(_, name)| group.display_name.as_deref() == Some(*name))?;
+        Some((*role, group.id.clone()))
+    });
+    Ok(FederationArgs::at(emulator.description(), file, roles))
 }
 
 /// A key for the webhook, made at random.
@@ -180,7 +200,7 @@ async fn administrator(store: &Store) -> Result<(SecretString, String), Failure>
 }
 
 /// Brings the service up at its usual address, or at a free one.
-async fn service(cx: &Context<'_>) -> Result<Service, Failure> {
+async fn service(cx: &Context<'_>, federation: FederationArgs) -> Result<Service, Failure> {
     let store = wire::open_store(cx).await?;
     let expires = SystemClock.now().saturating_add(SignedDuration::from_hours(24));
     let expires = expires.unwrap_or(jiff::Timestamp::MAX);
@@ -190,11 +210,7 @@ async fn service(cx: &Context<'_>) -> Result<Service, Failure> {
     let (_, key) = made.map_err(|e| e.failure())?;
     let (password, secret) = administrator(&store).await?;
     let usual = SocketAddr::from(([127, 0, 0, 1], 8321));
-    let reach = Reach {
-        public: None,
-        idle: Duration::from_mins(30),
-        federation: crate::wire::federation::FederationArgs::default(),
-    };
+    let reach = Reach { public: None, idle: Duration::from_mins(30), federation };
     let serving = match Serving::start(store.clone(), usual, &reach).await {
         Err(failure) if failure.code == FailureCode::ListenFailed => {
             Serving::start(store, SocketAddr::from(([127, 0, 0, 1], 0)), &reach).await?
@@ -220,6 +236,7 @@ fn next(cx: &Context<'_>, folder: &Path, emulator: &Emulator, service: Option<(&
             "             later {url}, as “{ADMINISTRATOR}” with the password {}",
             password.expose_secret()
         ));
+        page.line("             or with Microsoft, as anybody of the company: all may look, release managers may approve");
         page.line(format!("    API      {url}/api/v1   (described by {url}/api/v1/openapi.json)"));
         page.line(format!("    health   {url}/health/ready     figures  {url}/metrics"));
         let (slug, control) = (slug(NAME), &emulator.description().control_url);

@@ -8,6 +8,7 @@ use clap::Args;
 use entrain_connect::entra::Credential;
 use entrain_connect::entra::oidc::{Account, Authority, Groups, RelyingParty, SignIn, Wanted};
 use entrain_connect::http::{BaseUrl, HttpOptions, Meter, Plane};
+use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::Clock as _;
 use entrain_server::doors::Begun;
@@ -105,6 +106,23 @@ fn secret(path: &Path) -> Result<SecretString, Failure> {
 }
 
 impl FederationArgs {
+    /// Sign-in through a company's app registration, whose secret is in this file.
+    pub(crate) fn at(
+        company: &entrain_emulator::Description,
+        secret_file: PathBuf,
+        roles: impl IntoIterator<Item = (Role, String)>,
+    ) -> Self {
+        let roles = roles.into_iter().map(|(role, group)| format!("{}={group}", role.as_str()));
+        Self {
+            sign_in_tenant_id: Some(company.tenant_id.clone()),
+            sign_in_client_id: Some(company.client_id.clone()),
+            sign_in_client_secret_file: Some(secret_file),
+            sign_in_roles: roles.collect(),
+            sign_in_authority_url: Some(company.authority_url.clone()),
+            ..Self::default()
+        }
+    }
+
     /// The way in that the settings describe; none where they say nothing about it.
     pub(crate) fn build(
         &self,
