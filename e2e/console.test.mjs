@@ -82,10 +82,10 @@ test("a wrong password is told beside the form, a right one leads on, and signin
   assert.equal(new URL(page.url()).pathname, "/sign-in");
   await page.fill("#name", "The viewer");
   await page.fill("#password", "not this one at all");
-  await page.click("button.primary");
+  await page.click('form[action="/sign-in"] button');
   assert.match(await page.locator("[role=alert]").textContent(), /Name or password are not right/);
   await page.fill("#password", "several words in a row");
-  await page.click("button.primary");
+  await page.click('form[action="/sign-in"] button');
   await page.waitForURL((at) => at.pathname === `${CONNECTION}/setup`);
   await page.click("button.me");
   await page.getByRole("button", { name: "Sign out" }).click();

@@ -43,6 +43,15 @@ test("each report is a page, and a table for spreadsheets", { timeout: 180_000 }
   }
   await page.goto(`${demo.url}/audit`);
   await inspect(page, "audit");
+  await page.getByLabel("What").fill("create group");
+  await page.getByRole("button", { name: "Look" }).click();
+  await page.waitForURL(/kind=create/);
+  const found = await page.locator("tbody th").allTextContents();
+  assert.ok(found.length > 0 && found.every((what) => what === "create group"), found.join());
+  await inspect(page, "audit-found");
+  await page.getByLabel("Who").fill("nobody at all");
+  await page.getByRole("button", { name: "Look" }).click();
+  await page.getByText("No such entry").waitFor();
   const log = await context.request.get(`${demo.url}/audit/export`);
   const lines = (await log.text()).trim().split("\n").map((line) => JSON.parse(line));
   assert.ok(lines.length > 10 && lines.every((line, at) => line.seq === at + 1), "every entry, in order");

@@ -29,7 +29,7 @@ const enter = async (name, password) => {
   await page.goto(`${demo.url}/sign-in`);
   await page.fill("#name", name);
   await page.fill("#password", password);
-  await page.click("button.primary");
+  await page.click('form[action="/sign-in"] button');
   return { context, page };
 };
 

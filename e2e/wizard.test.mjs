@@ -35,7 +35,7 @@ const enter = async (options) => {
   await opened.page.goto(`${url}/sign-in`);
   await opened.page.fill("#name", "Marta Lindqvist");
   await opened.page.fill("#password", password);
-  await opened.page.click("button.primary");
+  await opened.page.click('form[action="/sign-in"] button');
   await opened.page.waitForURL((at) => !at.pathname.startsWith("/sign-in"));
   return opened;
 };

@@ -315,9 +315,10 @@ fn n_08_a_lost_state_leads_to_a_full_read_that_finds_the_deletions_of_the_gap() 
 fn n_08_an_expired_token_and_a_mass_deletion_in_the_gap_are_held() {
     let bench = settled(options(60, 8, 20));
     let mut settings = (*bench.emulator.state().settings()).clone();
-    settings.graph.delta_token_life_s = 0;
+    // Longer than a read takes, also on a busy machine: tokens must not expire in the middle of one
+    settings.graph.delta_token_life_s = 4;
     bench.emulator.state().set_settings(settings);
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let expire = || std::thread::sleep(std::time::Duration::from_millis(5_100));
     let had = change(&bench, |world, at| {
         let users: Vec<String> = world.tenant.users.keys().take(40).cloned().collect();
         for user in users {
@@ -327,6 +328,7 @@ fn n_08_an_expired_token_and_a_mass_deletion_in_the_gap_are_held() {
         world.atlassian.groups.values().map(|group| group.members.len()).sum::<usize>()
     });
     for _ in 0..2 {
+        expire();
         let ran = sync(&bench, &[]).expect(3);
         assert_eq!(ran.json()["status"], "held", "{}", ran.out());
         assert_eq!(ran.json()["held"][0]["guard"], "removals", "{}", ran.out());

@@ -251,8 +251,6 @@ pub trait Service:
     /// The plan of a run, if it got that far.
     fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>>;
 
-    /// The newest entries of the audit log before this one.
-    fn audit(&self, before: Option<i64>, limit: u32) -> Answer<'_, Vec<Value>>;
     /// Entries of the audit log after this one, the oldest first, as an export has them.
     fn export_audit(&self, form: ExportForm, after: Option<i64>) -> Answer<'_, ExportPart>;
     /// Follows the chain of the audit log.

@@ -316,12 +316,6 @@ impl Service for Fake {
     fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>> {
         self.give((run.as_str() != "thrown-away").then(|| self.made_plan()))
     }
-    fn audit(&self, _: Option<i64>, most: u32) -> Answer<'_, Vec<Value>> {
-        let said = self.hostile;
-        let entry = json!({ "seq": 1, "at": now(), "actor": said, "action": said, "object": said,
-            "detail": said, "hash": "0" });
-        self.give(vec![entry; self.rows.min(most as usize)])
-    }
     fn verify_audit(&self) -> Answer<'_, Value> {
         self.give(json!({}))
     }

@@ -458,6 +458,7 @@ impl Store {
                     .map_err(Error::database(doing))?,
             ),
         };
+        tx.may_stand_still().await?;
         let sealed_with: Vec<String> = on!(Tx, &mut tx, tx => sqlx::query_scalar(
             "SELECT key_id FROM connection_secrets UNION SELECT key_id FROM draft_secrets ORDER BY key_id").fetch_all(&mut **tx).await)
         .map_err(Error::database(doing))?;
@@ -523,6 +524,7 @@ impl Store {
 
         let doing = "restoring";
         let mut batch = Batch { tx: self.inner.writer.begin().await?, chain: None };
+        batch.tx.may_stand_still().await?;
         crate::rotate::hold(&mut batch).await?;
         for table in tables.iter().rev() {
             let held = format!("SELECT count(*) FROM \"{}\"", table.name);

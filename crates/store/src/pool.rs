@@ -57,6 +57,17 @@ impl Pool {
 }
 
 impl Tx {
+    /// Lets this transaction stand still: it waits for a file, or for whoever takes what is read.
+    pub(crate) async fn may_stand_still(&mut self) -> Result<()> {
+        if let Self::Postgres(tx) = self {
+            sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0")
+                .execute(&mut **tx)
+                .await
+                .map_err(Error::database("beginning a transaction"))?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn commit(self) -> Result<()> {
         on!(Tx, self, tx => tx.commit().await).map_err(Error::database("committing"))
     }
@@ -91,10 +102,15 @@ pub(crate) async fn sqlite_pools(path: &Path) -> Result<(Pool, Pool)> {
     Ok((Pool::Sqlite(writer), Pool::Sqlite(readers)))
 }
 
+/// How long a transaction may stand still before PostgreSQL ends its session, in seconds. Less than a lease
+/// (`lease::LEASE`): what a server that is frozen or cut off has locked is free when another takes its connection over.
+const STANDS_STILL: &str = "10s";
+
 /// How to reach a server's database.
 pub(crate) fn postgres_options(url: &str) -> Result<PgConnectOptions> {
     PgConnectOptions::from_str(url)
         .map(|options| options.application_name("entrain"))
+        .map(|options| options.options([("idle_in_transaction_session_timeout", STANDS_STILL)]))
         .map_err(|_| Error::Address { why: "it is not a PostgreSQL address".into() })
 }
 
@@ -116,4 +132,21 @@ pub(crate) async fn postgres_tables(pool: &PgPool) -> Result<Vec<String>> {
     .fetch_all(pool)
     .await
     .map_err(Error::database("looking at the tables"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// a server that is cut off in the middle of a transaction must not keep the claim's row locked.
+    #[test]
+    fn r_09_a_transaction_of_a_silent_server_ends_before_its_lease() {
+        let options =
+            postgres_options("postgres://entrain@db.example/entrain?options=-c%20work_mem%3D8MB").unwrap();
+        let told = options.get_options().unwrap();
+        assert!(told.contains("idle_in_transaction_session_timeout=10s"), "{told}");
+        assert!(told.contains("work_mem=8MB"), "what the address says stays: {told}");
+        let seconds: u64 = STANDS_STILL.trim_end_matches('s').parse().unwrap();
+        assert!(seconds < crate::lease::LEASE.as_secs());
+    }
 }

@@ -446,12 +446,6 @@ impl Service for Wired {
             Ok(plan.and_then(|plan| serde_json::from_str(&plan).ok()))
         })
     }
-    fn audit(&self, before: Option<i64>, limit: u32) -> Answer<'_, Vec<Value>> {
-        Box::pin(async move {
-            let entries = self.store.audit_before(before, limit).await.map_err(|e| e.failure())?;
-            Ok(entries.iter().map(|entry| json!(entry)).collect())
-        })
-    }
     fn verify_audit(&self) -> Answer<'_, Value> {
         Box::pin(async move {
             Ok(match self.store.audit_verify().await.map_err(|e| e.failure())? {

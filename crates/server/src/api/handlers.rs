@@ -8,7 +8,7 @@ use entrain_domain::run::{Phase, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, slug};
 use entrain_engine::schedule::{Due, Health};
 use entrain_engine::{Approved, Freshness, Only, Question, Selection};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Reply};
@@ -325,35 +325,18 @@ pub(super) async fn test_alerts(ask: Ask) -> Result {
     Ok(Reply::json(json!({ "connection": connection.name, "channels": outcomes })))
 }
 
-/// An instant, or the beginning of a day.
-fn beginning(text: &str) -> Option<Timestamp> {
-    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
-    text.parse().ok().or_else(|| day().map(|day| day.timestamp()))
-}
-
 pub(super) async fn audit(ask: Ask) -> Result {
     let before = match ask.text("cursor") {
         Some(cursor) => Some(cursor.parse::<i64>().map_err(|_| wrong_cursor())?),
         None => None,
     };
-    let moment = |name: &str, edge: fn(&str) -> Option<Timestamp>| match ask.text(name) {
-        None => Ok(None),
-        Some(text) => edge(text).map(Some).ok_or_else(|| {
-            Problem::request(
-                format!("“{name}” is no moment"),
-                "write a day as 2026-11-01, or an instant as 2026-11-01T08:00:00Z",
-            )
-        }),
-    };
-    let text = |name: &str| ask.text(name).map(str::to_owned);
-    let sought = Sought {
-        who: text("who"),
-        kind: text("kind"),
-        object: text("object"),
-        from: moment("from", beginning)?,
-        to: moment("to", crate::reports::moment)?,
-        before,
-    };
+    let sought = Sought::read(|name| ask.text(name)).map_err(|name| {
+        Problem::request(
+            format!("“{name}” is no moment"),
+            "write a day as 2026-11-01, or an instant as 2026-11-01T08:00:00Z",
+        )
+    })?;
+    let sought = Sought { before, ..sought };
     let limit = ask.number("limit", PAGE);
     let mut entries = ask.api.service.sought(sought, limit + 1).await?;
     let more = entries.len() > limit as usize;

@@ -141,7 +141,7 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/connections/{connection}/reports/{report}" report Viewer ["group", "at", "from"], reports::page),
     page!(Get "/connections/{connection}/reports/{report}/csv" report_table Viewer ["group", "at"], reports::table),
     page!(Get "/audit/export" audit_export Viewer ["format"], reports::audit),
-    page!(Get "/audit" audit Viewer ["before"], audit::list),
+    page!(Get "/audit" audit Viewer ["who", "kind", "object", "from", "to", "before"], audit::list),
     page!(Get "/audit/chain" audit_chain Viewer [], audit::chain),
     page!(Get "/settings" settings Viewer [], settings::first),
     page!(Get "/settings/accounts" accounts Administrator ["from"], settings::accounts::list),

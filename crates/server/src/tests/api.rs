@@ -6,18 +6,21 @@ use entrain_domain::model::{AttributeValue, DirectoryUserId};
 use entrain_domain::plan::Person;
 use serde_json::{Value, json};
 
-use super::{Behaves, Fake, routes, send};
+use super::{Behaves, Fake, now, routes, send};
 use crate::rulebook::Fault;
 use crate::service::Answer;
 use crate::sought::{AuditSearch, Sought};
 use crate::trials::{Compared, DocumentTrial, ExpressionTrial, Trials, Trouble};
 
 impl AuditSearch for Fake {
-    /// Gives back what was looked for, as entries.
+    /// Gives back what was looked for, as the object of entries.
     fn sought(&self, sought: Sought, limit: u32) -> Answer<'_, Vec<Value>> {
-        let told = format!("{sought:?}");
-        let first = sought.before.unwrap_or(100);
-        self.give((1..=i64::from(limit)).map(|n| json!({ "seq": first - n, "detail": told })).collect())
+        let (said, told, first) = (self.hostile, format!("{sought:?}"), sought.before.unwrap_or(100));
+        let entry = |n: i64| {
+            json!({ "seq": first - n, "at": now(), "actor": said, "action": said, "object": told,
+            "detail": said, "hash": "0" })
+        };
+        self.give((1..=i64::from(limit)).map(entry).collect())
     }
 }
 
@@ -143,7 +146,7 @@ async fn the_audit_log_is_looked_through_page_by_page() {
         ask("GET", "/audit?who=ana&kind=add_member&object=Jira&from=2026-11-01&to=2026-11-02&limit=2", None)
             .await;
     assert_eq!(status, StatusCode::OK, "{page}");
-    let told = page["entries"][0]["detail"].as_str().unwrap();
+    let told = page["entries"][0]["object"].as_str().unwrap();
     for part in [
         "who: Some(\"ana\")",
         "kind: Some(\"add_member\")",
@@ -156,7 +159,7 @@ async fn the_audit_log_is_looked_through_page_by_page() {
     }
     assert_eq!((page["entries"].as_array().unwrap().len(), &page["next"]), (2, &json!("98")));
     let (_, page) = ask("GET", "/audit?limit=2&cursor=98", None).await;
-    assert!(page["entries"][0]["detail"].as_str().unwrap().contains("before: Some(98)"), "{page}");
+    assert!(page["entries"][0]["object"].as_str().unwrap().contains("before: Some(98)"), "{page}");
     for wrong in ["from=yesterday", "to=2026-13-01", "cursor=x"] {
         assert_eq!(ask("GET", &format!("/audit?{wrong}"), None).await.0, StatusCode::BAD_REQUEST, "{wrong}");
     }

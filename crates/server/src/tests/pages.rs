@@ -452,3 +452,34 @@ async fn anything_is_found_by_a_few_letters_and_leads_to_its_page() {
     assert!(search("audi").await.contains("href=\"/audit\""));
     assert!(!search("").await.contains("href="), "nothing was asked");
 }
+
+#[tokio::test]
+async fn the_audit_log_is_looked_through_and_older_entries_keep_what_is_looked_for() {
+    let fake = Arc::new(Fake::new(Behaves::Well));
+    let cookie = fake.people.signed_in(Role::Viewer);
+    let routes = over(fake);
+    let page = async |query: &str| {
+        let get = Request::get(format!("/audit{query}"))
+            .header("host", "localhost")
+            .header("cookie", format!("entrain={cookie}"));
+        let (status, _, body) = send(&routes, get.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    };
+    let found = page("?who=ana+b&kind=add+member&object=&from=2026-11-01&to=&before=50").await;
+    for part in [
+        "who: Some(&#34;ana b&#34;)",
+        "kind: Some(&#34;add_member&#34;)",
+        "object: None",
+        "from: Some(2026-11-01T00:00:00Z)",
+        "to: None",
+        "before: Some(50)",
+        "href=\"/audit?who=ana+b&#38;kind=add+member&#38;from=2026-11-01&#38;before=-50\"",
+    ] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+    let wrong = page("?from=yesterday").await;
+    assert!(wrong.contains("A day is written as 2026-11-01."), "{wrong}");
+    assert!(wrong.contains("No such entry") && !wrong.contains("who: "), "{wrong}");
+    assert!(page("").await.contains(">Newest<"));
+}

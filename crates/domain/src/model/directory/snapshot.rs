@@ -29,7 +29,7 @@ pub enum Subject {
 }
 
 /// The directory at one moment. Immutable; it says what it covers, and only what was read completely can prove an
-/// absence (see [`CompleteClosure`](super::CompleteClosure)).
+/// absence (see [`CompleteClosure`](crate::model::CompleteClosure)).
 #[derive(Debug, Clone)]
 pub struct DirectorySnapshot {
     pub(in crate::model) users: Vec<UserSlot>,
