@@ -77,7 +77,7 @@ export async function signIn(page, url, role) {
   await page.goto(`${url}/sign-in`);
   await page.fill("#name", `The ${role}`);
   await page.fill("#password", password);
-  await page.click(`form[action="/sign-in"] button`);
+  await page.click('form[action="/sign-in"] button');
   await page.waitForURL((at) => !at.pathname.startsWith("/sign-in"));
 }
 

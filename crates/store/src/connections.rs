@@ -229,6 +229,22 @@ impl Store {
 
     /// A connection with its secrets opened; `None` when there is none of that name.
     pub async fn get(&self, name: &str) -> Result<Option<StoredConnection>> {
+        let mut before = None;
+        loop {
+            let opened = self.opened(name).await;
+            if !matches!(opened, Err(Error::KeyRotated)) {
+                return opened;
+            }
+            // What was read may be sealed anew since
+            let newest = crate::rotate::newest(&self.inner.readers).await?;
+            if before.as_ref() == Some(&newest) {
+                return opened;
+            }
+            before = Some(newest);
+        }
+    }
+
+    async fn opened(&self, name: &str) -> Result<Option<StoredConnection>> {
         let Some(entry) = self.versions(name).await?.pop() else { return Ok(None) };
         let Some(document) = entry.document else { return Ok(None) };
         let rows: Vec<SecretRow> = on!(Pool, &self.inner.readers, db =>

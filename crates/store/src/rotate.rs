@@ -221,13 +221,22 @@ impl Store {
     /// The key to seal with.
     async fn sealing_key(&self) -> Result<Arc<Key>> {
         let (keys, now) = (&self.inner.keys, self.now());
-        let current = keys.newest(now);
-        if let Some(id) = newest(&self.inner.readers).await?
-            && let Some(key) = keys.by_id(&id, now)
-        {
-            return Ok(key);
+        let mut before = None;
+        loop {
+            let current = keys.newest(now);
+            let id = newest(&self.inner.readers).await?;
+            if let Some(key) = id.as_ref().and_then(|id| keys.by_id(id, now)) {
+                return Ok(key);
+            }
+            if !retired(&self.inner.readers, &current).await? {
+                return Ok(current);
+            }
+            // The next rotation may have come between the looks at database and file
+            if before.as_ref() == Some(&id) {
+                return Err(Error::KeyRotated);
+            }
+            before = Some(id);
         }
-        if retired(&self.inner.readers, &current).await? { Err(Error::KeyRotated) } else { Ok(current) }
     }
 
     /// Seals secrets, each with `seal`, and writes them. With the new key when a rotation came in between.
