@@ -5,7 +5,7 @@
 //! The rolls have been read when this begins; what they show needs no request. An invitation that they do not show is
 //! searched for with patience, because a fresh invitee is not found for a while (atlassian-cloud.md 12.1).
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use entrain_domain::Failure;
@@ -17,7 +17,7 @@ use entrain_domain::model::{
     Account, AccountActivity, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile,
     ProfileStanding, SiteGroup, SiteGroupId, SiteMembers,
 };
-use entrain_domain::plan::{Action, Lookup, Plan, Reversible, StepId, Update};
+use entrain_domain::plan::{Action, Lookup, Plan, Reversible, SetAside, StepId, Update};
 use entrain_domain::policy::Measure;
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use tokio_util::sync::CancellationToken;
@@ -34,9 +34,18 @@ pub(crate) struct Recovered {
     memberships: Vec<OpenIntent>,
     /// Settled as not done. Should the site nevertheless say "already", it was this call.
     pub(crate) reopened: HashSet<StepId>,
-    /// Invitations that may be on their way: not repeated by this run.
-    pub(crate) parked: HashSet<StepId>,
+    /// Steps that may be done already: not repeated by this run.
+    pub(crate) parked: HashMap<StepId, Parked>,
     settled: usize,
+}
+
+/// Why a step that an earlier run began is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parked {
+    /// An invitation may be on its way.
+    Invited,
+    /// What came of it could not be read, and is looked up again by the next run. The report says so already.
+    Unread,
 }
 
 impl Recovered {
@@ -46,6 +55,18 @@ impl Recovered {
             matches!(open.entry.intent, Intent::AddMember { .. } | Intent::RemoveMember { .. })
         };
         Self { memberships: open.into_iter().filter(membership).collect(), ..Self::default() }
+    }
+
+    /// Leaves an entry open: what could not be read proves neither that the call was made nor that it was not.
+    fn leave_open(&mut self, open: &OpenIntent, (reason, remedy): (&str, &str), draft: &mut Draft) {
+        draft.set_aside.push(SetAside {
+            object: object_of(&open.entry.intent),
+            reason: format!(
+                "an earlier run was interrupted in it, and what came of that cannot be read: {reason}"
+            ),
+            remedy: format!("the next run looks again; {remedy}"),
+        });
+        self.parked.insert(open.entry.step.clone(), Parked::Unread);
     }
 
     /// People whom an earlier run has invited and whose account the site does not show are not invited once more.
@@ -58,7 +79,7 @@ impl Recovered {
                 continue;
             }
             if link.is_some_and(|link| link.origin == Origin::Created) {
-                self.parked.insert(step.id());
+                self.parked.insert(step.id(), Parked::Invited);
             }
         }
     }
@@ -76,6 +97,8 @@ enum Found {
     Profile,
     /// So much of the access is taken at present.
     Access(BTreeSet<Reversible>),
+    /// It could not be asked.
+    Unread(Failure),
     Nothing,
 }
 
@@ -185,13 +208,28 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     let answer = "found done after an interruption".to_owned();
                     self.close(draft, &open, Outcome::Done, answer, changes).await?;
                 }
+                (Intent::TakeRung { user, measure: Measure::Deactivate, .. }, Found::Unread(failure)) => {
+                    // Taken for passed, in this run alone: who returns keeps their place until it is known, and with it
+                    // the way back
+                    let (user, at) = (user.clone(), open.entry.at);
+                    let way_back = StepId::of_way_back(Reversible::Deactivate, &user);
+                    let measure = Measure::Deactivate;
+                    world.memory.apply(&MemoryChange::PassRung { user, measure, hand: Hand::Entrain, at });
+                    recovered.leave_open(&open, (&failure.message, &failure.remedy), draft);
+                    recovered.parked.insert(way_back, Parked::Unread);
+                    continue;
+                }
+                (Intent::ComeBack { from: Reversible::Deactivate, .. }, Found::Unread(failure)) => {
+                    recovered.leave_open(&open, (&failure.message, &failure.remedy), draft);
+                    continue;
+                }
                 (Intent::TakeRung { .. } | Intent::ComeBack { .. }, _) => {
                     let answer = "not seen after an interruption: done again, it ends in the same state";
                     self.close(draft, &open, Outcome::NotDone, answer.to_owned(), Vec::new()).await?;
                     recovered.reopened.insert(step);
                 }
                 (Intent::CreateUser { .. }, _) if open.entry.attempts > 0 && self.fresh(&open) => {
-                    recovered.parked.insert(step);
+                    recovered.parked.insert(step, Parked::Invited);
                     continue;
                 }
                 (Intent::UpdateUser { account, update: Update::Profile { set, .. }, .. }, Found::Profile) => {
@@ -279,6 +317,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         unread.dedup();
         self.read_members(&mut world.site, unread).await?;
         for open in open {
+            if let Intent::AddMember { group, .. } | Intent::RemoveMember { group, .. } = &open.entry.intent
+                && world.site.group(group).is_some()
+                && let Some(SiteMembers::Unread(why)) = world.site.members(group)
+            {
+                recovered.leave_open(&open, (&why.reason, &why.remedy), draft);
+                continue;
+            }
             let happened = match &open.entry.intent {
                 Intent::AddMember { group, account } => {
                     let there = world.site.members(group).and_then(|members| members.contains(account));
@@ -424,13 +469,12 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
     }
 
-    /// What of somebody's access is taken, where that can be told. Where it cannot, the call counts as not made and is
-    /// made again if it is still wanted: it ends in the same state.
+    /// What of somebody's access is taken, where there is somebody to tell.
     async fn lost_access(&self, account: &AccountId) -> Result<Found, Failure> {
         match self.ports.site.taken_access(account).await {
             Ok(taken) => Ok(taken.map_or(Found::Nothing, Found::Access)),
             Err(failure) if failure.code == FailureCode::Stopped => Err(failure),
-            Err(_) => Ok(Found::Nothing),
+            Err(failure) => Ok(Found::Unread(failure)),
         }
     }
 

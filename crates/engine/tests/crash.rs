@@ -7,7 +7,10 @@ mod support;
 use std::time::Duration;
 
 use entrain_domain::run::RunStatus;
-use support::Fixture;
+use entrain_domain::{FailureClass, FailureCode};
+use entrain_engine::ports::Store as _;
+use support::site::refusal;
+use support::{CONNECTION, Fixture};
 
 async fn second_day(in_flight: usize, lag: Duration) -> Fixture {
     let mut fixture = Fixture::company();
@@ -74,6 +77,29 @@ async fn r_01_a_first_run_killed_at_any_write_point_is_finished_by_the_next_star
         let report = fixture.run().await;
         assert_eq!(report.status, RunStatus::Converged, "killed at {nth}: {report:?}");
         fixture.assert_in_step(&format!("killed at {nth}")).await;
+    }
+}
+
+/// what came of a call is not known when the members cannot be read either; nothing is concluded from that.
+#[tokio::test(start_paused = true)]
+async fn r_01_a_killed_membership_stays_open_until_the_members_can_be_read() {
+    let mut left_open = 0;
+    for nth in 1.. {
+        let fixture = second_day(1, Duration::ZERO).await;
+        fixture.kill.arm(nth);
+        if fixture.run_until_killed().await.is_some() {
+            assert!(nth > 30);
+            assert!(left_open > 0, "no kill left a call of which nobody could tell");
+            return;
+        }
+        let context = format!("killed at write point {nth}");
+        fixture.site.members_fail(Some(refusal(FailureCode::SiteUnavailable, FailureClass::Transient)));
+        fixture.run().await;
+        left_open += usize::from(!fixture.store.open_intents(CONNECTION).await.unwrap().is_empty());
+        fixture.site.members_fail(None);
+        let report = fixture.run().await;
+        assert_eq!(report.status, RunStatus::Converged, "{context}: {report:?}");
+        fixture.assert_in_step(&context).await;
     }
 }
 

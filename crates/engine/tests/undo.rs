@@ -10,12 +10,13 @@ use entrain_domain::model::AccountState;
 use entrain_domain::plan::{Approval, Guard, StepKind};
 use entrain_domain::policy::{Delays, Leavers, Measure};
 use entrain_domain::run::{RunReport, RunStatus, Trigger};
-use entrain_domain::{Failure, FailureCode};
+use entrain_domain::{Failure, FailureClass, FailureCode};
+use entrain_engine::ports::Store as _;
 use entrain_engine::{Approved, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use support::site::ByHand;
-use support::{Fixture, Told, address, user_id};
+use support::site::{ByHand, refusal};
+use support::{CONNECTION, Fixture, Told, address, user_id};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -340,6 +341,36 @@ async fn r_01_a_deactivation_killed_at_any_write_point_is_given_back_to_somebody
         if ended {
             assert!(nth > 12, "only {nth} write points");
             assert!(taken_unsaid >= 2, "no kill fell between a call and its record");
+            return;
+        }
+    }
+}
+
+/// What came of a killed call is not known while the organization cannot be asked; it is not taken for undone, or
+/// nobody would ever give the access back.
+#[tokio::test(start_paused = true)]
+async fn r_01_a_killed_deactivation_stays_open_until_the_organization_can_be_asked() {
+    let at_once = Some(Duration::ZERO);
+    let mut left_open = 0;
+    for nth in 1.. {
+        let fixture = with_ladder(Delays { suspend: at_once, deactivate: at_once, remove: None }).await;
+        fixture.directory.person(5, AccountState::Disabled);
+        fixture.kill.arm(nth);
+        let ended = fixture.run_until_killed().await.is_some();
+        fixture.directory.person(5, AccountState::Enabled);
+        fixture
+            .site
+            .organization_fails(Some(refusal(FailureCode::OrganizationUnavailable, FailureClass::Transient)));
+        let context = format!("killed at {nth}");
+        fixture.run().await;
+        left_open += usize::from(!fixture.store.open_intents(CONNECTION).await.unwrap().is_empty());
+        fixture.site.organization_fails(None);
+        assert_eq!(fixture.run().await.status, RunStatus::Converged, "{context}");
+        assert_of_one_mind(&fixture, 5, &[], &context);
+        fixture.assert_in_step(&context).await;
+        if ended {
+            assert!(nth > 12, "only {nth} write points");
+            assert!(left_open > 0, "no kill left a call of which nobody could tell");
             return;
         }
     }

@@ -87,6 +87,14 @@ impl StepKind {
         }
     }
 
+    /// The kind of the step that gives back what a rung took.
+    pub fn of_way_back(from: Reversible) -> Self {
+        match from {
+            Reversible::Suspend => Self::RestoreUser,
+            Reversible::Deactivate => Self::ReactivateUser,
+        }
+    }
+
     /// What it does to people's access.
     pub fn effect(self) -> Effect {
         match self {
@@ -404,8 +412,7 @@ impl Action {
             Self::AddMember { .. } => StepKind::AddMember,
             Self::RemoveMember { .. } => StepKind::RemoveMember,
             Self::TakeRung { measure, .. } => StepKind::of_rung(*measure),
-            Self::ComeBack { from: Reversible::Suspend, .. } => StepKind::RestoreUser,
-            Self::ComeBack { from: Reversible::Deactivate, .. } => StepKind::ReactivateUser,
+            Self::ComeBack { from, .. } => StepKind::of_way_back(*from),
         }
     }
 
@@ -461,6 +468,10 @@ impl StepId {
     /// The name that a rung for a directory user bears in every plan.
     pub fn of_rung(measure: Measure, user: &DirectoryUserId) -> Self {
         Self(Arc::from(format!("{}/{user}", StepKind::of_rung(measure))))
+    }
+    /// The name that the step bears in every plan by which a directory user gets back what a rung took.
+    pub fn of_way_back(from: Reversible, user: &DirectoryUserId) -> Self {
+        Self(Arc::from(format!("{}/{user}", StepKind::of_way_back(from))))
     }
     /// The name that the adoption of a site group for this anchor bears in every plan.
     pub(super) fn of_adoption(anchor: &Anchor) -> Self {

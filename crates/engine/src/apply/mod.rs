@@ -21,7 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{AccessAct, Clock, Directory, Event, Ids, Progress, Site, StepResult, Store};
-use crate::recover::Recovered;
+use crate::recover::{Parked, Recovered};
 use crate::report::{Draft, aside, object_of, too_many_failed};
 use crate::run::{Engine, World};
 use crate::seats::Exhausted;
@@ -421,18 +421,24 @@ fn job<'a>(
 ) -> Option<Job<'a>> {
     let step = work.step(ix);
     let id = step.id();
-    if recovered.parked.contains(&id) {
-        let remedy = "nothing; the next run looks again. If the account was removed from the site on purpose, \
-                      invite the person there by hand";
-        draft.set_aside.push(SetAside {
-            object: object_of(step),
-            reason:
-                "was invited, or may have been, and the account does not show; the invitation is not repeated"
+    match recovered.parked.get(&id) {
+        None => {}
+        Some(Parked::Unread) => {
+            work.abandon(ix, "may be done already", "nothing; the next run looks again", draft);
+            return None;
+        }
+        Some(Parked::Invited) => {
+            let remedy = "nothing; the next run looks again. If the account was removed from the site on purpose, \
+                          invite the person there by hand";
+            draft.set_aside.push(SetAside {
+                object: object_of(step),
+                reason: "was invited, or may have been, and the account does not show; the invitation is not repeated"
                     .into(),
-            remedy: remedy.into(),
-        });
-        work.abandon(ix, "may be invited already", remedy, draft);
-        return None;
+                remedy: remedy.into(),
+            });
+            work.abandon(ix, "may be invited already", remedy, draft);
+            return None;
+        }
     }
     let Some(target) = work.target(ix, world) else {
         let failure = Failure::new(

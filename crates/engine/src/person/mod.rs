@@ -20,7 +20,7 @@ use std::sync::Arc;
 use entrain_domain::Failure;
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::EmailAddress;
-use entrain_domain::plan::{Action, Approval, Plan, Step, plan};
+use entrain_domain::plan::{Action, Approval, Plan, plan};
 use entrain_domain::policy::Rules;
 use entrain_domain::run::{Intent, Phase, RequestCounts, RunReport, RunSubject, Trigger};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ pub use turns::{Turn, Turns, TurnsOptions};
 use crate::apply::Applied;
 use crate::error::EngineError;
 use crate::ports::{ClaimError, Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store};
-use crate::recover::Recovered;
+use crate::recover::{Parked, Recovered};
 use crate::report::{Draft, end_note, plan_document};
 use crate::run::{Engine, Freshness, Only, Purpose, RunOptions, World, since};
 use read::Seen;
@@ -294,7 +294,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         recovered.park_invited(world, &plan);
         let invitations = plan.open_steps().filter(|step| matches!(step.action, Action::CreateUser { .. }));
-        recovered.parked.extend(invitations.filter(|_| invited).map(Step::id));
+        recovered.parked.extend(invitations.filter(|_| invited).map(|step| (step.id(), Parked::Invited)));
         store.phase(&draft.run, Phase::Applying, None).await?;
         progress.report(Event::Phase(Phase::Applying));
         let applied = self.apply(draft, world, &plan, &recovered, &order.stop, progress).await?;

@@ -47,6 +47,8 @@ struct SiteState {
     most_in_flight: usize,
     products: Vec<Product>,
     group_fault: HashMap<String, Failure>,
+    /// Why members of groups cannot be read.
+    members_fault: Option<Failure>,
     /// The organization plane, where a key is configured.
     organization: Option<OrganizationState>,
     /// Accounts whose address the site does not show.
@@ -145,6 +147,10 @@ impl FakeSite {
     /// The group of this name takes members again.
     pub(crate) fn allow_group(&self, name: &str) {
         self.state().group_fault.remove(name);
+    }
+    /// The members of no group can be read, or of all again.
+    pub(crate) fn members_fail(&self, failure: Option<Failure>) {
+        self.state().members_fault = failure;
     }
     /// A key of the organization is configured from now on.
     pub(crate) fn with_organization(&self) {
@@ -363,6 +369,9 @@ impl Site for FakeSite {
         self.call().await;
         let mut state = self.state();
         state.member_reads += 1;
+        if let Some(failure) = &state.members_fault {
+            return Err(failure.clone());
+        }
         let shows = |account: &&AccountId| {
             let late = state.late.get(&(group.clone(), (*account).clone()));
             late.is_none_or(|at| *at <= Instant::now())
