@@ -4,6 +4,8 @@
 //! row means. The emulator runs in a process of its own and each size is measured in a fresh one, so that a peak is one
 //! reader's own. Nothing is written: the plan is made and checked, not applied.
 
+mod program;
+
 #[path = "read_and_plan/beside.rs"]
 mod beside;
 #[path = "read_and_plan/measure.rs"]
@@ -20,9 +22,8 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use measure::Measured;
+use program::Fallible;
 use serde_json::{Value, json};
-
-type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Set for the processes that measure; carries what they are to do.
 const JOB: &str = "ENTRAIN_BENCH_JOB";

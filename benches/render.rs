@@ -5,18 +5,18 @@
 //! `cargo bench -p entrain --bench render [-- PEOPLE]`; `docs/benchmarks.md` says what each row means. The real program
 //! serves; an administrator follows every link of every page, and each kind of page is asked for several times.
 
+mod program;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use entrain_emulator::{Emulator, Options, WorldSource};
+use program::{Fallible, begun, connect, done, entrain};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
-
-type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const MOST: Duration = Duration::from_millis(50);
 const LARGEST: usize = 100_000;
@@ -55,68 +55,29 @@ impl Drop for House {
     }
 }
 
-fn entrain(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entrain"));
-    command.args(args).env_clear().env("ENTRAIN_DATA_DIR", folder.join("data")).env("ENTRAIN_LOG", "error");
-    command.stdin(Stdio::null());
-    command
-}
-
-fn done(mut command: Command, input: &str) -> Fallible<()> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
-    child.stdin.take().ok_or("no input")?.write_all(input.as_bytes())?;
-    let output = child.wait_with_output()?;
-    // What guards hold, and what is set aside, stands in nobody's way here
-    if matches!(output.status.code(), Some(0 | 3 | 4)) {
-        return Ok(());
-    }
-    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stdout)).into())
-}
-
-/// Answers with the first line that the child prints.
-fn first_line(child: &mut Child) -> Fallible<Value> {
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().ok_or("no output")?).read_line(&mut line)?;
-    Ok(serde_json::from_str(&line)?)
-}
-
 impl House {
     async fn new(people: usize) -> Fallible<Self> {
         let groups = (people / 20).max(20);
         let options = Options { people, groups, world: WorldSource::Generated, ..Options::default() };
         let emulator = entrain_emulator::start(options).await?;
-        let c = emulator.description();
-        let document = format!(
-            "name = \"Bench\"\n[directory]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
-             authority_url = \"{}\"\ngraph_url = \"{}\"\n[site]\nurl = \"{}\"\nadmin_email = \"{}\"\napi_token = \"{}\"\n\
-             [scope]\ngroups = [\"*\"]\n[groups]\nexisting = \"adopt\"\n[schedule]\ncron = \"0 3 29 2 *\"\n",
-            c.tenant_id,
-            c.client_id,
-            c.client_secret,
-            c.authority_url,
-            c.graph_url,
-            c.site_url,
-            c.admin_email,
-            c.api_token,
-        );
+        let company = serde_json::to_value(emulator.description())?;
         let folder = tempfile::tempdir()?;
-        let path = folder.path().join("connection.toml");
-        std::fs::write(&path, document)?;
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         let calm = json!({"graph": {"throttle": false}, "atlassian": {"throttle": false}});
-        http.put(format!("{}/settings", c.control_url)).json(&calm).send().await?.error_for_status()?;
+        http.put(format!("{}/settings", emulator.description().control_url))
+            .json(&calm)
+            .send()
+            .await?
+            .error_for_status()?;
         let place = folder.path().to_owned();
-        let child = tokio::task::spawn_blocking(move || -> Fallible<Child> {
-            let add = ["connection", "add", path.to_str().ok_or("a path of letters")?];
-            done(entrain(&place, &add), "")?;
+        let begun = tokio::task::spawn_blocking(move || -> Fallible<(Child, Value)> {
+            connect(&place, &company, "[groups]\nexisting = \"adopt\"\n[schedule]\ncron = \"0 3 29 2 *\"\n")?;
             done(entrain(&place, &["sync", "--yes"]), "")?;
             let account = ["admin", "account", "create", "Bench", "--role", "administrator"];
             done(entrain(&place, &account), &format!("{PASSWORD}\n"))?;
-            let mut serve = entrain(&place, &["serve", "--listen", "127.0.0.1:0", "--json"]);
-            Ok(serve.stdout(Stdio::piped()).spawn()?)
+            begun(entrain(&place, &["serve", "--listen", "127.0.0.1:0", "--json"]))
         });
-        let mut child = child.await??;
-        let ready = first_line(&mut child)?;
+        let (child, ready) = begun.await??;
         let url = ready["url"].as_str().ok_or("no address")?.to_owned();
         let cookies = BTreeMap::new();
         let mut house = Self { http, url, cookies, child, emulator, _folder: folder };

@@ -4,20 +4,19 @@
 //! `cargo bench -p entrain --bench sign_in [-- PEOPLE]`; `docs/benchmarks.md` says what each row means. The real program
 //! serves; the emulator plays Entra, Graph and Jira; each person is a browser of their own that listens to its page.
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use entrain_emulator::control::WorldChange;
 use entrain_emulator::{Emulator, Options, WorldSource};
+use program::{Fallible, begun, connect, done, entrain, processor};
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
-
-type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const GRAPH_MS: u64 = 100;
 const JIRA_MS: u64 = 340;
@@ -53,48 +52,18 @@ impl Drop for House {
     }
 }
 
-fn entrain(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entrain"));
-    command.args(args).env_clear().env("ENTRAIN_DATA_DIR", folder.join("data")).env("ENTRAIN_LOG", "error");
-    command.stdin(Stdio::null());
-    command
-}
-
-fn done(folder: &Path, args: &[&str]) -> Fallible<()> {
-    let output = entrain(folder, args).output()?;
-    let text = || String::from_utf8_lossy(&output.stdout).into_owned();
-    // What guards hold, and what is set aside, stands in nobody's way here
-    if matches!(output.status.code(), Some(0 | 3 | 4)) {
-        Ok(())
-    } else {
-        Err(format!("{args:?}: {}", text()).into())
-    }
-}
-
 impl House {
     async fn new(people: usize) -> Fallible<Self> {
         let options = Options { people, groups: 50, world: WorldSource::Generated, ..Options::default() };
         let emulator = entrain_emulator::start(options).await?;
-        let c = emulator.description();
-        let document = format!(
-            "name = \"Bench\"\n[directory]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
-             authority_url = \"{}\"\ngraph_url = \"{}\"\n[site]\nurl = \"{}\"\nadmin_email = \"{}\"\napi_token = \"{}\"\n\
-             [scope]\ngroups = [\"*\"]\n[groups]\nexisting = \"adopt\"\n[limits]\nremovals_percent = 100\n\
-             additions_percent = 100\n[schedule]\ncron = \"0 3 29 2 *\"\n[doors.access]\nname = \"Bench\"\n\
-             [doors.token_issuance]\nclient_id = \"{}\"\n",
-            c.tenant_id,
-            c.client_id,
-            c.client_secret,
-            c.authority_url,
-            c.graph_url,
-            c.site_url,
-            c.admin_email,
-            c.api_token,
-            c.client_id,
+        let company = serde_json::to_value(emulator.description())?;
+        let more = format!(
+            "[groups]\nexisting = \"adopt\"\n[limits]\nremovals_percent = 100\nadditions_percent = 100\n\
+             [schedule]\ncron = \"0 3 29 2 *\"\n[doors.access]\nname = \"Bench\"\n\
+             [doors.token_issuance]\nclient_id = {}\n",
+            company["client_id"]
         );
         let folder = tempfile::tempdir()?;
-        let path = folder.path().join("connection.toml");
-        std::fs::write(&path, document)?;
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         set(&http, &emulator, &json!({"graph": {"throttle": false}, "atlassian": {"throttle": false}}))
             .await?;
@@ -104,19 +73,13 @@ impl House {
             "redirect_uris": ["http://127.0.0.1/access/bench/callback"]}),
         )?;
         let place = folder.path().to_owned();
-        let child = tokio::task::spawn_blocking(move || -> Fallible<Child> {
-            done(&place, &["connection", "add", path.to_str().ok_or("a path of letters")?])?;
-            done(&place, &["sync", "--yes"])?;
-            done(&place, &["connection", "mode", "Bench", "apply"])?;
-            Ok(entrain(&place, &["serve", "--listen", "127.0.0.1:0", "--json"])
-                .stdout(Stdio::piped())
-                .spawn()?)
+        let begun = tokio::task::spawn_blocking(move || -> Fallible<(Child, Value)> {
+            connect(&place, &company, &more)?;
+            done(entrain(&place, &["sync", "--yes"]), "")?;
+            done(entrain(&place, &["connection", "mode", "Bench", "apply"]), "")?;
+            begun(entrain(&place, &["serve", "--listen", "127.0.0.1:0", "--json"]))
         });
-        let mut child = child.await??;
-        let out = child.stdout.as_mut().ok_or("no output")?;
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
-        let ready: Value = serde_json::from_str(&line)?;
+        let (child, ready) = begun.await??;
         let url = ready["url"].as_str().ok_or("no address")?.to_owned();
         let latency = json!({
             "graph": {"throttle": false},
@@ -175,15 +138,6 @@ impl House {
             Some(to) => Ok(to.to_str()?.to_owned()),
             None => Err(format!("no way on: {} {}", answer.status(), answer.text().await?).into()),
         }
-    }
-
-    /// Processor time that the service has used, all its threads together; nothing where the system does not tell.
-    fn processor(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        // Fields 14 and 15, counted behind the name in brackets; a hundred ticks a second on Linux
-        let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
-        let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-        Some(Duration::from_millis(ticks * 10))
     }
 
     fn requests(&self) -> (u64, u64) {
@@ -352,7 +306,7 @@ async fn row(
         tokio::time::sleep(Duration::from_secs(45)).await;
     }
     let (graph, site) = house.requests();
-    let processor = house.processor();
+    let used_before = processor(&house.child);
     let count = people.len();
     let mut waiting = tokio::task::JoinSet::new();
     for (_, principal) in people {
@@ -375,7 +329,7 @@ async fn row(
         format!("{}.{}", tenths / 10, tenths % 10)
     };
     let (graph, site) = (each(graph, graph_now), each(site, site_now));
-    let used = match (processor, house.processor()) {
+    let used = match (used_before, processor(&house.child)) {
         (Some(before), Some(now)) => format!("{} ms", now.saturating_sub(before).as_millis() / count as u128),
         _ => "not told".into(),
     };

@@ -4,40 +4,19 @@ import { writeFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import AxeBuilder from "@axe-core/playwright";
-import { open, pictures, startBrowser, startDemo } from "./demo.mjs";
+import { browser, demo, inspect, open, stage } from "./demo.mjs";
 
 const ACCENT = "#0b6e4f";
-let demo, browser, folder;
+let folder;
 
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-  folder = mkdtempSync(join(tmpdir(), "entrain-access-"));
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-  rmSync(folder, { recursive: true, force: true });
-}, { timeout: 60_000 });
+stage();
+before(() => { folder = mkdtempSync(join(tmpdir(), "entrain-access-")); });
+after(() => rmSync(folder, { recursive: true, force: true }));
 
 const set = (change) => {
   const file = join(folder, "connection.toml");
   writeFileSync(file, change(demo.run(["connection", "export", "Azure AD"])));
   return demo.run(["connection", "set", file]);
-};
-
-const inspect = async (page, name) => {
-  for (const [width, height] of [[1440, 900], [390, 844]]) {
-    for (const colorScheme of ["light", "dark"]) {
-      await page.setViewportSize({ width, height });
-      await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: join(pictures, `access-${name}-${width}-${colorScheme}.png`) });
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      assert.deepEqual(violations.map((one) => `${name} ${width} ${colorScheme} ${one.id}: ${one.nodes[0].html}`), []);
-    }
-  }
 };
 
 test("name and colour are the company's, and a colour that cannot be read is refused", { timeout: 120_000 }, async () => {
@@ -50,7 +29,7 @@ test("name and colour are the company's, and a colour that cannot be read is ref
     return /Norrvik & Söhne/.test(await page.locator(".house").textContent());
   };
   for (let tries = 0; tries < 60 && !(await dressed()); tries++) await new Promise((later) => setTimeout(later, 1000));
-  await inspect(page, "door");
+  await inspect(page, "access-door");
   await page.getByRole("link", { name: "Sign in with Microsoft" }).click();
   // The company's sign-in: whoever comes first
   await page.locator("li button").first().click();
@@ -59,11 +38,11 @@ test("name and colour are the company's, and a colour that cannot be read is ref
   assert.match(await page.locator(".house").textContent(), /Norrvik & Söhne/);
   const colour = await page.locator(".house .face").evaluate((face) => getComputedStyle(face).backgroundColor);
   assert.equal(colour, "rgb(11, 110, 79)");
-  await inspect(page, "signed-in");
+  await inspect(page, "access-signed-in");
   // A sister: a visit that was not begun here
   await page.goto(`${demo.url}/access/azure-ad/callback?code=x&state=y`);
   assert.match(await page.locator(".house").textContent(), /Norrvik & Söhne/);
-  await inspect(page, "refused");
+  await inspect(page, "access-refused");
   assert.deepEqual(trouble, []);
   await context.close();
 });

@@ -1,23 +1,13 @@
 // The console against `entrain demo`, as people use it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
-import { open, pictures, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { browser, demo, open, pictures, signIn, stage } from "./demo.mjs";
 
 const HOSTILE = `"><script>window.hacked=1</script><img src=x onerror="window.hacked=1">Eve`;
 const CONNECTION = "/connections/azure-ad";
-let demo, browser;
-
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-}, { timeout: 60_000 });
+stage();
 
 const heading = async (page) => (await page.locator("h1").first().textContent()).trim();
 

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { after, before } from "node:test";
 import AxeBuilder from "@axe-core/playwright";
 import { chromium } from "playwright-core";
 
@@ -11,6 +12,21 @@ export const binary = resolve(process.env.ENTRAIN_BIN ?? "target/debug/entrain")
 const browserPath = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
 export const pictures = resolve(process.env.E2E_PICTURES ?? "target/e2e");
 export const password = "several words in a row";
+
+// The demo and the browser of a test file that called stage(); each file is a process of its own.
+export let demo, browser;
+
+// Has a demo and a browser begun before the first test of a file and ended after the last.
+export const stage = () => {
+  before(async () => {
+    demo = await startDemo();
+    browser = await startBrowser();
+  }, { timeout: 180_000 });
+  after(async () => {
+    await browser?.close();
+    await demo?.stop();
+  }, { timeout: 60_000 });
+};
 
 // Starts `entrain demo` and waits until it has printed the link into the console.
 export async function startDemo() {
@@ -87,7 +103,7 @@ export const inspect = async (page, name) => {
     for (const colorScheme of ["light", "dark"]) {
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: join(pictures, `${name}-${width}-${colorScheme}.png`), fullPage: !name.includes("palette") });
+      await page.screenshot({ path: join(pictures, `${name}-${width}-${colorScheme}.png`), fullPage: !name.includes("palette"), animations: "disabled" });
       const { violations } = await new AxeBuilder({ page }).analyze();
       assert.deepEqual(violations.map((one) => `${name} ${width} ${colorScheme} ${one.id}: ${one.nodes[0].html}`), []);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

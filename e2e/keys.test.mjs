@@ -1,21 +1,11 @@
 // The list of keys and what the keys do; the overview, where every number leads to what explains it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import AxeBuilder from "@axe-core/playwright";
-import { inspect, open, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { browser, demo, inspect, open, signIn, stage } from "./demo.mjs";
 
 const CONNECTION = "/connections/azure-ad";
-let demo, browser;
-
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-}, { timeout: 60_000 });
+stage();
 
 test("? lists the keys, Escape gives the focus back, g and a letter go to a place", { timeout: 120_000 }, async () => {
   const { context, page, trouble } = await open(browser);

@@ -1,20 +1,10 @@
 // A held plan is approved in part: ticked with and without script, what it needs named, and the rest stays held.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { inspect, open, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { test } from "node:test";
+import { browser, demo, inspect, open, signIn, stage } from "./demo.mjs";
 
 const CONNECTION = "/connections/azure-ad";
-let demo, browser;
-
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-}, { timeout: 60_000 });
+stage();
 
 // The address of the plan that waits.
 const waiting = async (page) => {

@@ -1,19 +1,9 @@
 // One person's page, whole, with its sync; and finding anything by a few letters, by keyboard and without script.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { inspect, open, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { test } from "node:test";
+import { browser, demo, inspect, open, signIn, stage } from "./demo.mjs";
 
-let demo, browser;
-
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-}, { timeout: 60_000 });
+stage();
 
 for (const javaScriptEnabled of [true, false]) {
   test(`a person is told whole and synced, ${javaScriptEnabled ? "with" : "without"} script`, { timeout: 120_000 }, async () => {

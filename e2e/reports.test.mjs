@@ -1,21 +1,11 @@
 // Every report as a page and as a table, with and without script; and the audit log as a file.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { inspect, open, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { test } from "node:test";
+import { browser, demo, inspect, open, signIn, stage } from "./demo.mjs";
 
 const REPORTS = ["leavers", "unlinked", "drift", "seats", "ladder", "credentials", "members"];
 
-let demo, browser;
-
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-}, { timeout: 60_000 });
+stage();
 
 // The name of a group that Entrain manages.
 const someGroup = async (page) => {

@@ -1,24 +1,14 @@
 // The rules as forms, against `entrain demo`: what a change would do before it is saved, expressions tried on people,
 // versions and the way back.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
-import { open, pictures, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { browser, demo, open, pictures, signIn, stage } from "./demo.mjs";
 
 const RULES = "/connections/azure-ad/rules";
 const FORMS = ["scope", "operations", "groups", "attributes", "leavers", "limits", "protected", "seats", "schedule"];
-let demo, browser;
-
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-}, { timeout: 60_000 });
+stage();
 
 const heading = async (page) => (await page.locator("h1").first().textContent()).trim();
 const show = (page) => page.locator("main").getByRole("button", { name: "Show what it would change" }).last().click();

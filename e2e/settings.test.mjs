@@ -4,20 +4,10 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { binary, inspect, open, signIn, startBrowser, startDemo } from "./demo.mjs";
+import { test } from "node:test";
+import { binary, browser, demo, inspect, open, signIn, stage } from "./demo.mjs";
 
-let demo, browser;
-
-before(async () => {
-  demo = await startDemo();
-  browser = await startBrowser();
-}, { timeout: 180_000 });
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-}, { timeout: 60_000 });
+stage();
 
 const heading = (page) => page.locator("h1").textContent();
 const press = (page, name) => page.locator("main").getByRole("button", { name, exact: true }).click();

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::program::{connect, entrain};
 use super::{Emulator, Fallible, control, get, put};
 
 /// Sizes whose first sync writes within minutes; the clouds do not throttle.
@@ -34,13 +35,8 @@ impl Ran {
 /// shows it.
 fn sync(folder: &Path, further: &[&str]) -> Fallible<Ran> {
     let start = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_entrain"))
-        .args(["sync", "--json"])
-        .args(further)
-        .env_clear()
-        .env("ENTRAIN_DATA_DIR", folder.join("data"))
-        .env("ENTRAIN_LOG", "error")
-        .stdin(Stdio::null())
+    let args = [&["sync", "--json"], further].concat();
+    let mut child = entrain(folder, &args)
         .stdout(std::fs::File::create(folder.join("result.json"))?)
         .stderr(Stdio::null())
         .spawn()?;
@@ -55,33 +51,6 @@ fn sync(folder: &Path, further: &[&str]) -> Fallible<Ran> {
     }
     let report: Value = serde_json::from_slice(&std::fs::read(folder.join("result.json"))?)?;
     Ok(Ran { report, time: start.elapsed(), peak_kib })
-}
-
-fn store(folder: &Path, emulator: &Value) -> Fallible<()> {
-    let text = |key: &str| emulator[key].as_str().unwrap_or_default();
-    let document = format!(
-        "name = \"Bench\"\n[directory]\ntenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
-         authority_url = \"{}\"\ngraph_url = \"{}\"\n[site]\nurl = \"{}\"\nadmin_email = \"{}\"\napi_token = \"{}\"\n\
-         [scope]\ngroups = [\"*\"]\n",
-        text("tenant_id"),
-        text("client_id"),
-        text("client_secret"),
-        text("authority_url"),
-        text("graph_url"),
-        text("site_url"),
-        text("admin_email"),
-        text("api_token"),
-    );
-    let path = folder.join("connection.toml");
-    std::fs::write(&path, document)?;
-    let stored = Command::new(env!("CARGO_BIN_EXE_entrain"))
-        .args(["connection", "add"])
-        .arg(&path)
-        .env_clear()
-        .env("ENTRAIN_DATA_DIR", folder.join("data"))
-        .stdout(Stdio::null())
-        .status()?;
-    if stored.success() { Ok(()) } else { Err("the connection could not be stored".into()) }
 }
 
 /// Moves one person in a hundred: each leaves a group that they are in directly.
@@ -123,7 +92,7 @@ pub(crate) fn run(latency: u64, chosen: impl Fn(&str) -> bool) -> Fallible<Strin
     for (name, people, groups) in RUNS.into_iter().filter(|(name, ..)| chosen(name)) {
         let emulator = Emulator::start(people, groups, latency)?;
         let folder = tempfile::tempdir()?;
-        store(folder.path(), &emulator.description)?;
+        connect(folder.path(), &emulator.description, "")?;
         row(format!("{name}: first sync"), &sync(folder.path(), &["--yes"])?)?;
         row(format!("{name}: nothing changed"), &sync(folder.path(), &[])?)?;
         let moved = churn(&emulator, people)?;
@@ -134,7 +103,7 @@ pub(crate) fn run(latency: u64, chosen: impl Fn(&str) -> bool) -> Fallible<Strin
         let emulator = Emulator::start(people, groups, latency)?;
         put(emulator.control(), "/settings", &json!({"atlassian": {"throttle": true}}))?;
         let folder = tempfile::tempdir()?;
-        store(folder.path(), &emulator.description)?;
+        connect(folder.path(), &emulator.description, "")?;
         let ran = sync(folder.path(), &["--yes"])?;
         let memberships = ran.report["steps"]["add_member"]["done"].as_u64().unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]

@@ -9,12 +9,13 @@ use std::pin::Pin;
 use entrain_domain::model::{ApplicationId, DirectoryGroupId, DirectoryUserId, EmailAddress, PersonKey};
 use entrain_domain::notification::SubscriptionId;
 use entrain_domain::policy::{Demand, GroupSelector, Scope, UserScope};
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, Request, ResponseTemplate};
 
+use super::pieces;
 use crate::graph::{Tenant, demand, tenant};
 
 type Made<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -152,39 +153,6 @@ async fn shapes((name, make): &(&'static str, Make), text: &str) -> Vec<String> 
     found
 }
 
-const PIECES: [&str; 30] = [
-    "/",
-    "?",
-    "#",
-    "%",
-    "%2f",
-    "%2F",
-    "%252f",
-    "..",
-    ";",
-    "\\",
-    "&",
-    "=",
-    "+",
-    ":",
-    "@",
-    "//",
-    "://evil.example",
-    "'",
-    "''",
-    "\"",
-    "$",
-    "$filter=",
-    "(",
-    ")",
-    "ü",
-    "／",
-    "😀",
-    "' or 1 eq 1 or mail eq '",
-    "/members/$ref",
-    "?$expand=manager",
-];
-
 fn corpus(random: &mut StdRng) -> Vec<String> {
     let fixed = [
         "zq/b",
@@ -214,12 +182,7 @@ fn corpus(random: &mut StdRng) -> Vec<String> {
         "%2e%2e%2fzq",
         "@evil.example/zq",
     ];
-    let drawn = (0..24).map(|n| {
-        let length = random.random_range(1..6);
-        let text: String = (0..length).map(|_| PIECES[random.random_range(0..PIECES.len())]).collect();
-        if n % 2 == 0 { format!("zq{text}") } else { format!("{text}zq") }
-    });
-    fixed.into_iter().map(str::to_owned).chain(drawn).collect()
+    fixed.into_iter().map(str::to_owned).chain(pieces::drawn(random)).collect()
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod graph;
 mod hostile;
 mod hostile_ids;
 mod person;
+#[path = "../shared/pieces.rs"]
+mod pieces;
 mod scope;
 mod signin;
 mod subscriptions;

@@ -8,10 +8,11 @@ use std::pin::Pin;
 use entrain_connect::atlassian::organization::InvitationMail;
 use entrain_connect::http::BaseUrl;
 use entrain_domain::model::{AccountId, EmailAddress, Profile, ProfileField, SiteGroupId};
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use super::pieces;
 use crate::script::{Asked, OWN, Reply, account, email, group, ok, reply};
 use crate::{HOME, Script, page};
 
@@ -199,43 +200,6 @@ async fn shapes(case: &Case, text: &str, directory: Option<&str>) -> Vec<Shape> 
     asked.iter().map(|asked| shape(asked, text, &context)).collect()
 }
 
-const PIECES: [&str; 34] = [
-    "/",
-    "?",
-    "#",
-    "%",
-    "%2f",
-    "%2F",
-    "%252f",
-    "..",
-    ".",
-    ";",
-    "\\",
-    "&",
-    "=",
-    "+",
-    " ",
-    "\r\n",
-    "\t",
-    "\u{85}",
-    "\u{2028}",
-    ":",
-    "@",
-    "//",
-    "://evil.example",
-    "'",
-    "\"",
-    "$",
-    "(",
-    ")",
-    "ü",
-    "／",
-    "😀",
-    "users",
-    "../../manage/lifecycle/delete",
-    "?expand=groups",
-];
-
 fn corpus(random: &mut StdRng) -> Vec<String> {
     let fixed = [
         ".",
@@ -270,13 +234,7 @@ fn corpus(random: &mut StdRng) -> Vec<String> {
         "a:b@c",
         "712020:00000000-0000-0000-0000-000000000001/manage/lifecycle/delete",
     ];
-    // Never a word of the addresses themselves
-    let drawn = (0..24).map(|n| {
-        let length = random.random_range(1..6);
-        let text: String = (0..length).map(|_| PIECES[random.random_range(0..PIECES.len())]).collect();
-        if n % 2 == 0 { format!("zq{text}") } else { format!("{text}zq") }
-    });
-    fixed.into_iter().map(str::to_owned).chain(drawn).collect()
+    fixed.into_iter().map(str::to_owned).chain(pieces::drawn(random)).collect()
 }
 
 fn fits(takes: Takes, text: &str) -> Option<String> {

@@ -6,6 +6,8 @@ mod groups;
 mod hostile_ids;
 mod lifecycle;
 mod people;
+#[path = "../shared/pieces.rs"]
+mod pieces;
 #[path = "../jira/script.rs"]
 #[expect(dead_code, reason = "the site's tests use the rest")]
 mod script;
