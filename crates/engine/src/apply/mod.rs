@@ -5,6 +5,7 @@
 //! invitations that have to wait hold up no membership. The store is asked before each call and told after it; when it
 //! cannot be, nothing further is sent.
 
+mod calls;
 pub(crate) mod step;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};

@@ -4,41 +4,35 @@
 //!
 //! How much is read is the `course`: everything, or from the mirrors of both sides what changed.
 
+mod claim;
 mod course;
 mod onward;
+mod options;
 mod read;
 mod rule_change;
+mod write;
 
 use std::time::Duration;
 
+use claim::Abandoned;
+use course::{Course, Left};
 use entrain_domain::memory::MemoryChange;
-use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, StepKind, plan};
-use entrain_domain::run::{
-    AuditNote, Decided, Decision, Phase, Relation, RequestCounts, RunReport, RunSubject, Trigger,
-    parked_until,
-};
+use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, plan};
+use entrain_domain::policy::{Approvers, Rules};
+use entrain_domain::run::{AuditNote, Decided, Decision, Phase, RequestCounts, RunReport};
 use entrain_domain::verify::{Finding, verify};
 use entrain_domain::{Failure, FailureClass, FailureCode};
-use jiff::Timestamp;
+use onward::{Found, Quiet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-pub use course::Freshness;
-use course::{Course, Left};
-use onward::{Found, Quiet};
-pub(crate) use read::{Asked, Reach, World, fold, side_by_side};
-
-use crate::decide::HeldPlan;
 use crate::error::EngineError;
-use crate::ports::{
-    ClaimError, Clock, Directory, Event, Ids, Learnt, Overtaken, Progress, Site, SiteState, Store,
-    UnfinishedRun,
-};
-use crate::recover::Recovered;
+use crate::ports::{Clock, Directory, Event, Ids, Learnt, Progress, Site, SiteState, Store};
 use crate::report::{Draft, end_note, plan_document};
-use crate::saved_plan::Expected;
-use crate::undo::Undoing;
-use entrain_domain::policy::{Approvers, Rules};
+
+pub use course::Freshness;
+pub use options::{Only, Options, Preview, Purpose, RunOptions, Wait};
+pub(crate) use read::{Asked, Reach, World, fold, side_by_side};
 
 /// What an engine works with.
 #[derive(Debug)]
@@ -53,152 +47,6 @@ pub struct Ports<D, S, T, C, I> {
     pub clock: C,
     /// Fresh ids.
     pub ids: I,
-}
-
-/// How hard an engine tries.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Calls in flight for each kind of step, and for reading members and look-ups. The client's budgets set the
-    /// pace; this only has to be enough to fill them at the latency observed.
-    pub in_flight: usize,
-    /// How long a read may lag behind a write before the run says that it does not see it (atlassian-cloud.md 12.1:
-    /// poll up to 60 s).
-    pub patience: Duration,
-    /// For how long after its answer was lost an invitation that nobody finds is not repeated.
-    pub quarantine: Duration,
-    /// Time between full reads of both sides.
-    pub full_every: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            in_flight: 32,
-            patience: Duration::from_mins(1),
-            quarantine: Duration::from_mins(15),
-            full_every: Duration::from_hours(24),
-        }
-    }
-}
-
-/// A wait for a reset looks at the clock this often: it may be set.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
-
-/// What runs that were ended for their dead process had done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Abandoned {
-    /// They had begun to write.
-    WithCalls,
-    /// Nothing.
-    WithoutCalls,
-}
-
-/// What to do when another run holds the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Refuse, naming the holder.
-    No,
-    /// Wait this long, then refuse.
-    For(Duration),
-}
-
-/// What a run is for.
-#[derive(Debug, Clone)]
-pub enum Purpose {
-    /// Bringing the site in step.
-    Sync,
-    /// Doing a saved plan; a fresh one must equal it.
-    Saved(Expected),
-    /// Doing what guards held in an earlier run; a fresh plan must hold the same.
-    Approval(HeldPlan),
-    /// Taking back what an earlier run did.
-    Undo(Undoing),
-    /// Bringing one person, or one group with its members, in step, and nothing else.
-    Only(Only),
-}
-
-/// Whom, or which group, somebody names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Only {
-    /// A person: object id, user principal name, address, or account id.
-    User(String),
-    /// A group: id or name, on either side.
-    Group(String),
-}
-
-impl Only {
-    /// What stands in the record of the run.
-    fn subject(&self) -> RunSubject {
-        match self {
-            Self::User(text) => RunSubject::Asked(format!("user {text}")),
-            Self::Group(text) => RunSubject::Asked(format!("group {text}")),
-        }
-    }
-}
-
-impl Purpose {
-    /// What is taken back, if anything is.
-    pub(crate) fn undoing(&self) -> Option<&Undoing> {
-        match self {
-            Self::Undo(undoing) => Some(undoing),
-            Self::Approval(held) => held.undoing.as_ref(),
-            Self::Sync | Self::Saved(_) | Self::Only(_) => None,
-        }
-    }
-
-    /// What a run for this is to an earlier one.
-    fn relation(&self) -> Option<Relation> {
-        match self {
-            Self::Approval(held) => Some(Relation::Approves(held.run.clone())),
-            Self::Undo(undoing) => Some(Relation::Undoes(undoing.run.clone())),
-            Self::Sync | Self::Saved(_) | Self::Only(_) => None,
-        }
-    }
-}
-
-/// One run, as asked for.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// What started it.
-    pub trigger: Trigger,
-    /// What a person released.
-    pub approval: Approval,
-    /// How much is read.
-    pub freshness: Freshness,
-    /// What to do when another run is under way.
-    pub wait: Wait,
-    /// Who asked for it, for the audit log.
-    pub by: String,
-    /// What for.
-    pub purpose: Purpose,
-    /// Stops the run at the next step boundary.
-    pub stop: CancellationToken,
-}
-
-impl RunOptions {
-    /// An ordinary run: nothing released, no more read than needed, no waiting, no saved plan.
-    pub fn new(trigger: Trigger) -> Self {
-        Self {
-            trigger,
-            approval: Approval::None,
-            freshness: Freshness::Incremental,
-            wait: Wait::No,
-            by: "entrain".into(),
-            purpose: Purpose::Sync,
-            stop: CancellationToken::new(),
-        }
-    }
-}
-
-/// A plan that was made and not applied.
-#[derive(Debug)]
-pub struct Preview {
-    /// The plan.
-    pub plan: Plan,
-    /// Requests that reading took.
-    pub requests: RequestCounts,
-    /// The plan as JSON, as the contract has it.
-    pub document: serde_json::Value,
 }
 
 /// The engine of one connection.
@@ -342,38 +190,6 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         Ok(())
     }
 
-    /// The run that a killed process left, if it is one that goes on. What a person asked for by name is not gone on
-    /// with unasked: such a run is ended here, and asked for again.
-    async fn left_to_finish(&self) -> Result<Option<UnfinishedRun>, Failure> {
-        while let Some(left) = self.ports.store.unfinished(&self.connection).await? {
-            if !matches!(left.trigger, Trigger::Approval | Trigger::Undo) {
-                return Ok(Some(left));
-            }
-            let mut draft = Draft::new(left.id, left.trigger, left.started_at, left.journal);
-            draft.count_earlier();
-            draft.fail(stopped());
-            let report = draft.finish(&self.connection, RequestCounts::default(), self.ports.clock.now());
-            self.ports.store.end(&report, end_note(&report)).await?;
-        }
-        Ok(None)
-    }
-
-    /// Ends runs about one person or one group whose process is gone; what they left open is looked up like any other.
-    async fn end_abandoned(&self) -> Result<Abandoned, Failure> {
-        let mut abandoned = Abandoned::WithoutCalls;
-        for left in self.ports.store.abandoned(&self.connection).await? {
-            if !left.journal.is_empty() {
-                abandoned = Abandoned::WithCalls;
-            }
-            let mut draft = Draft::new(left.id, left.trigger, left.started_at, left.journal);
-            draft.count_earlier();
-            draft.fail(stopped());
-            let report = draft.finish(&self.connection, RequestCounts::default(), self.ports.clock.now());
-            self.ports.store.end(&report, end_note(&report)).await?;
-        }
-        Ok(abandoned)
-    }
-
     /// Writes down that a person released what would have held the whole plan.
     async fn note_release(&self, draft: &Draft, plan: &Plan, options: &RunOptions) -> Result<(), Failure> {
         if plan.released.is_empty() || matches!(options.purpose, Purpose::Approval(_)) {
@@ -390,77 +206,6 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         };
         let decided = Decided { actor, decision: Decision::Approved, at, part: None };
         self.ports.store.decide(&draft.run, &decided, note).await
-    }
-
-    /// Claims the connection, no earlier than a used-up quota allows.
-    async fn claim_once_resumed(
-        &self,
-        options: &RunOptions,
-        progress: &dyn Progress,
-    ) -> Result<T::Claim, Failure> {
-        let mut told = None;
-        loop {
-            // Nobody is kept out meanwhile: the claim is made anew after each pause
-            let claim = self.claim(options, progress).await?;
-            let Some(resume_at) = self.parked_until().await? else { return Ok(claim) };
-            drop(claim);
-            if options.wait == Wait::No {
-                return Err(EngineError::Parked { connection: self.connection.clone(), resume_at }.into());
-            }
-            if told.replace(resume_at) != Some(resume_at) {
-                progress.report(Event::Waiting { what: format!("the reset of a quota at {resume_at}") });
-            }
-            let left = resume_at.duration_since(self.ports.clock.now());
-            let left = Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1);
-            if !self.pause(left.min(LONGEST_SLEEP), &options.stop).await {
-                return Err(stopped());
-            }
-        }
-    }
-
-    /// Until when the last run parked the connection, if it is not over yet.
-    async fn parked_until(&self) -> Result<Option<Timestamp>, Failure> {
-        let last = self.ports.store.last_report(&self.connection).await?;
-        Ok(parked_until(last.and_then(|report| report.resume_at), self.ports.clock.now()))
-    }
-
-    /// Refuses what would only spend a request that is going to be refused.
-    async fn not_parked(&self) -> Result<(), Failure> {
-        match self.parked_until().await? {
-            Some(resume_at) => {
-                Err(EngineError::Parked { connection: self.connection.clone(), resume_at }.into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    async fn claim(&self, options: &RunOptions, progress: &dyn Progress) -> Result<T::Claim, Failure> {
-        let patience = match options.wait {
-            Wait::No => Duration::ZERO,
-            Wait::For(time) => time,
-        };
-        let mut waited = Duration::ZERO;
-        loop {
-            match self.ports.store.claim(&self.connection, &self.holder).await {
-                Ok(claim) => return Ok(claim),
-                Err(ClaimError::Failed(failure)) => return Err(failure),
-                Err(ClaimError::Busy(busy)) if waited >= patience => {
-                    return Err(EngineError::Busy {
-                        connection: self.connection.clone(),
-                        holder: busy.holder,
-                    }
-                    .into());
-                }
-                Err(ClaimError::Busy(busy)) => {
-                    progress.report(Event::Waiting { what: format!("another run to end: {}", busy.holder) });
-                    let pause = Duration::from_secs(1).min(patience.saturating_sub(waited));
-                    if !self.pause(pause, &options.stop).await {
-                        return Err(stopped());
-                    }
-                    waited += pause;
-                }
-            }
-        }
     }
 
     /// Everything between a run's beginning and its end.
@@ -564,57 +309,6 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         store.learn_site(&self.connection, &world.site).await
     }
 
-    /// Does the part of a plan that was asked for. The mirrors stay where they are, so that the next run over everything
-    /// sees whatever else has changed; only what was written is put into them.
-    async fn write_asked(
-        &self,
-        draft: &mut Draft,
-        world: &mut World,
-        plan: &Plan,
-        recovered: &Recovered,
-        options: &RunOptions,
-        progress: &dyn Progress,
-    ) -> Result<(), Failure> {
-        let store = &self.ports.store;
-        let mut records = Vec::with_capacity(plan.records.len());
-        for record in &plan.records {
-            let account = match record {
-                MemoryChange::OwnMembership { account, .. }
-                | MemoryChange::DisownMembership { account, .. } => Some(account),
-                _ => None,
-            };
-            let passed = match (account, world.since) {
-                (Some(account), Some(since)) => {
-                    store.overtaken(&self.connection, None, Some(account), since).await?
-                }
-                _ => Overtaken::No,
-            };
-            if passed == Overtaken::No {
-                records.push(record.clone());
-            }
-        }
-        if !records.is_empty() {
-            store.remember(&self.connection, &records).await?;
-        }
-        for record in &records {
-            world.memory.apply(record);
-        }
-        if plan.open_steps().next().is_none() {
-            return Ok(());
-        }
-        Self::may_write(world, plan)?;
-        self.write(draft, world, plan, recovered, options, progress).await
-    }
-
-    /// Groups that persons' syncs wrote meanwhile are not as this run read them: the next run reads them again.
-    async fn forget_written_beside(&self, world: &mut World) -> Result<(), Failure> {
-        let Some(since) = world.since else { return Ok(()) };
-        for group in self.ports.store.written_beside(&self.connection, since).await? {
-            world.site.forget_members(&group);
-        }
-        Ok(())
-    }
-
     /// The end of a run that found nothing changed since one that converged: what that one said still stands.
     async fn nothing_changed(&self, draft: &mut Draft, quiet: Quiet) -> Result<(), Failure> {
         draft.take_plan(&Plan::nothing(&self.rules));
@@ -682,113 +376,6 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
     }
 
-    /// Refuses to begin writing what the technical account has no right to write, where that is known for certain.
-    pub(crate) fn may_write(world: &World, plan: &Plan) -> Result<(), Failure> {
-        let standing = world.site.standing();
-        for step in plan.open_steps() {
-            match step.action.kind() {
-                StepKind::CreateUser | StepKind::UpdateUser | StepKind::RemoveUser
-                    if standing.administer == Some(false) =>
-                {
-                    return Err(EngineError::RightMissing("Administer Jira").into());
-                }
-                StepKind::CreateGroup | StepKind::AddMember | StepKind::RemoveMember
-                    if standing.site_admin == Some(false) =>
-                {
-                    return Err(
-                        EngineError::RightMissing("site administration, which writing groups needs").into()
-                    );
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    async fn write(
-        &self,
-        draft: &mut Draft,
-        world: &mut World,
-        plan: &Plan,
-        recovered: &Recovered,
-        options: &RunOptions,
-        progress: &dyn Progress,
-    ) -> Result<(), Failure> {
-        if self.write_round(draft, world, plan, recovered, options, progress).await?.is_none() {
-            return Ok(());
-        }
-        // What people changed by hand in groups that were remembered shows when they are read back; it is done at once.
-        // An undo has read them all.
-        let more = self.sound_plan(world, options.approval)?;
-        draft.take_more(&more);
-        if self.write_round(draft, world, &more, recovered, options, progress).await?.is_some() {
-            draft.incomplete();
-        }
-        Ok(())
-    }
-
-    /// Does a plan and reads it back. Gives back what came to light by that.
-    async fn write_round(
-        &self,
-        draft: &mut Draft,
-        world: &mut World,
-        plan: &Plan,
-        recovered: &Recovered,
-        options: &RunOptions,
-        progress: &dyn Progress,
-    ) -> Result<Option<Plan>, Failure> {
-        let store = &self.ports.store;
-        if options.stop.is_cancelled() {
-            return Err(stopped());
-        }
-        store.phase(&draft.run, Phase::Applying, None).await?;
-        progress.report(Event::Phase(Phase::Applying));
-        let applied = self
-            .apply(draft, world, plan, recovered, &options.stop, progress)
-            .instrument(tracing::info_span!("apply"))
-            .await?;
-        if world.asked.is_some() {
-            self.put_into_mirror(world, plan, &applied).await?;
-        }
-        if options.stop.is_cancelled() || draft.resume_at.is_some() {
-            // Whatever was done: nothing has been read back, so nothing is said of it.
-            draft.incomplete();
-            for group in &applied.groups {
-                world.site.forget_members(group);
-            }
-            return Ok(None);
-        }
-        self.expect_seats(world, plan, &applied);
-        if !applied.touched() {
-            if draft.overtaken.is_empty() {
-                draft.incomplete();
-            }
-            if !applied.seatless.is_empty() {
-                let fresh = self.plan_for(world, &options.purpose, options.approval)?;
-                self.line_up(draft, world, &fresh).await?;
-            }
-            return Ok(None);
-        }
-        store.phase(&draft.run, Phase::Verifying, None).await?;
-        progress.report(Event::Phase(Phase::Verifying));
-        let reading = self.read_back(draft, world, (plan, &applied), options, progress);
-        reading.instrument(tracing::info_span!("verify")).await
-    }
-
-    /// Notes that the run was stopped with so many steps untried.
-    pub(crate) fn say_stopped(&self, draft: &mut Draft, left: usize) {
-        draft.incomplete();
-        draft.set_aside.push(entrain_domain::plan::SetAside {
-            object: format!("connection “{}”", self.connection),
-            reason: if left == 0 {
-                "the run was stopped before anything was written".into()
-            } else {
-                format!("the run was stopped with {left} steps not tried")
-            },
-            remedy: "run again; the next run does what is left".into(),
-        });
-    }
-
     /// Requests of both sides so far.
     pub(crate) fn requests(&self) -> RequestCounts {
         let (a, b) = (self.ports.directory.requests(), self.ports.site.requests());
@@ -840,7 +427,7 @@ mod support;
 mod tests {
     use super::support::{Fixture, Told};
     use super::*;
-    use entrain_domain::run::RunStatus;
+    use entrain_domain::run::{RunStatus, Trigger};
 
     #[tokio::test(start_paused = true)]
     async fn a_plan_that_the_second_opinion_refuses_is_not_applied_and_nothing_is_learnt() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::{AccountState, DirectoryUserId, UserKind, further_attribute};
 
 fn user(attributes: &[(&str, &str)]) -> DirectoryUser {
     let text = |value: &str| AttributeValue::Text(Arc::from(value));
