@@ -5,27 +5,30 @@
 //! belongs to live processes (claims, servers) or lets people in (sessions, links that work once) is not in it. Nor is
 //! the secret key: sealed secrets stay sealed.
 
+mod reader;
+mod table;
+
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use entrain_domain::run::AuditNote;
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
+use reader::{Line, Reader, examine};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions as _, Connection as _, Decode, Row, Type};
+use sqlx::AssertSqlSafe;
+use table::{Cell, insert, tables, values};
 use tokio::sync::mpsc;
 
 use crate::error::{ClaimError, Error, Result};
 use crate::lease::LEASE;
 use crate::pool::{Pool, Tx, on};
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::writer::Batch;
-use crate::{audit, files};
+use crate::{audit, files, store};
 
 const FORMAT: &str = "entrain-backup-1";
 /// Tables that belong to live processes, or let people in who were signed in then.
@@ -92,130 +95,6 @@ struct TableLine {
     columns: Vec<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Number,
-    Bytes,
-}
-
-struct Column {
-    name: String,
-    kind: Kind,
-}
-
-struct Table {
-    name: String,
-    columns: Vec<Column>,
-}
-
-enum Cell {
-    Text(Option<String>),
-    Number(Option<i64>),
-    Bytes(Option<Vec<u8>>),
-}
-
-impl Table {
-    fn line(&self) -> TableLine {
-        let columns = self.columns.iter().map(|column| column.name.clone()).collect();
-        TableLine { table: self.name.clone(), columns }
-    }
-
-    fn names(&self) -> String {
-        let names: Vec<_> = self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
-        names.join(", ")
-    }
-
-    fn insert(&self, rows: usize) -> String {
-        let width = self.columns.len();
-        let row = |at: usize| {
-            let places: Vec<_> = (1..=width).map(|column| format!("${}", at * width + column)).collect();
-            format!("({})", places.join(", "))
-        };
-        let rows: Vec<_> = (0..rows).map(row).collect();
-        format!("INSERT INTO \"{}\" ({}) VALUES {}", self.name, self.names(), rows.join(", "))
-    }
-
-    /// The cells of one line of the file; `None` when they are not of this table.
-    fn cells(&self, line: &str) -> Option<Vec<Cell>> {
-        let values: Vec<Value> = serde_json::from_str(line).ok()?;
-        if values.len() != self.columns.len() {
-            return None;
-        }
-        let cell = |(column, value): (&Column, Value)| match (column.kind, value) {
-            (Kind::Text, Value::Null) => Some(Cell::Text(None)),
-            (Kind::Number, Value::Null) => Some(Cell::Number(None)),
-            (Kind::Bytes, Value::Null) => Some(Cell::Bytes(None)),
-            (Kind::Text, Value::String(text)) => Some(Cell::Text(Some(text))),
-            (Kind::Number, Value::Number(number)) => number.as_i64().map(|n| Cell::Number(Some(n))),
-            (Kind::Bytes, Value::String(text)) => hex::decode(text).ok().map(|b| Cell::Bytes(Some(b))),
-            _ => None,
-        };
-        self.columns.iter().zip(values).map(cell).collect()
-    }
-}
-
-/// The tables that are backed up, each behind those that it refers to, as the migrations of this program make them.
-async fn tables() -> Result<Vec<Table>> {
-    let doing = "making the tables in memory";
-    let mut connection =
-        SqliteConnectOptions::new().in_memory(true).connect().await.map_err(Error::database(doing))?;
-    store::MIGRATIONS
-        .run(&mut connection)
-        .await
-        .map_err(|error| Error::Damaged { place: "the tables in memory".into(), why: error.to_string() })?;
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' \
-         AND name <> '_sqlx_migrations' ORDER BY rowid",
-    )
-    .fetch_all(&mut connection)
-    .await
-    .map_err(Error::database(doing))?;
-    let mut tables = Vec::new();
-    for name in names.into_iter().filter(|name| !LEFT_OUT.contains(&name.as_str())) {
-        let columns: Vec<(String, String)> =
-            sqlx::query_as("SELECT name, type FROM pragma_table_info($1) ORDER BY cid")
-                .bind(&name)
-                .fetch_all(&mut connection)
-                .await
-                .map_err(Error::database(doing))?;
-        let column = |(column, word): (String, String)| match word.as_str() {
-            "TEXT" => Ok(Column { name: column, kind: Kind::Text }),
-            "BIGINT" => Ok(Column { name: column, kind: Kind::Number }),
-            "BYTEA" => Ok(Column { name: column, kind: Kind::Bytes }),
-            other => Err(Error::Damaged {
-                place: format!("table {name}"),
-                why: format!("a column is of the type {other}"),
-            }),
-        };
-        let columns = columns.into_iter().map(column).collect::<Result<_>>()?;
-        tables.push(Table { name: name.clone(), columns });
-    }
-    connection.close().await.map_err(Error::database(doing))?;
-    Ok(tables)
-}
-
-fn values<R>(row: &R, columns: &[Column]) -> Result<Vec<Value>, sqlx::Error>
-where
-    R: Row,
-    usize: ColumnIndex<R>,
-    for<'r> Option<String>: Decode<'r, R::Database> + Type<R::Database>,
-    for<'r> Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
-    for<'r> Option<Vec<u8>>: Decode<'r, R::Database> + Type<R::Database>,
-{
-    let value = |(at, column): (usize, &Column)| {
-        Ok(match column.kind {
-            Kind::Text => row.try_get::<Option<String>, _>(at)?.map_or(Value::Null, Value::from),
-            Kind::Number => row.try_get::<Option<i64>, _>(at)?.map_or(Value::Null, Value::from),
-            Kind::Bytes => {
-                let bytes = row.try_get::<Option<Vec<u8>>, _>(at)?;
-                bytes.map_or(Value::Null, |bytes| Value::from(hex::encode(bytes)))
-            }
-        })
-    };
-    columns.iter().enumerate().map(value).collect()
-}
-
 /// Lines that wait to be written, and the digest of all so far.
 #[derive(Default)]
 struct Lines {
@@ -271,126 +150,6 @@ fn last_line(rows: u64, sha256: &str) -> String {
 
 fn migrations() -> Vec<i64> {
     store::MIGRATIONS.iter().map(|migration| migration.version).collect()
-}
-
-/// A line of a backup that was found sound.
-enum Line<'a> {
-    Head(Head),
-    Table(&'a Table),
-    Row(&'a Table, Vec<Cell>),
-}
-
-/// A backup file, read from its beginning.
-struct Reader<'a> {
-    path: &'a Path,
-    tables: &'a [Table],
-    file: BufReader<File>,
-    hash: Sha256,
-    rows: u64,
-    table: Option<usize>,
-    begun: bool,
-}
-
-impl<'a> Reader<'a> {
-    fn open(path: &'a Path, tables: &'a [Table]) -> Result<Self> {
-        let file = File::open(path).map_err(Error::file(path))?;
-        if !file.metadata().map_err(Error::file(path))?.is_file() {
-            return Err(Error::File { path: path.display().to_string(), why: "it is not a file".into() });
-        }
-        let file = BufReader::new(file);
-        Ok(Self { path, tables, file, hash: Sha256::new(), rows: 0, table: None, begun: false })
-    }
-
-    fn refused(&self, why: impl Into<String>) -> Error {
-        Error::BackupUnusable { path: self.path.display().to_string(), why: why.into() }
-    }
-
-    /// The next line; `None` behind the last one, whose digest agreed.
-    fn next(&mut self) -> Result<Option<Line<'a>>> {
-        let mut bytes = Vec::new();
-        self.file.read_until(b'\n', &mut bytes).map_err(Error::file(self.path))?;
-        if !self.begun {
-            self.begun = true;
-            let head = self.head(&bytes)?;
-            self.hash.update(&bytes);
-            return Ok(Some(Line::Head(head)));
-        }
-        if bytes.last() != Some(&b'\n') {
-            return Err(self.refused("it is cut off"));
-        }
-        if bytes.starts_with(b"{\"rows\":") {
-            let sha256 = hex::encode(self.hash.clone().finalize());
-            let more = !self.file.fill_buf().map_err(Error::file(self.path))?.is_empty();
-            if bytes != last_line(self.rows, &sha256).as_bytes() || more {
-                return Err(self.refused("it was altered: its content does not agree with its digest"));
-            }
-            return Ok(None);
-        }
-        self.hash.update(&bytes);
-        let altered = || self.refused("it was altered: a line is not as it was written");
-        let text = std::str::from_utf8(&bytes).map_err(|_| altered())?;
-        if bytes.starts_with(b"[") {
-            let table = &self.tables[self.table.ok_or_else(altered)?];
-            let cells = table.cells(text).ok_or_else(altered)?;
-            self.rows += 1;
-            return Ok(Some(Line::Row(table, cells)));
-        }
-        let line: TableLine = serde_json::from_str(text).map_err(|_| altered())?;
-        // Each table once, in this order
-        let from = self.table.map_or(0, |at| at + 1);
-        let found = self.tables[from..].iter().position(|table| table.name == line.table);
-        let at = from + found.ok_or_else(altered)?;
-        if self.tables[at].line().columns != line.columns {
-            return Err(altered());
-        }
-        self.table = Some(at);
-        Ok(Some(Line::Table(&self.tables[at])))
-    }
-
-    fn head(&self, bytes: &[u8]) -> Result<Head> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: String,
-        }
-        let foreign = || self.refused("it does not begin as a backup of Entrain does");
-        let format: Format = serde_json::from_slice(bytes).map_err(|_| foreign())?;
-        if format.format != FORMAT {
-            return Err(match format.format.strip_prefix("entrain-backup-") {
-                Some(_) => Error::BackupOther {
-                    path: self.path.display().to_string(),
-                    why: format!("its form is {}, and this Entrain reads {FORMAT}", format.format),
-                },
-                None => foreign(),
-            });
-        }
-        let head: Head = serde_json::from_slice(bytes).map_err(|_| foreign())?;
-        if head.tables_version != migrations() {
-            return Err(Error::BackupOther {
-                path: self.path.display().to_string(),
-                why: format!("its tables are those of Entrain {}", head.product_version),
-            });
-        }
-        Ok(head)
-    }
-
-    fn summary(self, head: Head) -> Backup {
-        let sha256 = hex::encode(self.hash.finalize());
-        Backup { made_at: head.made_at, product_version: head.product_version, rows: self.rows, sha256 }
-    }
-}
-
-/// Reads a backup to its end, and says what it is when it is whole, unaltered and of this Entrain's tables.
-fn examine(path: &Path, tables: &[Table]) -> Result<(Backup, Vec<String>)> {
-    let mut reader = Reader::open(path, tables)?;
-    let mut head = None;
-    while let Some(line) = reader.next()? {
-        if let Line::Head(found) = line {
-            head = Some(found);
-        }
-    }
-    let head = head.ok_or_else(|| reader.refused("it is empty"))?;
-    let keys = head.sealed_with.clone();
-    Ok((reader.summary(head), keys))
 }
 
 impl Store {
@@ -607,23 +366,4 @@ impl Store {
             }),
         }
     }
-}
-
-async fn insert(batch: &mut Batch, table: &Table, rows: Vec<Vec<Cell>>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let sql = table.insert(rows.len());
-    on!(Tx, &mut batch.tx, tx => {
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for cell in rows.into_iter().flatten() {
-            query = match cell {
-                Cell::Text(text) => query.bind(text),
-                Cell::Number(number) => query.bind(number),
-                Cell::Bytes(bytes) => query.bind(bytes),
-            };
-        }
-        query.execute(&mut **tx).await.map(drop)
-    })
-    .map_err(Error::database("restoring"))
 }

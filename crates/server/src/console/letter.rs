@@ -1,12 +1,18 @@
 //! A plan as a letter: the cause before the list, then who joins, moves and leaves.
 
-use std::collections::BTreeMap;
+mod people;
+mod why;
+
 use std::fmt::Write as _;
 
 use entrain_domain::plan::StepKind;
 use entrain_engine::plan_view::{Life, PlanView, SeatsView, StepView};
+use people::{cause, matches, row};
 
 use super::parts::{Chip, count, number, sentence, share};
+
+pub(super) use people::{Parts, key};
+pub(crate) use why::Why;
 
 /// Rows of a section that is one among others.
 const FEW: usize = 3;
@@ -155,69 +161,6 @@ fn group_of(step: &StepView) -> &str {
     step.group.as_ref().map_or("", |group| group.name.as_str())
 }
 
-/// How a person is found again.
-pub(super) fn key(life: &Life<'_>) -> String {
-    let person = life.person;
-    person.directory_id.clone().or_else(|| person.site_id.clone()).unwrap_or_else(|| person.name.clone())
-}
-
-fn row(life: &Life<'_>) -> Row {
-    let cut = |text: String| Tag { class: "cut", icon: "minus", text };
-    let add = |icon: &'static str, text: String| Tag { class: "add", icon, text };
-    let mut cuts: Vec<Tag> = life.leaves.iter().map(|step| cut(group_of(step).to_owned())).collect();
-    cuts.extend(life.rungs.iter().map(|step| {
-        cut(match step.kind.as_str() {
-            "suspend_user" => "suspended".to_owned(),
-            "deactivate_user" => "deactivated".to_owned(),
-            _ => "taken off the site".to_owned(),
-        })
-    }));
-    let mut adds: Vec<Tag> = Vec::new();
-    if life.invited.is_some() {
-        adds.push(add("mail", "invited".into()));
-    }
-    adds.extend(life.returns.iter().map(|step| {
-        add("ok", if step.kind == "restore_user" { "restored".into() } else { "activated again".into() })
-    }));
-    adds.extend(life.joins.iter().map(|step| add("plus", group_of(step).to_owned())));
-    for step in &life.updates {
-        let changes = step.update.as_ref().map(|update| update.changes().join(", ")).unwrap_or_default();
-        adds.push(Tag { class: "", icon: "rules", text: changes });
-    }
-    Row {
-        key: key(life),
-        name: life.person.name.clone(),
-        mail: life.person.mail.clone().unwrap_or_default(),
-        before: if life.invited.is_some() { "no account" } else { "" },
-        after: if life.leaves() { "less access" } else { "" },
-        cost: if life.steps().any(|step| !step.undoable) { "cannot be undone" } else { "" },
-        held: life.steps().filter(|step| step.held_by.is_some()).count(),
-        field: "person",
-        cuts,
-        adds,
-    }
-}
-
-fn matches(row: &Row, find: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(find);
-    find.is_empty()
-        || has(&row.name)
-        || has(&row.mail)
-        || row.cuts.iter().chain(&row.adds).any(|tag| has(&tag.text))
-}
-
-/// The group that most of those who only lose something leave, with how many they are, where that is one cause.
-fn cause(lives: &[Life<'_>]) -> Option<(String, usize)> {
-    let mut of_group: BTreeMap<&str, usize> = BTreeMap::new();
-    let leavers: Vec<&Life<'_>> =
-        lives.iter().filter(|life| life.leaves() && life.rungs.is_empty()).collect();
-    for step in leavers.iter().flat_map(|life| &life.leaves) {
-        *of_group.entry(group_of(step)).or_default() += 1;
-    }
-    let (group, n) = of_group.into_iter().max_by_key(|(_, n)| *n)?;
-    (n >= CAUSE && n * 2 >= leavers.len() && !group.is_empty()).then(|| (group.to_owned(), n))
-}
-
 /// What a guard says: the finding, and what it is measured by.
 fn holds(reason: &str) -> (String, String) {
     let finding = short(reason);
@@ -230,56 +173,6 @@ fn holds(reason: &str) -> (String, String) {
 pub(crate) fn short(reason: &str) -> &str {
     let short = reason.split([';', ':']).next().unwrap_or_default();
     short.split(", of ").next().unwrap_or_default().trim()
-}
-
-pub(super) struct Parts<'a> {
-    held_by: Vec<&'a Life<'a>>,
-    joiners: Vec<&'a Life<'a>>,
-    movers: Vec<&'a Life<'a>>,
-    leavers: Vec<&'a Life<'a>>,
-    others: Vec<&'a Life<'a>>,
-}
-
-impl<'a> Parts<'a> {
-    /// Everybody, each in one part.
-    pub(super) fn of(lives: &'a [Life<'a>]) -> (Self, Option<(String, usize)>) {
-        let cause = cause(lives);
-        let mut parts =
-            Self { held_by: vec![], joiners: vec![], movers: vec![], leavers: vec![], others: vec![] };
-        for life in lives {
-            if by_cause(life, cause.as_ref()) {
-                parts.held_by.push(life);
-            } else if life.joins() {
-                parts.joiners.push(life);
-            } else if life.moves() {
-                parts.movers.push(life);
-            } else if life.leaves() {
-                parts.leavers.push(life);
-            } else {
-                parts.others.push(life);
-            }
-        }
-        (parts, cause)
-    }
-
-    /// The people of a section, by its word.
-    pub(super) fn named(&self, word: &str) -> &[&'a Life<'a>] {
-        match word {
-            "cause" => &self.held_by,
-            "joiners" => &self.joiners,
-            "movers" => &self.movers,
-            "leavers" => &self.leavers,
-            "attributes" => &self.others,
-            _ => &[],
-        }
-    }
-}
-
-/// Whether this person leaves the group that is told as one cause.
-fn by_cause(life: &Life<'_>, cause: Option<&(String, usize)>) -> bool {
-    cause.is_some_and(|(group, _)| {
-        life.leaves() && life.rungs.is_empty() && life.leaves.iter().any(|step| group_of(step) == group)
-    })
 }
 
 impl Letter {
@@ -531,48 +424,6 @@ fn seats((product, seats): (&String, &SeatsView)) -> Seats {
         share_before: share(seats.before, limit),
         share_after: share(seats.after, limit),
         near: seats.limit.is_some_and(|limit| limit.saturating_sub(seats.after) * 10 <= limit),
-    }
-}
-
-/// Why something becomes of somebody: one link of the chain for each step.
-#[derive(Debug, Clone)]
-pub(crate) struct Why {
-    pub(crate) name: String,
-    pub(crate) mail: String,
-    pub(crate) links: Vec<WhyStep>,
-}
-
-/// A step, and what it rests on.
-#[derive(Debug, Clone)]
-pub(crate) struct WhyStep {
-    pub(crate) what: String,
-    pub(crate) cuts: bool,
-    pub(crate) because: Vec<String>,
-    pub(crate) undo: &'static str,
-    pub(crate) held: Option<String>,
-}
-
-impl Why {
-    /// The explanation of a person, by key, or of a group's step, by its name.
-    pub(crate) fn of(plan: &PlanView, who: &str) -> Option<Self> {
-        let link = |step: &StepView| WhyStep {
-            what: did(step),
-            cuts: StepKind::from_word(&step.kind)
-                .is_some_and(|kind| kind.effect() == entrain_domain::plan::Effect::Takes),
-            because: step.reason.split("; ").map(sentence).collect(),
-            undo: if step.undoable { "An ordinary step takes it back." } else { "It cannot be taken back." },
-            held: step.held_by.as_deref().map(guard_word),
-        };
-        let lives = plan.lives();
-        if let Some(life) = lives.iter().find(|life| key(life) == who) {
-            return Some(Self {
-                name: life.person.name.clone(),
-                mail: life.person.mail.clone().unwrap_or_default(),
-                links: life.steps().map(link).collect(),
-            });
-        }
-        let step = plan.steps.iter().find(|step| step.id == who)?;
-        Some(Self { name: group_of(step).to_owned(), mail: String::new(), links: vec![link(step)] })
     }
 }
 
