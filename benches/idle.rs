@@ -53,7 +53,7 @@ fn main() -> Fallible<()> {
     let emulator = Running::start(folder.path(), &["emulate", "--people", "1000", "--groups", "50"])?;
     connect(folder.path(), &emulator.said, "[schedule]\nevery = \"1m\"\n")?;
     done(entrain(folder.path(), &["sync"]), "")?;
-    done(entrain(folder.path(), &["connection", "mode", "bench", "apply"]), "")?;
+    done(entrain(folder.path(), &["connection", "mode", "Bench", "apply"]), "")?;
     let polling = Running::start(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--json"])?;
     row(&mut out, "1,000 people in step, polled every minute", &polling, seconds)?;
     Ok(())

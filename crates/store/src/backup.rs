@@ -158,7 +158,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the file exists or its folder cannot be written to, or when the database fails.
+    /// When the file exists or its folder cannot be written to, when a newer Entrain has changed the tables, or when the
+    /// database fails.
     pub async fn backup(&self, path: &Path, author: &str) -> Result<Backup> {
         let failed = || Error::file(path);
         if std::fs::symlink_metadata(path).is_ok() {
@@ -185,7 +186,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When nobody takes a part within a minute, or when the database fails.
+    /// When nobody takes a part within a minute, when a newer Entrain has changed the tables, or when the database fails.
     pub async fn backup_away(&self, parts: mpsc::Sender<Vec<u8>>, author: &str) -> Result<Backup> {
         let mut out = Out::Away(parts);
         let (made, last) = self.write_backup(&mut out).await?;
@@ -218,6 +219,12 @@ impl Store {
             ),
         };
         tx.may_stand_still().await?;
+        let found: i64 = on!(Tx, &mut tx, tx => sqlx::query_scalar(store::NEWEST).fetch_one(&mut **tx).await)
+            .map_err(Error::database(doing))?;
+        if found > store::known() {
+            // What a newer server beside this one has added would be missing, and nobody would see it
+            return Err(Error::Newer { place: "the database".into(), found, known: store::known() });
+        }
         let sealed_with: Vec<String> = on!(Tx, &mut tx, tx => sqlx::query_scalar(
             "SELECT key_id FROM connection_secrets UNION SELECT key_id FROM draft_secrets ORDER BY key_id").fetch_all(&mut **tx).await)
         .map_err(Error::database(doing))?;

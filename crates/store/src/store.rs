@@ -71,7 +71,7 @@ pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrat
 const APPLICATION_ID: u32 = 0x456e_7472;
 
 const PRODUCT: &str = "SELECT product FROM store_marker WHERE id = $1";
-const NEWEST: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+pub(crate) const NEWEST: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
 const APPLIED: &str = "SELECT count(*) FROM _sqlx_migrations";
 const SECRETS: &str =
     "SELECT (SELECT count(*) FROM connection_secrets) + (SELECT count(*) FROM draft_secrets)";

@@ -82,7 +82,9 @@ impl Store {
     /// What the database is.
     pub async fn facts(&self) -> Result<DatabaseFacts> {
         let doing = "looking at the database";
-        let tables = store::known();
+        let tables: i64 =
+            on!(Pool, &self.inner.readers, db => sqlx::query_scalar(store::NEWEST).fetch_one(db).await)
+                .map_err(Error::database(doing))?;
         Ok(match &self.inner.readers {
             Pool::Sqlite(db) => {
                 let version: String = sqlx::query_scalar("SELECT sqlite_version()")

@@ -18,6 +18,7 @@ mod hooks;
 mod outages;
 mod quota;
 mod replicas;
+mod rolling;
 mod seats;
 mod slow_link;
 mod soak;

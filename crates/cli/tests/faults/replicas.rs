@@ -111,7 +111,7 @@ async fn carry(
 
 pub(crate) struct Served {
     child: Child,
-    url: String,
+    pub(crate) url: String,
     wire: Wire,
 }
 

@@ -224,3 +224,15 @@ async fn h_05_a_backup_goes_into_no_file_that_is_there() {
     names.sort();
     assert_eq!(names, ["data", "link", "there"]);
 }
+
+on_both!(r_14_an_older_server_makes_no_backup_of_newer_tables, |world| {
+    let store = filled(&world).await;
+    // While this server runs, a newer one adds to the tables: a backup by these columns would leave some of it out
+    world.tamper("ALTER TABLE runs ADD COLUMN later TEXT").await;
+    world.tamper("UPDATE _sqlx_migrations SET version = 99999 WHERE version = 1").await;
+    let file = world.dir.path().join("b.entrain");
+    let failure = store.backup(&file, "ana").await.unwrap_err().failure();
+    assert_eq!(failure.code, FailureCode::StoreNewer);
+    assert!(!file.exists());
+    assert_eq!(store.list().await.unwrap().len(), 1, "it works on, beside the newer one");
+});

@@ -12,6 +12,7 @@ mod clocks;
 mod connections;
 mod drafts;
 mod memory;
+mod migrations;
 mod mirror;
 mod notifications;
 mod opening;
