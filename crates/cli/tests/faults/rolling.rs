@@ -1,6 +1,8 @@
 //! An upgrade of several servers, one after the other: a newer server has brought the tables up to date, and those of
 //! the version before go on beside it until their turn comes.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -22,7 +24,8 @@ fn a_newer_server_starts(bench: &Bench, database: &Database) {
         assert!(tables.len() > 20, "{tables:?}");
         let mut migration = String::from("CREATE TABLE later (id TEXT NOT NULL PRIMARY KEY); ");
         for table in &tables {
-            migration += &format!(
+            let _ = write!(
+                migration,
                 "ALTER TABLE \"{table}\" ADD COLUMN later TEXT; \
                  ALTER TABLE \"{table}\" ADD COLUMN more BIGINT NOT NULL DEFAULT 7; "
             );
@@ -34,12 +37,16 @@ fn a_newer_server_starts(bench: &Bench, database: &Database) {
 }
 
 /// Asks a server as an operator.
-struct Asker<'a>(&'a Bench, String, reqwest::Client);
+struct Asker {
+    runtime: tokio::runtime::Handle,
+    key: String,
+    http: reqwest::Client,
+}
 
-impl Asker<'_> {
+impl Asker {
     fn send(&self, method: reqwest::Method, server: &Served, path: &str) -> (u16, Value) {
-        let request = self.2.request(method, format!("{}{path}", server.url)).bearer_auth(&self.1);
-        self.0.runtime.block_on(async {
+        let request = self.http.request(method, format!("{}{path}", server.url)).bearer_auth(&self.key);
+        self.runtime.block_on(async {
             let answer = request.send().await.unwrap();
             (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
         })
@@ -74,21 +81,19 @@ fn r_14_servers_of_the_version_before_go_on_while_a_newer_one_has_changed_the_ta
     };
     let mut servers: Vec<Served> =
         (0..2).map(|_| Served::with(&town.bench, &database, "127.0.0.1:0", &[])).collect();
-    {
-        let asker = Asker(&town.bench, key.clone(), reqwest::Client::new());
-        assert_eq!(asker.sync(&servers[0])["status"], "converged");
-        // Both have looked at everything once, so that what they remember of the tables is from before
-        for server in &servers {
-            asker.get(server, "/api/v1/runs");
-            asker.get(server, "/api/v1/connections/azure-ad/users?limit=3");
-        }
+    let http = reqwest::Client::builder().build().unwrap();
+    let asker = Asker { runtime: town.bench.runtime.handle().clone(), key, http };
+    assert_eq!(asker.sync(&servers[0])["status"], "converged");
+    // Both have looked at everything once, so that what they remember of the tables is from before
+    for server in &servers {
+        asker.get(server, "/api/v1/runs");
+        asker.get(server, "/api/v1/connections/azure-ad/users?limit=3");
     }
     town.assert_exact();
 
     a_newer_server_starts(&town.bench, &database);
 
     town.a_day_passes();
-    let asker = Asker(&town.bench, key, reqwest::Client::new());
     let run = asker.sync(&servers[1]);
     assert_eq!(run["status"], "converged", "{run:#}");
     town.assert_exact();

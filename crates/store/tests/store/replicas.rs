@@ -11,6 +11,7 @@ use entrain_domain::run::{AuditNote, Intent, RunStatus, Trigger};
 use entrain_domain::service::Turn;
 use entrain_store::{Claim, ClaimError, Error, Store};
 use jiff::SignedDuration;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::support::{World, on_both};
 
@@ -124,25 +125,58 @@ async fn claim_in_time(store: &Store) -> Claim {
     panic!("the claim of the frozen process was never given up");
 }
 
+/// A process that has begun a run, written one intent, and waits to be told to go on.
+struct First {
+    process: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl First {
+    fn start(world: &World) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "replicas::begins_a_run_and_goes_on_when_told", "--ignored", "--nocapture"])
+            .env("ENTRAIN_CLAIM_IN", world.dir.path())
+            .env("ENTRAIN_CLAIM_URL", world.url.clone().unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut first = Self { process, lines };
+        first.line("begun");
+        first
+    }
+
+    /// The rest of the next line that says this.
+    fn line(&mut self, what: &str) -> String {
+        let mut rest =
+            |line: std::io::Result<String>| line.unwrap().split_once(what).map(|(_, rest)| rest.to_owned());
+        self.lines.find_map(&mut rest).unwrap()
+    }
+
+    fn go_on(&mut self) {
+        self.process.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    }
+
+    /// How its further writes ended.
+    fn end(mut self) -> String {
+        let then = self.line("then: ");
+        self.process.wait().unwrap();
+        then
+    }
+}
+
+async fn steps(store: &Store) -> Vec<String> {
+    store.journal(&run()).await.unwrap().iter().map(|entry| entry.step.to_string()).collect()
+}
+
 /// A process is frozen in the middle of a run; another takes the run over; the first wakes up and may write nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r_09_a_holder_that_was_frozen_past_its_lease_is_fenced_when_it_wakes() {
     let Some(world) = World::postgres().await else { return };
     let store = world.open().await;
-    let mut first = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "replicas::begins_a_run_and_goes_on_when_told", "--ignored", "--nocapture"])
-        .env("ENTRAIN_CLAIM_IN", world.dir.path())
-        .env("ENTRAIN_CLAIM_URL", world.url.clone().unwrap())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
-    let mut line = |what: &str| {
-        lines.find_map(|line| line.unwrap().split_once(what).map(|(_, rest)| rest.to_owned())).unwrap()
-    };
-    line("begun");
-    signal(&first, "-STOP");
+    let mut first = First::start(&world);
+    signal(&first.process, "-STOP");
 
     let claim = claim_in_time(&store).await;
     let left = store.unfinished(CONNECTION).await.unwrap().expect("the run of the frozen process");
@@ -150,17 +184,48 @@ async fn r_09_a_holder_that_was_frozen_past_its_lease_is_fenced_when_it_wakes() 
     assert_eq!(left.journal.len(), 1, "what it had sent stands in its journal");
     intend(&store, &world, "add/second").await.unwrap();
 
-    signal(&first, "-CONT");
-    first.stdin.take().unwrap().write_all(b"go on\n").unwrap();
-    assert_eq!(line("then: "), "fenced, fenced, fenced, busy");
-    first.wait().unwrap();
-    let steps: Vec<String> =
-        store.journal(&run()).await.unwrap().iter().map(|entry| entry.step.to_string()).collect();
-    assert_eq!(steps, ["add/first", "add/second"]);
+    signal(&first.process, "-CONT");
+    first.go_on();
+    assert_eq!(first.end(), "fenced, fenced, fenced, busy");
+    assert_eq!(steps(&store).await, ["add/first", "add/second"]);
     claim.release().await.unwrap();
 }
 
-/// The first process of the test above.
+/// A process is frozen between two statements of a transaction, which keeps the row of the claim locked. The session
+/// of the transaction is another than that of the claim: ending the latter does not free the row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r_09_a_holder_that_was_frozen_within_a_transaction_does_not_keep_its_claim() {
+    let Some(world) = World::postgres().await else { return };
+    let store = world.open().await;
+    let mut first = First::start(&world);
+
+    let mut gate = PgConnection::connect(world.url.as_deref().unwrap()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE journal IN ACCESS EXCLUSIVE MODE").execute(&mut gate).await.unwrap();
+    first.go_on();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'journal'::regclass";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut gate).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    signal(&first.process, "-STOP");
+    sqlx::raw_sql("COMMIT").execute(&mut gate).await.unwrap();
+    let locked = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' \
+        AND datname = current_database()";
+    while sqlx::query_scalar::<_, i64>(locked).fetch_one(&mut gate).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let claim = tokio::time::timeout(Duration::from_mins(1), claim_in_time(&store));
+    let claim = claim.await.expect("the row of the claim stays locked");
+    assert_eq!(steps(&store).await, ["add/first"], "what was not committed is not there");
+
+    signal(&first.process, "-CONT");
+    let said = first.end();
+    assert!(!said.contains("done") && !said.contains("claimed"), "{said}");
+    assert_eq!(steps(&store).await, ["add/first"]);
+    claim.release().await.unwrap();
+}
+
+/// The first process of the tests above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started by another test"]
 async fn begins_a_run_and_goes_on_when_told() {
