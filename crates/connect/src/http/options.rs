@@ -42,6 +42,10 @@ impl Default for Patience {
     }
 }
 
+/// Requests under way at once. Budgets hold the rate; this bounds sockets alone, and must not be what somebody waits for: 100
+/// people who sign in at once ask the site 200 questions, 340 ms each.
+const IN_FLIGHT: usize = 256;
+
 /// What a client is built from. One client serves one origin.
 #[derive(Clone)]
 pub struct HttpOptions {
@@ -61,14 +65,14 @@ pub struct HttpOptions {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Proxy address, when one is configured; the variables of the environment are never looked at (O-06).
     pub proxy: Option<String>,
-    /// Connections opened at once; HTTP/2 carries many requests on one.
+    /// Requests under way at once; HTTP/2 carries many on one connection.
     pub in_flight: usize,
     /// What outlives this client, where others of the process go to the same places.
     pub shared: Shared,
 }
 
 impl HttpOptions {
-    /// Options with the usual limits: 32 MiB decoded, 64 requests in flight.
+    /// Options with the usual limits: 32 MiB decoded, 256 requests in flight.
     pub fn new(base: BaseUrl, plane: Plane, meter: Arc<Meter>, environment: Arc<dyn Environment>) -> Self {
         Self {
             base,
@@ -79,7 +83,7 @@ impl HttpOptions {
             body_limit: 32 * 1024 * 1024,
             extra_ca_pem: None,
             proxy: None,
-            in_flight: 64,
+            in_flight: IN_FLIGHT,
             shared: Shared::default(),
         }
     }

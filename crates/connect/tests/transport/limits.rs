@@ -1,8 +1,13 @@
-//! O-05: answers that never end are cut.
+//! O-05: answers that never end are cut. P-8: what may go side by side does.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use entrain_connect::Error;
 use entrain_connect::http::{Authorization, Call, Http, Plane, Repeat, Target};
 use entrain_domain::FailureCode;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
 use crate::server::{Act, Server, answer};
 use crate::{environment, options};
@@ -86,4 +91,26 @@ async fn a_body_within_the_limit_is_read_whole() {
     let server = Server::playing(vec![answer(200, &[], body.as_bytes())]).await;
     let found = small(&server.address).send(read(), &Authorization::none()).await.unwrap();
     assert_eq!(found.json::<Vec<u8>>().unwrap().len(), 20_001);
+}
+
+/// 100 people who sign in at once ask the site for an account and its groups each. A server that answers nobody before
+/// all have asked stands still when the client lets fewer go.
+#[tokio::test]
+async fn p_8_two_hundred_calls_wait_for_the_site_and_not_for_each_other() {
+    let Act::Say(fine) = answer(200, &[], b"[]") else { unreachable!("an answer is said") };
+    let server = Server::playing(vec![Act::Meet(Arc::new(Barrier::new(200)), fine)]).await;
+    let http = Http::new(options(&server.address, Plane::Site, &environment())).unwrap();
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        for endpoint in ["/account", "/groups"] {
+            let http = http.clone();
+            calls.spawn(async move {
+                http.send(Call::get(endpoint, Target::new(endpoint)), &Authorization::none()).await
+            });
+        }
+    }
+    let all = tokio::time::timeout(Duration::from_secs(15), calls.join_all()).await;
+    let all = all.expect("some calls are not sent before others are answered");
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(server.requests().len(), 200);
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 
 /// What is done with one request.
 #[derive(Clone)]
@@ -14,6 +15,8 @@ pub(crate) enum Act {
     Stall(Vec<u8>),
     /// These bytes first, then those again and again until the client has enough.
     Endless(Vec<u8>, Vec<u8>),
+    /// These bytes, as soon as so many requests are waiting for theirs.
+    Meet(Arc<Barrier>, Vec<u8>),
 }
 
 /// An answer with a body and headers.
@@ -86,6 +89,10 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Ac
         Act::Endless(first, again) => {
             drop(stream.write_all(&first).await);
             while stream.write_all(&again).await.is_ok() {}
+        }
+        Act::Meet(all, bytes) => {
+            all.wait().await;
+            drop(stream.write_all(&bytes).await);
         }
     }
     drop(stream.shutdown().await);
