@@ -16,8 +16,8 @@ use jiff::Timestamp;
 pub use directory::{CaughtUp, Directory, DirectoryRead, Since};
 pub use site::{AccessAct, Added, Changed, Removed, Site};
 pub use store::{
-    Basis, Busy, ClaimError, Gate, Learnt, MirrorHead, OpenIntent, Overtaken, PersonClaim, SiteState, Store,
-    UnfinishedRun,
+    AboutPerson, Basis, Busy, ClaimError, Gate, Learnt, MirrorHead, OpenIntent, Overtaken, PersonClaim,
+    SiteState, Store, UnfinishedRun,
 };
 
 /// The time of day and the passing of time.

@@ -97,6 +97,8 @@ const VERSIONS: &str = "SELECT name, version, document, author, at, sum FROM con
 const INSERT: &str = "INSERT INTO connection_versions (name, version, document, author, at, sum) \
     VALUES ($1, $2, $3, $4, $5, $6)";
 const FORGET: &str = "DELETE FROM connection_secrets WHERE connection = $1";
+const VERSION: &str = "SELECT version, document IS NOT NULL FROM connection_versions WHERE name = $1 \
+    ORDER BY version DESC LIMIT 1";
 const KEEP: &str = "INSERT INTO connection_secrets (connection, field, key_id, nonce, sealed) \
     VALUES ($1, $2, $3, $4, $5)";
 const SECRETS: &str =
@@ -263,6 +265,14 @@ impl Store {
             author: entry.author,
             at: entry.at,
         }))
+    }
+
+    /// The number of a connection's newest version; `None` when there is no such connection, or none any more.
+    pub async fn version(&self, name: &str) -> Result<Option<i64>> {
+        let newest: Option<(i64, bool)> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(VERSION).bind(name).fetch_optional(db).await)
+        .map_err(Error::database("reading connections"))?;
+        Ok(newest.filter(|(_, present)| *present).map(|(version, _)| version))
     }
 
     /// All connections by name, without their secrets; works with any key.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{Effect, StepKind};
-use entrain_domain::run::{RunFigures, RunReport};
+use entrain_domain::run::{Outcome, RunFigures, RunReport};
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
@@ -37,7 +37,8 @@ const PUT: &str = "INSERT INTO run_figures \
 // Runs that found nothing changed are many, and only the last day shows them
 const SINCE: &str = "SELECT run, connection, at, planned, done, held, requests, joined, moved, left_by, sum \
     FROM run_figures WHERE connection = $1 AND at >= $2 AND (planned > 0 OR at >= $3) ORDER BY at, run";
-const DONE: &str = "SELECT kind, step FROM journal WHERE run = $1 AND outcome = 'done'";
+// By the run alone: asked for an outcome as well, SQLite walks through the steps of all runs there ever were
+const STEPS: &str = "SELECT kind, step, outcome FROM journal WHERE run = $1";
 
 fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
@@ -100,10 +101,12 @@ pub(crate) async fn count(batch: &mut Batch, report: &RunReport) -> Result<()> {
         sum: 0,
     };
     if row.done > 0 {
-        let steps: Vec<(String, String)> = on!(Tx, &mut batch.tx, tx =>
-            sqlx::query_as(DONE).bind(&row.run).fetch_all(&mut **tx).await)
+        let steps: Vec<(String, String, String)> = on!(Tx, &mut batch.tx, tx =>
+            sqlx::query_as(STEPS).bind(&row.run).fetch_all(&mut **tx).await)
         .map_err(Error::database(doing))?;
-        (row.joined, row.moved, row.left_by) = lives(&steps);
+        let done = steps.iter().filter(|(.., outcome)| outcome == Outcome::Done.as_str());
+        (row.joined, row.moved, row.left_by) =
+            lives(done.map(|(kind, step, _)| (kind.as_str(), step.as_str())));
     }
     row.sum = row.sum();
     on!(Tx, &mut batch.tx, tx => sqlx::query(PUT)
@@ -114,7 +117,7 @@ pub(crate) async fn count(batch: &mut Batch, report: &RunReport) -> Result<()> {
 }
 
 /// Who joined, moved and left by these steps. The last part of a step's name is the person.
-fn lives(steps: &[(String, String)]) -> (i64, i64, i64) {
+fn lives<'a>(steps: impl Iterator<Item = (&'a str, &'a str)>) -> (i64, i64, i64) {
     let mut people: HashMap<&str, (bool, bool)> = HashMap::new();
     for (kind, step) in steps {
         let Some(kind) = StepKind::from_word(kind) else { continue };
@@ -166,6 +169,14 @@ mod tests {
             step("create_group", "g1"),
             step("update_user", "u4/profile"),
         ];
-        assert_eq!(lives(&steps), (1, 1, 1));
+        let steps = steps.iter().map(|(kind, step)| (kind.as_str(), step.as_str()));
+        assert_eq!(lives(steps), (1, 1, 1));
+    }
+
+    /// Every run ends with this, inside the one transaction that all others wait for.
+    #[tokio::test]
+    async fn p_8_the_steps_of_a_run_are_found_by_the_run() {
+        let ways = crate::pool::ways(STEPS).await;
+        assert!(matches!(ways.as_slice(), [way] if way.ends_with("(run=?)")), "{ways:?}");
     }
 }

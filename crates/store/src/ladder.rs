@@ -8,7 +8,7 @@ use entrain_domain::policy::Measure;
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::pool::on;
+use crate::pool::{Reader, on};
 use crate::store::Store;
 use crate::sum::Sum;
 use crate::writer::Batch;
@@ -128,23 +128,25 @@ impl Store {
         });
         on_ladder(connection, rungs, places)
     }
+}
 
+impl Reader {
     /// The place of one person.
     pub(crate) async fn place_of(
-        &self,
+        &mut self,
         connection: &str,
         user: &DirectoryUserId,
     ) -> Result<Option<OnLadder>> {
         let doing = "reading the leaver ladder";
-        let places: Vec<PlaceRow> = on!(Pool, &self.inner.readers, db => {
-            sqlx::query_as(PLACE_OF).bind(connection).bind(user.as_str()).fetch_all(db).await
+        let places: Vec<PlaceRow> = on!(Reader, self, db => {
+            sqlx::query_as(PLACE_OF).bind(connection).bind(user.as_str()).fetch_all(&mut **db).await
                 .map_err(Error::database(doing))?
         });
         if places.is_empty() {
             return Ok(None);
         }
-        let rungs: Vec<RungRow> = on!(Pool, &self.inner.readers, db => {
-            sqlx::query_as(RUNGS_OF).bind(connection).bind(user.as_str()).fetch_all(db).await
+        let rungs: Vec<RungRow> = on!(Reader, self, db => {
+            sqlx::query_as(RUNGS_OF).bind(connection).bind(user.as_str()).fetch_all(&mut **db).await
                 .map_err(Error::database(doing))?
         });
         Ok(on_ladder(connection, rungs, places)?.pop())

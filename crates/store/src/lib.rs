@@ -20,7 +20,7 @@
 //! | `drafts` | connections that somebody is setting up |
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
-//! | `persons` | one person's sync beside a run over everything, and what is remembered of one person |
+//! | `persons`, `about` | one person's sync beside a run over everything, and what it begins with |
 //! | `service` | modes, starts by schedule, previews, API keys, requests that may come twice |
 //! | `notifications` | subscriptions, hints, and how long changes took |
 //! | `upkeep` | what whoever looks after the service asks |
@@ -29,6 +29,7 @@
 //!
 //! Everything that a method has written is on disk when it returns.
 
+mod about;
 mod accounts;
 mod alerts;
 mod audit;
@@ -65,6 +66,7 @@ mod token;
 mod upkeep;
 mod writer;
 
+pub use about::AboutPerson;
 pub use audit::{AuditEntry, AuditFilter, AuditVerdict};
 pub use backup::{Backup, Occupied, SealedSecrets};
 pub use claim::Claim;

@@ -139,7 +139,7 @@ impl Store {
         account: &AccountId,
     ) -> Result<Vec<(SiteGroupId, Origin)>> {
         let mut memory = Memory::new();
-        self.ledger_of(connection, account, &mut memory).await?;
+        self.inner.readers.reader().await?.ledger_of(connection, account, &mut memory).await?;
         Ok(memory.all_memberships().map(|(group, _, origin)| (group.clone(), origin)).collect())
     }
 
@@ -149,7 +149,7 @@ impl Store {
         connection: &str,
         user: &DirectoryUserId,
     ) -> Result<Option<entrain_domain::memory::UserLink>> {
-        Ok(self.links_of(connection, user, &[]).await?.into_iter().next())
+        Ok(self.inner.readers.reader().await?.links_of(connection, user, &[]).await?.into_iter().next())
     }
 }
 

@@ -4,8 +4,7 @@ use entrain_domain::memory::{Mark, Memory, MemoryChange};
 use entrain_domain::plan::StepId;
 
 use crate::error::{Error, Result};
-use crate::pool::on;
-use crate::store::Store;
+use crate::pool::{Reader, on};
 use crate::sum::{Sum, storable};
 use crate::writer::Batch;
 
@@ -44,11 +43,11 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
     Ok(())
 }
 
-impl Store {
+impl Reader {
     /// Reads what is remembered of steps into memory.
-    pub(crate) async fn marks(&self, connection: &str, memory: &mut Memory) -> Result<()> {
-        let rows: Vec<(String, String, String, i64)> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(MARKS).bind(connection).fetch_all(db).await)
+    pub(crate) async fn marks(&mut self, connection: &str, memory: &mut Memory) -> Result<()> {
+        let rows: Vec<(String, String, String, i64)> = on!(Reader, self, db =>
+            sqlx::query_as(MARKS).bind(connection).fetch_all(&mut **db).await)
         .map_err(Error::database("reading what is remembered of steps"))?;
         for (step, kind, body, sum) in rows {
             let wrong = || Error::row("step_marks", format_args!("{step} {kind}"));

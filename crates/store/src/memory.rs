@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use crate::error::{Error, Result};
 use crate::history::{self, Cause};
 use crate::ladder;
-use crate::pool::on;
+use crate::pool::{Reader, on};
 use crate::store::Store;
 use crate::sum::Sum;
 use crate::writer::Batch;
@@ -340,7 +340,7 @@ impl Store {
             }
         });
 
-        self.group_links(connection, &mut memory).await?;
+        self.inner.readers.reader().await?.group_links(connection, &mut memory).await?;
 
         on!(Pool, &self.inner.readers, db => {
             let mut rows = sqlx::query_as::<_, LedgerRow>(LEDGER).bind(connection).fetch(db);
@@ -387,19 +387,23 @@ impl Store {
                 memory.apply_attributes(&id, &values);
             }
         });
-        self.marks(connection, &mut memory).await?;
-        self.seat_queue(connection, &mut memory).await?;
+        let mut reader = self.inner.readers.reader().await?;
+        reader.marks(connection, &mut memory).await?;
+        reader.seat_queue(connection, &mut memory).await?;
+        drop(reader);
         for place in self.ladder(connection).await? {
             memory.apply(&MemoryChange::EnterLadder(Box::new(place)));
         }
         Ok(memory)
     }
+}
 
+impl Reader {
     /// Puts all links of groups into a memory.
-    pub(crate) async fn group_links(&self, connection: &str, memory: &mut Memory) -> Result<()> {
+    pub(crate) async fn group_links(&mut self, connection: &str, memory: &mut Memory) -> Result<()> {
         let doing = "reading links and ledger";
-        on!(Pool, &self.inner.readers, db => {
-            let mut rows = sqlx::query_as::<_, LinkRow>(GROUPS).bind(connection).fetch(db);
+        on!(Reader, self, db => {
+            let mut rows = sqlx::query_as::<_, LinkRow>(GROUPS).bind(connection).fetch(&mut **db);
             while let Some((directory, group, name, origin, sum)) =
                 rows.try_next().await.map_err(Error::database(doing))?
             {
@@ -421,7 +425,7 @@ impl Store {
 
     /// The links of a person and of these accounts.
     pub(crate) async fn links_of(
-        &self,
+        &mut self,
         connection: &str,
         user: &DirectoryUserId,
         accounts: &[AccountId],
@@ -430,8 +434,8 @@ impl Store {
         for (query, id) in std::iter::once((USER, user.as_str()))
             .chain(accounts.iter().map(|account| (USER_OF, account.as_str())))
         {
-            let row: Option<LinkRow> = on!(Pool, &self.inner.readers, db =>
-                sqlx::query_as(query).bind(connection).bind(id).fetch_optional(db).await)
+            let row: Option<LinkRow> = on!(Reader, &mut *self, db =>
+                sqlx::query_as(query).bind(connection).bind(id).fetch_optional(&mut **db).await)
             .map_err(Error::database("reading links"))?;
             let Some((user, account, address, origin, sum)) = row else { continue };
             let wrong = || Error::row("user_links", &user);
@@ -451,13 +455,13 @@ impl Store {
 
     /// Puts the ledger of one account into a memory.
     pub(crate) async fn ledger_of(
-        &self,
+        &mut self,
         connection: &str,
         account: &AccountId,
         memory: &mut Memory,
     ) -> Result<()> {
-        let rows: Vec<LedgerRow> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(LEDGER_OF).bind(connection).bind(account.as_str()).fetch_all(db).await)
+        let rows: Vec<LedgerRow> = on!(Reader, self, db =>
+            sqlx::query_as(LEDGER_OF).bind(connection).bind(account.as_str()).fetch_all(&mut **db).await)
         .map_err(Error::database("reading the ledger"))?;
         for (group, of, origin, sum) in rows {
             let wrong = || Error::row("ledger", format_args!("{group} {of}"));

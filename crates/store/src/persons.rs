@@ -6,10 +6,10 @@
 
 use std::collections::HashSet;
 
-use entrain_domain::memory::{Memory, MemoryChange, Size};
+use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{Account, AccountId, DirectoryUserId, Presence, RunId, SiteGroup, SiteGroupId};
 use entrain_domain::run::{Intent, JournalEntry, RunSubject, Trigger};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::history::Cause;
@@ -38,9 +38,6 @@ pub enum PersonClaim {
     Run(RunId),
 }
 
-/// How old the size of links and ledger may be against which limits count.
-const COUNTED: SignedDuration = SignedDuration::from_secs(2);
-
 const PASS: &str = "INSERT INTO person_gates (connection, n) VALUES ($1, 1) \
     ON CONFLICT (connection) DO UPDATE SET n = person_gates.n + 1";
 const GATE: &str = "SELECT n FROM person_gates WHERE connection = $1";
@@ -67,16 +64,13 @@ const OVERTAKERS: &str = "SELECT person, account FROM person_claims WHERE connec
 const WRITTEN: &str = "SELECT j.intent FROM runs r CROSS JOIN journal j WHERE j.run = r.id AND r.connection = $1 \
     AND r.subject IS NOT NULL AND (r.gate > $2 OR r.phase <> 'ended') \
     AND j.kind IN ('add_member', 'remove_member')";
+// "subject IS NOT NULL" would lead SQLite through all that ever were about somebody
 const DEAD: &str = "SELECT r.id, r.connection, r.cause, r.status, r.phase, r.started_at, r.report, r.sum FROM runs r \
-    WHERE r.connection = $1 AND r.subject IS NOT NULL AND r.phase <> 'ended' \
-    AND NOT EXISTS (SELECT 1 FROM person_claims p WHERE p.run = r.id AND p.until >= $2) ORDER BY r.id";
+    WHERE r.connection = $1 AND coalesce(r.subject, '') <> '' AND r.phase <> 'ended' \
+    AND NOT EXISTS (SELECT 1 FROM person_claims p WHERE p.run = r.id AND p.until >= $2) ORDER BY r.started_at, r.id";
 const OPEN_ANY: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
     FROM journal j JOIN runs r ON r.id = j.run \
     WHERE j.outcome = 'intent' AND r.connection = $1 AND j.run <> $2 ORDER BY r.started_at, j.run, j.seq";
-const SIZE_USERS: &str = "SELECT count(*) FROM user_links WHERE connection = $1";
-const SIZE_LEDGER: &str = "SELECT count(*), count(DISTINCT account) FROM ledger WHERE connection = $1";
-const SIZE_GROUPS: &str = "SELECT l.site_group, count(*) FROM ledger l WHERE l.connection = $1 AND l.site_group IN \
-    (SELECT o.site_group FROM ledger o WHERE o.connection = $1 AND o.account = $2) GROUP BY l.site_group";
 const BY_ADDRESS: &str =
     "SELECT directory_id FROM user_links WHERE connection = $1 AND (account = $2 OR lower(address) = $3)";
 
@@ -306,69 +300,6 @@ impl Store {
         rows.iter().map(|id| DirectoryUserId::parse(id).map_err(|_| Error::row("user_links", id))).collect()
     }
 
-    /// What is remembered of one person and of these accounts: links, all links of groups, the ledger of their
-    /// accounts, their place on the ladder; with the size of the whole.
-    pub async fn person_memory(
-        &self,
-        connection: &str,
-        user: &DirectoryUserId,
-        accounts: &[AccountId],
-    ) -> Result<Memory> {
-        let doing = "reading links and ledger";
-        let mut memory = Memory::new();
-        for link in self.links_of(connection, user, accounts).await? {
-            memory.link_user(link);
-        }
-        self.group_links(connection, &mut memory).await?;
-        let own = memory.user(user).map(|link| link.account.clone());
-        for account in own.iter().chain(accounts) {
-            self.ledger_of(connection, account, &mut memory).await?;
-        }
-        if let Some(place) = self.place_of(connection, user).await? {
-            memory.apply(&MemoryChange::EnterLadder(Box::new(place)));
-        }
-        self.marks(connection, &mut memory).await?;
-        self.seat_queue(connection, &mut memory).await?;
-        let mut size = self.size(connection).await?;
-        if let Some(account) = &own {
-            let groups: Vec<(String, i64)> = on!(Pool, &self.inner.readers, db =>
-                sqlx::query_as(SIZE_GROUPS).bind(connection).bind(account.as_str()).fetch_all(db).await)
-            .map_err(Error::database(doing))?;
-            for (group, count) in groups {
-                let id = SiteGroupId::parse(&group).map_err(|_| Error::row("ledger", &group))?;
-                size.of_groups.insert(id, number(count));
-            }
-        }
-        memory.part_of(size);
-        Ok(memory)
-    }
-
-    /// How much the whole of a connection's memory holds, single groups aside. Many syncs at once ask for it: it is counted
-    /// anew when the last count is [`COUNTED`] old.
-    async fn size(&self, connection: &str) -> Result<Size> {
-        let doing = "counting links and ledger";
-        let now = self.now();
-        let fresh = |at: &Timestamp| *at <= now && now.duration_since(*at) < COUNTED;
-        let mut counted = self.inner.sizes.lock().await;
-        if let Some((_, size)) = counted.get(connection).filter(|(at, _)| fresh(at)) {
-            return Ok(size.clone());
-        }
-        let users: i64 = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_scalar(SIZE_USERS).bind(connection).fetch_one(db).await)
-        .map_err(Error::database(doing))?;
-        let (memberships, holders): (i64, i64) = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(SIZE_LEDGER).bind(connection).fetch_one(db).await)
-        .map_err(Error::database(doing))?;
-        let size = Size {
-            users: number(users),
-            memberships: number(memberships),
-            holders: number(holders),
-            ..Size::default()
-        };
-        counted.insert(connection.to_owned(), (now, size.clone()));
-        Ok(size)
-    }
-
     /// Notes in the site's mirror what was written for one person, or one group.
     pub async fn patch_site(
         &self,
@@ -383,6 +314,15 @@ impl Store {
     }
 }
 
-fn number(count: i64) -> usize {
-    usize::try_from(count).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::ways;
+
+    /// The sign-ins of years must not slow the one of today.
+    #[tokio::test]
+    async fn p_8_runs_about_somebody_that_have_no_end_are_found_in_an_index() {
+        let dead = ways(DEAD).await;
+        assert!(dead[0].contains("runs_without_end"), "{dead:?}");
+    }
 }

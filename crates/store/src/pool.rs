@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -37,7 +38,25 @@ pub(crate) enum Tx {
     Postgres(Transaction<'static, Postgres>),
 }
 
+/// One connection, for several reads in a row. To take a connection out of the pool and to put it back costs as much as
+/// a small read does.
+pub(crate) enum Reader {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
 impl Pool {
+    /// Takes a connection to read from. Whoever has one waits for no second one: there are few.
+    pub(crate) async fn reader(&self) -> Result<Reader> {
+        let doing = "taking a connection";
+        match self {
+            Self::Sqlite(pool) => pool.acquire().await.map(Reader::Sqlite).map_err(Error::database(doing)),
+            Self::Postgres(pool) => {
+                pool.acquire().await.map(Reader::Postgres).map_err(Error::database(doing))
+            }
+        }
+    }
+
     /// Begins a writing transaction. SQLite takes the write lock at once: a transaction that reads first and writes
     /// later fails when another process wrote in between, without waiting.
     pub(crate) async fn begin(&self) -> Result<Tx> {
@@ -94,6 +113,8 @@ pub(crate) async fn sqlite_pools(path: &Path) -> Result<(Pool, Pool)> {
             .max_connections(most)
             .idle_timeout(None)
             .max_lifetime(None)
+            // A file does not hang up
+            .test_before_acquire(false)
             .connect_with(options.clone())
     };
     let doing = "opening the database";
@@ -132,6 +153,17 @@ pub(crate) async fn postgres_tables(pool: &PgPool) -> Result<Vec<String>> {
     .fetch_all(pool)
     .await
     .map_err(Error::database("looking at the tables"))
+}
+
+/// How SQLite goes about a statement, step by step, in a database that is empty.
+#[cfg(test)]
+pub(crate) async fn ways(sql: &str) -> Vec<String> {
+    use sqlx::Connection as _;
+    let mut database = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    crate::store::MIGRATIONS.run(&mut database).await.unwrap();
+    let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let ways: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(&mut database).await.unwrap();
+    ways.into_iter().map(|(.., what)| what).collect()
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use entrain_domain::model::{DirectoryUserId, ProductKey};
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::pool::on;
-use crate::store::Store;
+use crate::pool::{Reader, on};
 use crate::sum::Sum;
 use crate::writer::Batch;
 
@@ -47,12 +46,12 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, changes: &[Memory
     Ok(())
 }
 
-impl Store {
+impl Reader {
     /// Everybody who waits for a seat, into memory.
-    pub(crate) async fn seat_queue(&self, connection: &str, memory: &mut Memory) -> Result<()> {
+    pub(crate) async fn seat_queue(&mut self, connection: &str, memory: &mut Memory) -> Result<()> {
         let doing = "reading the waiting list for seats";
-        let rows: Vec<(String, String, String, i64)> = on!(Pool, &self.inner.readers, db => {
-            sqlx::query_as(QUEUE).bind(connection).fetch_all(db).await.map_err(Error::database(doing))?
+        let rows: Vec<(String, String, String, i64)> = on!(Reader, self, db => {
+            sqlx::query_as(QUEUE).bind(connection).fetch_all(&mut **db).await.map_err(Error::database(doing))?
         });
         for (product, user, since, sum) in rows {
             let wrong = || Error::row("seat_queue", format_args!("{product} {user}"));

@@ -1,17 +1,16 @@
 //! Opening the store. A database that is cut off, altered, somebody else's or of a newer Entrain is refused with the
 //! reason, and nothing is written to it (quality.md R-06).
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use entrain_domain::memory::Size;
 use jiff::Timestamp;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::mpsc;
 
+use crate::about::Counted;
 use crate::claim::Locks;
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -55,8 +54,8 @@ pub(crate) struct Inner {
     /// The file of a SQLite database.
     pub(crate) file: Option<PathBuf>,
     pub(crate) clock: ClockFn,
-    /// When links and ledger of each connection were counted last, and what came of it.
-    pub(crate) sizes: tokio::sync::Mutex<HashMap<String, (Timestamp, Size)>>,
+    /// What was counted over whole connections, for all who ask within a moment.
+    pub(crate) counted: Arc<Counted>,
 }
 
 impl std::fmt::Debug for Store {
@@ -147,9 +146,9 @@ impl Store {
 
         let (queue, jobs) = mpsc::channel(1024);
         let fences = Arc::new(Fences::default());
-        tokio::spawn(writer::run(writer.clone(), jobs, fences.clone()));
-        let sizes = tokio::sync::Mutex::default();
-        let inner = Inner { readers, writer, queue, keys, data_dir, locks, fences, file, clock, sizes };
+        let counted = Arc::<Counted>::default();
+        tokio::spawn(writer::run(writer.clone(), jobs, fences.clone(), counted.clone()));
+        let inner = Inner { readers, writer, queue, keys, data_dir, locks, fences, file, clock, counted };
         Ok(Self { inner: Arc::new(inner) })
     }
 

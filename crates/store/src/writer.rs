@@ -7,10 +7,13 @@ use std::sync::Arc;
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{StepId, StepKind};
-use entrain_domain::run::{AuditNote, Decided, Intent, Phase, Relation, RunReport, StepEnd, Trigger};
+use entrain_domain::run::{
+    AuditNote, Decided, Intent, Outcome, Phase, Relation, RunReport, StepEnd, Trigger,
+};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::about::Counted;
 use crate::accounts::{self, AccountWrite};
 use crate::alerts::{self, NewBook};
 use crate::audit;
@@ -123,7 +126,18 @@ impl Store {
 }
 
 /// Serves the queue until the last handle to the store is gone.
-pub(crate) async fn run(pool: Pool, mut queue: mpsc::Receiver<Job>, fences: Arc<Fences>) {
+pub(crate) async fn run(
+    pool: Pool,
+    mut queue: mpsc::Receiver<Job>,
+    fences: Arc<Fences>,
+    counted: Arc<Counted>,
+) {
+    let answer = |job: Job, result: Result<()>| {
+        if matches!(&job.write, Write::Settle { end, .. } if end.outcome == Outcome::Done) {
+            counted.step_done();
+        }
+        answer(job, result);
+    };
     while let Some(first) = queue.recv().await {
         let mut jobs = vec![first];
         while jobs.len() < MOST {

@@ -9,10 +9,10 @@ use entrain_connect::entra::{self, Entra};
 use entrain_connect::http::BaseUrl;
 use entrain_domain::memory::{Memory, MemoryChange, OnLadder};
 use entrain_domain::model::{
-    Account, AccountId, Assignments, DirectoryGroupId, DirectoryReading, DirectoryUser, DirectoryUserId,
-    EmailAddress, Ground, GroupSeen, GroupStanding, Lead, PersonKey, PersonReading, Presence, Product,
-    Profile, ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot,
-    SiteStanding, Unread,
+    Account, AccountId, DirectoryGroupId, DirectoryReading, DirectoryUser, DirectoryUserId, EmailAddress,
+    Ground, GroupSeen, GroupStanding, Lead, PersonKey, PersonReading, Presence, Product, Profile,
+    ProfileStanding, RenameBy, RunId, SiteGroup, SiteGroupId, SitePicture, SiteSnapshot, SiteStanding,
+    Unread,
 };
 use entrain_domain::plan::{History, LookupBy, Reversible, StepId, StepKind};
 use entrain_domain::policy::{Binding, DefaultGroups, Demand, Measure, PropertyValues, Protected};
@@ -22,9 +22,9 @@ use entrain_domain::run::{
 };
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
-    AccessAct, Added, Basis, Busy, CaughtUp, Changed, ClaimError, Directory, DirectoryRead, Gate, Learnt,
-    MirrorHead, OpenIntent, Overtaken, PersonClaim, Removed, Since, Site, SiteState, Store, UnfinishedRun,
-    Watermark,
+    AboutPerson, AccessAct, Added, Basis, Busy, CaughtUp, Changed, ClaimError, Directory, DirectoryRead,
+    Gate, Learnt, MirrorHead, OpenIntent, Overtaken, PersonClaim, Removed, Since, Site, SiteState, Store,
+    UnfinishedRun, Watermark,
 };
 use jiff::Timestamp;
 
@@ -316,6 +316,19 @@ fn stored_watermark(watermark: &Watermark) -> entrain_store::Watermark {
     entrain_store::Watermark { users, groups, issued_at }
 }
 
+fn mirror_head(head: entrain_store::MirrorHead) -> MirrorHead {
+    let entrain_store::MirrorHead { watermark, basis, state } = head;
+    let entrain_store::Watermark { users, groups, issued_at } = watermark;
+    MirrorHead {
+        watermark: Watermark { users, groups, issued_at },
+        basis: Basis { demand: basis.demand, rules: basis.rules, full_at: basis.full_at },
+        state: match state {
+            entrain_store::SiteState::Settled => SiteState::Settled,
+            entrain_store::SiteState::Writing => SiteState::Writing,
+        },
+    }
+}
+
 fn unfinished(run: entrain_store::UnfinishedRun) -> UnfinishedRun {
     let entrain_store::UnfinishedRun { id, trigger, phase, started_at, journal } = run;
     UnfinishedRun { id, trigger, phase, started_at, journal }
@@ -435,18 +448,20 @@ impl Store for StorePort {
     ) -> Stored<()> {
         self.0.patch_site(connection, accounts, made, members).await.map_err(|e| e.failure())
     }
-    async fn ground_stamp(&self, connection: &str) -> Stored<Option<String>> {
-        self.0.ground_stamp(connection).await.map_err(|e| e.failure())
-    }
     async fn ground(&self, connection: &str) -> Stored<Ground> {
         self.0.ground(connection).await.map_err(|e| e.failure())
     }
-    async fn mirrored_user(
+    async fn about_person(
         &self,
         connection: &str,
         user: &DirectoryUserId,
-    ) -> Stored<(Option<DirectoryUser>, Option<Assignments>)> {
-        self.0.mirrored_user(connection, user).await.map_err(|e| e.failure())
+        now: Timestamp,
+    ) -> Stored<AboutPerson> {
+        let about = self.0.about_person(connection, user, now).await.map_err(|e| e.failure())?;
+        let entrain_store::AboutPerson { memory, mirrored, assignments, head, ground_stamp, history } = about;
+        let head = head.map(mirror_head);
+        let ground_stamp = ground_stamp.unwrap_or_default();
+        Ok(AboutPerson { memory, mirrored, assignments, head, ground_stamp, history })
     }
     async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Stored<()> {
         self.0.phase(run, phase, plan).await.map_err(|e| e.failure())
@@ -470,18 +485,7 @@ impl Store for StorePort {
     }
     async fn mirror_head(&self, connection: &str) -> Stored<Option<MirrorHead>> {
         let head = self.0.mirror_head(connection).await.map_err(|e| e.failure())?;
-        Ok(head.map(|entrain_store::MirrorHead { watermark, basis, state }| MirrorHead {
-            watermark: Watermark {
-                users: watermark.users,
-                groups: watermark.groups,
-                issued_at: watermark.issued_at,
-            },
-            basis: Basis { demand: basis.demand, rules: basis.rules, full_at: basis.full_at },
-            state: match state {
-                entrain_store::SiteState::Settled => SiteState::Settled,
-                entrain_store::SiteState::Writing => SiteState::Writing,
-            },
-        }))
+        Ok(head.map(mirror_head))
     }
     async fn directory_mirror(&self, connection: &str) -> Stored<Option<DirectoryReading>> {
         self.0.directory_mirror(connection).await.map_err(|e| e.failure())

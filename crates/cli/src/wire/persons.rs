@@ -51,15 +51,16 @@ impl Persons {
 
     /// The engine of a connection, built again when its document has changed or some time has passed.
     async fn connected(&self, connection: &str) -> Result<Arc<Connected>, Failure> {
-        let stored = stored(&self.store, connection).await?;
+        let version = self.store.version(connection).await.map_err(|e| e.failure())?;
         let now = SystemClock.now();
         let mut kept = self.kept.lock().await;
         if let Some(known) = kept.get(connection)
-            && known.version == stored.version
+            && Some(known.version) == version
             && now < known.until
         {
             return Ok(known.connected.clone());
         }
+        let stored = stored(&self.store, connection).await?;
         let document =
             Document::parse(&stored.document.document, &format!("stored document of “{connection}”"))?;
         let connected = Arc::new(build(

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::PersonOrder;
 use super::after::put_groups;
 use super::asking::Claimed;
-use crate::ports::{Clock, Directory, DirectoryRead, Ids, Site, Store, Watermark};
+use crate::ports::{AboutPerson, Clock, Directory, DirectoryRead, Ids, Site, Store, Watermark};
 use crate::run::{Engine, Reach, World, fold};
 
 /// How long the checks of the site hold for the syncs of persons.
@@ -62,12 +62,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     pub(super) async fn read_person(&self, claimed: &Claimed, order: &PersonOrder) -> Result<Seen, Failure> {
         let (store, user) = (&self.ports.store, &claimed.user);
         let (demand, now) = (self.rules.demand(), self.ports.clock.now());
-        let (mut memory, (mirrored, assignments), head, history) = tokio::try_join!(
-            store.person_memory(&self.connection, user, &[]),
-            store.mirrored_user(&self.connection, user),
-            store.mirror_head(&self.connection),
-            store.history(&self.connection, now),
-        )?;
+        let AboutPerson { mut memory, mirrored, assignments, head, ground_stamp, history } =
+            store.about_person(&self.connection, user, now).await?;
         let linked = memory.user(user).map(|link| link.account.clone());
         if let Some(account) = &linked {
             store.claim_account(&self.connection, user, account).await?;
@@ -102,7 +98,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 None => Ok(None),
             }
         };
-        let (reading, account, mut looked, known) = tokio::try_join!(reading, account, looked, self.warm())?;
+        let (reading, account, mut looked, known) =
+            tokio::try_join!(reading, account, looked, self.warm(ground_stamp))?;
         let found = match reading {
             PersonReading::Found(found) => Some(found),
             _ if linked.is_none() => return Ok(Seen::Nobody),
@@ -290,11 +287,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// The checks of the site and the groups of both sides, read again when they are old or have changed.
-    async fn warm(&self) -> Result<Known, Failure> {
+    async fn warm(&self, stamp: String) -> Result<Known, Failure> {
         let store = &self.ports.store;
         let mut warm = self.warm.0.lock().await;
         let now = self.ports.clock.now();
-        let stamp = store.ground_stamp(&self.connection).await?.unwrap_or_default();
         let fresh = |known: &Known| known.checked_at <= now && now.duration_since(known.checked_at) < CHECKED;
         let known = match warm.take() {
             Some(known) if fresh(&known) && known.stamp == stamp => known,

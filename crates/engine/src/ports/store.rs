@@ -89,6 +89,23 @@ pub enum PersonClaim {
     Run(RunId),
 }
 
+/// What the sync of one person begins with.
+#[derive(Debug, Clone)]
+pub struct AboutPerson {
+    /// Their part of the memory, with all links of groups; limits count against the whole.
+    pub memory: Memory,
+    /// Them, as the directory's mirror has them.
+    pub mirrored: Option<DirectoryUser>,
+    /// To whom the application of the scope was assigned, as last listed.
+    pub assignments: Option<Assignments>,
+    /// What is known of the mirrors; `None` unless there are both.
+    pub head: Option<MirrorHead>,
+    /// Which state the groups of both mirrors are in.
+    pub ground_stamp: String,
+    /// What guards look at.
+    pub history: History,
+}
+
 /// A run that was begun and has no end yet.
 #[derive(Debug, Clone)]
 pub struct UnfinishedRun {
@@ -250,16 +267,16 @@ pub trait Store: Send + Sync {
         made: &[SiteGroup],
         members: &[(SiteGroupId, AccountId, Presence)],
     ) -> impl Future<Output = Result<(), Failure>> + Send;
-    /// Which state the groups of both mirrors are in; nothing before the first read.
-    fn ground_stamp(&self, connection: &str) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
     /// The groups of both mirrors, without people.
     fn ground(&self, connection: &str) -> impl Future<Output = Result<Ground, Failure>> + Send;
-    /// Somebody as the directory's mirror has them, and the assignments as last listed.
-    fn mirrored_user(
+    /// Everything that the sync of one person begins with, from one look. Of what other processes have done within two
+    /// seconds the counts over the whole connection may not tell yet.
+    fn about_person(
         &self,
         connection: &str,
         user: &DirectoryUserId,
-    ) -> impl Future<Output = Result<(Option<DirectoryUser>, Option<Assignments>), Failure>> + Send;
+        now: Timestamp,
+    ) -> impl Future<Output = Result<AboutPerson, Failure>> + Send;
     /// Begins a run.
     fn begin(
         &self,

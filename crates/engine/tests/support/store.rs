@@ -436,11 +436,6 @@ impl Store for FakeStore {
         })
         .await
     }
-    async fn ground_stamp(&self, _: &str) -> Result<Option<String>, Failure> {
-        let state = self.state();
-        let groups = state.site.as_ref().map(|site| site.groups.len());
-        Ok(state.head.as_ref().map(|head| format!("{head:?} {groups:?}")))
-    }
     async fn ground(&self, _: &str) -> Result<Ground, Failure> {
         let state = self.state();
         let mut ground = Ground::default();
@@ -453,14 +448,26 @@ impl Store for FakeStore {
         ground.site.extend(state.site.iter().flat_map(|site| site.groups.clone()));
         Ok(ground)
     }
-    async fn mirrored_user(
+    async fn about_person(
         &self,
-        _: &str,
+        connection: &str,
         user: &DirectoryUserId,
-    ) -> Result<(Option<DirectoryUser>, Option<Assignments>), Failure> {
+        now: Timestamp,
+    ) -> Result<AboutPerson, Failure> {
+        let memory = self.person_memory(connection, user, &[]).await?;
+        let history = self.history(connection, now).await?;
+        let head = self.mirror_head(connection).await?;
         let state = self.state();
-        let Some(reading) = &state.directory else { return Ok((None, None)) };
-        Ok((reading.known_user(user).cloned(), reading.assignments().cloned()))
+        let groups = state.site.as_ref().map(|site| site.groups.len());
+        let reading = state.directory.as_ref();
+        Ok(AboutPerson {
+            memory,
+            mirrored: reading.and_then(|reading| reading.known_user(user).cloned()),
+            assignments: reading.and_then(|reading| reading.assignments().cloned()),
+            ground_stamp: format!("{:?} {groups:?}", state.head),
+            head,
+            history,
+        })
     }
     async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<(), Failure> {
         self.write(|state| {

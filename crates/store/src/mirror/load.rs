@@ -10,9 +10,9 @@ use futures_util::TryStreamExt as _;
 
 use super::body::{AccountBody, GroupBody, UserBody, object_sum, stored_assignments};
 use super::mark::{MARKED, Mark};
-use super::{ASSIGNED, DIRECTORY, MirrorHead, OBJECT, SITE, SiteState};
+use super::{ASSIGNED, DIRECTORY, MirrorHead, OBJECT, SITE};
 use crate::error::{Error, Result};
-use crate::pool::on;
+use crate::pool::{Reader, on};
 use crate::store::Store;
 
 const OBJECTS: &str =
@@ -25,14 +25,7 @@ const ASSIGNMENTS: &str =
 impl Store {
     /// What is known of both mirrors without loading them; `None` unless there are both.
     pub async fn mirror_head(&self, connection: &str) -> Result<Option<MirrorHead>> {
-        let (Some(directory), Some(site)) =
-            (self.mark(connection, DIRECTORY).await?, self.mark(connection, SITE).await?)
-        else {
-            return Ok(None);
-        };
-        let (watermark, basis) = directory.directory().ok_or_else(|| Error::row("mirrors", DIRECTORY))?;
-        let state = if site.writing == 0 { SiteState::Settled } else { SiteState::Writing };
-        Ok(Some(MirrorHead { watermark, basis, state }))
+        self.inner.readers.reader().await?.heads(connection).await?.head()
     }
 
     pub(super) async fn mark(&self, connection: &str, side: &str) -> Result<Option<Mark>> {
@@ -47,8 +40,7 @@ impl Store {
 
     /// Listed users at the last complete read of the directory.
     pub(crate) async fn people(&self, connection: &str) -> Result<Option<usize>> {
-        let mark = self.mark(connection, DIRECTORY).await?;
-        Ok(mark.map(|mark| usize::try_from(mark.people).unwrap_or_default()))
+        Ok(self.inner.readers.reader().await?.heads(connection).await?.people())
     }
 
     /// The directory as last read completely, ready for delta entries; `None` before the first such read. Groups whose
@@ -151,12 +143,7 @@ impl Store {
 
     /// Says which state the groups of both mirrors are in: as long as it is the same, so are they.
     pub async fn ground_stamp(&self, connection: &str) -> Result<Option<String>> {
-        let (Some(directory), Some(site)) =
-            (self.mark(connection, DIRECTORY).await?, self.mark(connection, SITE).await?)
-        else {
-            return Ok(None);
-        };
-        Ok(Some(format!("{} {} {} {}", directory.at, directory.sum, site.at, site.sum)))
+        Ok(self.inner.readers.reader().await?.heads(connection).await?.stamp())
     }
 
     /// The groups of both mirrors, without people.
@@ -202,26 +189,7 @@ impl Store {
         connection: &str,
         user: &DirectoryUserId,
     ) -> Result<(Option<DirectoryUser>, Option<Assignments>)> {
-        let row: Option<(String, i64)> = on!(Pool, &self.inner.readers, db => sqlx::query_as(OBJECT)
-            .bind(connection).bind(DIRECTORY).bind("user").bind(user.as_str()).fetch_optional(db).await)
-        .map_err(Error::database("reading the mirror"))?;
-        let wrong = || Error::row("mirror_objects", user);
-        let known = match row {
-            Some((body, sum)) if object_sum(connection, DIRECTORY, "user", user.as_str(), &body) != sum => {
-                return Err(wrong());
-            }
-            Some((body, _)) => {
-                let stored: UserBody = serde_json::from_str(&body).map_err(|_| wrong())?;
-                stored.into_user(user.clone()).ok()
-            }
-            None => None,
-        };
-        let assigned: Option<(String, String)> =
-            on!(Pool, &self.inner.readers, db => sqlx::query_as(ASSIGNMENTS)
-            .bind(connection).bind(DIRECTORY).bind(ASSIGNED).fetch_optional(db).await)
-            .map_err(Error::database("reading the mirror"))?;
-        let assigned = assigned.map(|(id, body)| stored_assignments(&id, &body)).transpose()?;
-        Ok((known, assigned))
+        self.inner.readers.reader().await?.mirrored_user(connection, user).await
     }
 
     /// Hands over the stored objects of one side, one by one: kind, id, body.
@@ -244,5 +212,34 @@ impl Store {
             }
         });
         Ok(())
+    }
+}
+
+impl Reader {
+    /// Somebody as the directory's mirror has them, and the assignments as last listed.
+    pub(crate) async fn mirrored_user(
+        &mut self,
+        connection: &str,
+        user: &DirectoryUserId,
+    ) -> Result<(Option<DirectoryUser>, Option<Assignments>)> {
+        let row: Option<(String, i64)> = on!(Reader, &mut *self, db => sqlx::query_as(OBJECT)
+            .bind(connection).bind(DIRECTORY).bind("user").bind(user.as_str()).fetch_optional(&mut **db).await)
+        .map_err(Error::database("reading the mirror"))?;
+        let wrong = || Error::row("mirror_objects", user);
+        let known = match row {
+            Some((body, sum)) if object_sum(connection, DIRECTORY, "user", user.as_str(), &body) != sum => {
+                return Err(wrong());
+            }
+            Some((body, _)) => {
+                let stored: UserBody = serde_json::from_str(&body).map_err(|_| wrong())?;
+                stored.into_user(user.clone()).ok()
+            }
+            None => None,
+        };
+        let assigned: Option<(String, String)> = on!(Reader, self, db => sqlx::query_as(ASSIGNMENTS)
+            .bind(connection).bind(DIRECTORY).bind(ASSIGNED).fetch_optional(&mut **db).await)
+        .map_err(Error::database("reading the mirror"))?;
+        let assigned = assigned.map(|(id, body)| stored_assignments(&id, &body)).transpose()?;
+        Ok((known, assigned))
     }
 }

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Basis, SiteState, Watermark};
+use super::{Basis, DIRECTORY, MirrorHead, SITE, SiteState, Watermark};
 use crate::error::{Error, Result};
-use crate::pool::on;
+use crate::pool::{Reader, on};
 use crate::sum::Sum;
 use crate::writer::Batch;
 
@@ -16,10 +16,12 @@ const PUT: &str = "INSERT INTO mirrors \
     writing = excluded.writing, sum = excluded.sum";
 pub(super) const MARKED: &str = "SELECT at, users_link, groups_link, demand, rules, full_at, people, writing, sum FROM mirrors \
     WHERE connection = $1 AND side = $2";
+const BOTH: &str = "SELECT side, at, users_link, groups_link, demand, rules, full_at, people, writing, sum FROM mirrors \
+    WHERE connection = $1";
 
 /// The head of a mirror.
 #[derive(sqlx::FromRow)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     pub(super) at: i64,
     users_link: Option<String>,
     groups_link: Option<String>,
@@ -29,6 +31,62 @@ pub(super) struct Mark {
     pub(super) people: i64,
     pub(super) writing: i64,
     pub(super) sum: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct OfSide {
+    side: String,
+    #[sqlx(flatten)]
+    mark: Mark,
+}
+
+/// The heads of both mirrors of a connection.
+#[derive(Default)]
+pub(crate) struct Heads {
+    directory: Option<Mark>,
+    site: Option<Mark>,
+}
+
+impl Heads {
+    /// What is known of both; `None` unless there are both.
+    pub(crate) fn head(&self) -> Result<Option<MirrorHead>> {
+        let (Some(directory), Some(site)) = (&self.directory, &self.site) else { return Ok(None) };
+        let (watermark, basis) = directory.directory().ok_or_else(|| Error::row("mirrors", DIRECTORY))?;
+        let state = if site.writing == 0 { SiteState::Settled } else { SiteState::Writing };
+        Ok(Some(MirrorHead { watermark, basis, state }))
+    }
+
+    /// Says which state the groups of both are in.
+    pub(crate) fn stamp(&self) -> Option<String> {
+        let (directory, site) = (self.directory.as_ref()?, self.site.as_ref()?);
+        Some(format!("{} {} {} {}", directory.at, directory.sum, site.at, site.sum))
+    }
+
+    /// Listed users at the last complete read of the directory.
+    pub(crate) fn people(&self) -> Option<usize> {
+        self.directory.as_ref().map(|mark| usize::try_from(mark.people).unwrap_or_default())
+    }
+}
+
+impl Reader {
+    /// The heads of both mirrors.
+    pub(crate) async fn heads(&mut self, connection: &str) -> Result<Heads> {
+        let rows: Vec<OfSide> = on!(Reader, self, db =>
+            sqlx::query_as(BOTH).bind(connection).fetch_all(&mut **db).await)
+        .map_err(Error::database("reading the mirror"))?;
+        let mut heads = Heads::default();
+        for OfSide { side, mark } in rows {
+            if mark.sum(connection, &side) != mark.sum {
+                return Err(Error::row("mirrors", side));
+            }
+            match side.as_str() {
+                DIRECTORY => heads.directory = Some(mark),
+                SITE => heads.site = Some(mark),
+                _ => return Err(Error::row("mirrors", side)),
+            }
+        }
+        Ok(heads)
+    }
 }
 
 impl Mark {
