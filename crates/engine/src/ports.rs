@@ -17,7 +17,7 @@ pub use directory::{CaughtUp, Directory, DirectoryRead, Since};
 pub use site::{AccessAct, Added, Changed, Removed, Site};
 pub use store::{
     AboutPerson, Basis, Busy, ClaimError, Gate, Learnt, MirrorHead, OpenIntent, Overtaken, PersonClaim,
-    SiteState, Store, UnfinishedRun,
+    PlannedRun, SiteState, Store, UnfinishedRun,
 };
 
 /// The time of day and the passing of time.

@@ -52,6 +52,7 @@ async fn p_8_somebody_in_step_costs_one_look_at_each_side_and_nothing_is_written
     let engine = fixture.engine();
     sync_by(&engine, user_id(1).as_str()).await;
     let (before, writes) = (fixture.site.requests_made(), fixture.site.writes());
+    let stored = fixture.store.state().writes;
     let begun = tokio::time::Instant::now();
     let done = sync_by(&engine, user_id(3).as_str()).await;
     assert_eq!(groups(&done.outcome), ["Jira A", "Jira B"]);
@@ -62,6 +63,7 @@ async fn p_8_somebody_in_step_costs_one_look_at_each_side_and_nothing_is_written
     assert_eq!(fixture.site.requests_made() - before, 2);
     assert_eq!(report.requests.directory, 1);
     assert_eq!(fixture.site.writes(), writes);
+    assert_eq!(fixture.store.state().writes - stored, 2, "the run with its plan, and its end");
     assert_eq!(
         begun.elapsed(),
         Duration::from_millis(200),
@@ -78,15 +80,19 @@ async fn p_8_a_mover_takes_three_round_trips_to_the_answer_and_the_reading_back_
     fixture.directory.group("Jira B", &[2, 3, 4]);
     fixture.directory.group("Jira C", &[2]);
     let begun = tokio::time::Instant::now();
+    let before = fixture.store.state().writes;
+    let stored = || fixture.store.state().writes - before;
     let answered = Mutex::new(None);
     let order = PersonOrder::new(user_id(2).as_str(), Trigger::SignIn);
     let done = engine
         .sync_person(&order, &Told::default(), |outcome| {
-            *answered.lock().unwrap() = Some((outcome.clone(), begun.elapsed()));
+            *answered.lock().unwrap() = Some((outcome.clone(), begun.elapsed(), stored()));
         })
         .await
         .unwrap();
-    let (outcome, after) = answered.lock().unwrap().take().unwrap();
+    let (outcome, after, transactions) = answered.lock().unwrap().take().unwrap();
+    assert_eq!(transactions, 1 + 2 * 3, "the run with its plan; of three steps each the intent and the end");
+    assert_eq!(stored() - transactions, 2, "behind the answer, what was written and the end of the run");
     assert_eq!(outcome, done.outcome);
     assert_eq!(groups(&outcome), ["Jira B", "Jira C"]);
     // Read both sides (200 ms), look at the group that was left (200 ms), write side by side (100 ms).

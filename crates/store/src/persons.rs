@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{Account, AccountId, DirectoryUserId, Presence, RunId, SiteGroup, SiteGroupId};
-use entrain_domain::run::{Intent, JournalEntry, RunSubject, Trigger};
+use entrain_domain::run::{AuditNote, Intent, JournalEntry, Phase, RunReport, RunSubject, Trigger};
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
@@ -21,12 +21,41 @@ use crate::writer::{Batch, Write};
 
 /// A write of this module.
 pub(crate) enum PersonWrite {
-    Begin { run: RunId, subject: RunSubject, trigger: Trigger, at: Timestamp },
-    Claim { user: DirectoryUserId, account: Option<AccountId>, run: RunId, now: Timestamp, until: Timestamp },
-    Account { user: DirectoryUserId, account: AccountId },
-    Learn { changes: Vec<MemoryChange>, at: Timestamp },
-    Release { user: DirectoryUserId, run: RunId },
-    Site { accounts: Vec<Account>, made: Vec<SiteGroup>, members: Vec<(SiteGroupId, AccountId, Presence)> },
+    Begin {
+        run: RunId,
+        subject: RunSubject,
+        trigger: Trigger,
+        at: Timestamp,
+        planned: Option<(Phase, String)>,
+    },
+    Claim {
+        user: DirectoryUserId,
+        run: RunId,
+        now: Timestamp,
+        until: Timestamp,
+    },
+    Learn {
+        changes: Vec<MemoryChange>,
+        at: Timestamp,
+    },
+    Release {
+        user: DirectoryUserId,
+        run: RunId,
+    },
+    End {
+        user: DirectoryUserId,
+        report: Box<RunReport>,
+        note: AuditNote,
+        at: Timestamp,
+    },
+    Site(SitePatch, Option<RunId>),
+}
+
+/// What was written at the site for one person, or one group.
+pub(crate) struct SitePatch {
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) made: Vec<SiteGroup>,
+    pub(crate) members: Vec<(SiteGroupId, AccountId, Presence)>,
 }
 
 /// Who has a person's sync.
@@ -42,10 +71,11 @@ const PASS: &str = "INSERT INTO person_gates (connection, n) VALUES ($1, 1) \
     ON CONFLICT (connection) DO UPDATE SET n = person_gates.n + 1";
 const GATE: &str = "SELECT n FROM person_gates WHERE connection = $1";
 const CLAIM: &str = "INSERT INTO person_claims (connection, person, account, run, n, until) \
-    VALUES ($1, $2, $3, $4, (SELECT n FROM person_gates WHERE connection = $1), $5) \
+    VALUES ($1, $2, (SELECT account FROM user_links WHERE connection = $1 AND directory_id = $2), $3, \
+    (SELECT n FROM person_gates WHERE connection = $1), $4) \
     ON CONFLICT (connection, person) DO UPDATE SET run = excluded.run, n = excluded.n, until = excluded.until, \
     account = coalesce(excluded.account, person_claims.account) \
-    WHERE person_claims.run IS NULL OR person_claims.until < $6";
+    WHERE person_claims.run IS NULL OR person_claims.until < $5";
 const CLAIMED: &str = "SELECT run FROM person_claims WHERE connection = $1 AND person = $2";
 const ACCOUNT: &str = "UPDATE person_claims SET account = $3 WHERE connection = $1 AND person = $2";
 const RELEASE: &str = "UPDATE person_claims SET run = NULL, n = (SELECT n FROM person_gates WHERE connection = $1) \
@@ -77,45 +107,67 @@ const BY_ADDRESS: &str =
 pub(crate) async fn apply(batch: &mut Batch, connection: &str, write: &PersonWrite) -> Result<()> {
     let doing = "writing down who is being synced";
     match write {
-        PersonWrite::Begin { run, subject, trigger, at } => {
+        PersonWrite::Begin { run, subject, trigger, at, planned } => {
             // In one transaction: a run that is not said to be about somebody is one over everything
             runs::begin(batch, run, connection, *trigger, *at).await?;
             on!(Tx, &mut batch.tx, tx => sqlx::query(ABOUT).bind(subject.to_text()).bind(run.as_str())
                 .execute(&mut **tx).await.map(|_| ()))
-            .map_err(Error::database(doing))
+            .map_err(Error::database(doing))?;
+            match planned {
+                Some((phase, plan)) => runs::phase(batch, run, *phase, Some(plan)).await,
+                None => Ok(()),
+            }
         }
-        PersonWrite::Claim { user, account, run, now, until } => {
+        PersonWrite::Claim { user, run, now, until } => {
             pass(batch, connection).await?;
             on!(Tx, &mut batch.tx, tx => sqlx::query(CLAIM)
-                .bind(connection).bind(user.as_str()).bind(account.as_ref().map(AccountId::as_str))
-                .bind(run.as_str()).bind(until.as_millisecond()).bind(now.as_millisecond())
+                .bind(connection).bind(user.as_str()).bind(run.as_str())
+                .bind(until.as_millisecond()).bind(now.as_millisecond())
                 .execute(&mut **tx).await.map(|_| ()))
             .map_err(Error::database(doing))
         }
-        PersonWrite::Account { user, account } => on!(Tx, &mut batch.tx, tx => sqlx::query(ACCOUNT)
-                .bind(connection).bind(user.as_str()).bind(account.as_str())
-                .execute(&mut **tx).await.map(|_| ()))
-        .map_err(Error::database(doing)),
         PersonWrite::Learn { changes, at } => {
+            for change in changes {
+                let MemoryChange::LinkUser(link) = change else { continue };
+                on!(Tx, &mut batch.tx, tx => sqlx::query(ACCOUNT)
+                    .bind(connection).bind(link.user.as_str()).bind(link.account.as_str())
+                    .execute(&mut **tx).await.map(|_| ()))
+                .map_err(Error::database(doing))?;
+            }
             let cause = Cause::Reading { at: at.as_millisecond() };
             memory::apply(batch, connection, changes, cause).await
         }
         PersonWrite::Release { user, run } => {
-            pass(batch, connection).await?;
-            on!(Tx, &mut batch.tx, tx => {
-                sqlx::query(FORGET).bind(connection).bind(user.as_str()).bind(run.as_str())
-                    .execute(&mut **tx).await.map_err(Error::database(doing))?;
-                sqlx::query(RELEASE).bind(connection).bind(user.as_str()).bind(run.as_str())
-                    .execute(&mut **tx).await.map_err(Error::database(doing))?;
-                sqlx::query(PASSED).bind(connection).bind(run.as_str())
-                    .execute(&mut **tx).await.map_err(Error::database(doing))?;
-            });
-            Ok(())
+            on!(Tx, &mut batch.tx, tx => sqlx::query(FORGET)
+                .bind(connection).bind(user.as_str()).bind(run.as_str())
+                .execute(&mut **tx).await.map(|_| ()))
+            .map_err(Error::database(doing))?;
+            release(batch, connection, user, run).await
         }
-        PersonWrite::Site { accounts, made, members } => {
-            crate::mirror::patch(batch, connection, accounts, made, members).await
+        PersonWrite::End { user, report, note, at } => {
+            runs::end(batch, report, note, *at).await?;
+            release(batch, connection, user, &report.run_id).await
+        }
+        PersonWrite::Site(SitePatch { accounts, made, members }, verifying) => {
+            crate::mirror::patch(batch, connection, accounts, made, members).await?;
+            match verifying {
+                Some(run) => runs::phase(batch, run, Phase::Verifying, None).await,
+                None => Ok(()),
+            }
         }
     }
+}
+
+async fn release(batch: &mut Batch, connection: &str, user: &DirectoryUserId, run: &RunId) -> Result<()> {
+    let doing = "writing down who is being synced";
+    pass(batch, connection).await?;
+    on!(Tx, &mut batch.tx, tx => {
+        sqlx::query(RELEASE).bind(connection).bind(user.as_str()).bind(run.as_str())
+            .execute(&mut **tx).await.map_err(Error::database(doing))?;
+        sqlx::query(PASSED).bind(connection).bind(run.as_str())
+            .execute(&mut **tx).await.map_err(Error::database(doing))?;
+    });
+    Ok(())
 }
 
 /// One step further; whoever else passes waits for the end of this transaction.
@@ -181,7 +233,33 @@ impl Store {
             self.inner.fences.bind(run, connection);
         }
         let (run, subject) = (run.clone(), subject.clone());
-        self.person(connection, PersonWrite::Begin { run, subject, trigger, at }).await
+        self.person(connection, PersonWrite::Begin { run, subject, trigger, at, planned: None }).await
+    }
+
+    /// Begins a run about one person whose plan stands, as the JSON of the contract, in this phase.
+    pub async fn begin_planned(
+        &self,
+        (run, connection): (&RunId, &str),
+        trigger: Trigger,
+        subject: &RunSubject,
+        at: Timestamp,
+        (phase, plan): (Phase, &str),
+    ) -> Result<()> {
+        let (run, subject) = (run.clone(), subject.clone());
+        let planned = Some((phase, plan.to_owned()));
+        self.person(connection, PersonWrite::Begin { run, subject, trigger, at, planned }).await
+    }
+
+    /// Ends the run of a person's sync and gives the person free.
+    pub async fn end_person(
+        &self,
+        report: &RunReport,
+        note: AuditNote,
+        user: &DirectoryUserId,
+    ) -> Result<()> {
+        let (user, at) = (user.clone(), self.now());
+        let write = PersonWrite::End { user, report: Box::new(report.clone()), note, at };
+        self.person(&report.connection, write).await
     }
 
     /// The number of the gate that persons' syncs pass.
@@ -192,22 +270,15 @@ impl Store {
         Ok(n.unwrap_or_default())
     }
 
-    /// Claims a person for a run until this instant; it is free before when it is released.
+    /// Claims a person for a run until this instant, with the account of their link; it is free before when it is released.
     pub async fn claim_person(
         &self,
         connection: &str,
         user: &DirectoryUserId,
-        account: Option<&AccountId>,
         run: &RunId,
         until: Timestamp,
     ) -> Result<PersonClaim> {
-        let write = PersonWrite::Claim {
-            user: user.clone(),
-            account: account.cloned(),
-            run: run.clone(),
-            now: self.now(),
-            until,
-        };
+        let write = PersonWrite::Claim { user: user.clone(), run: run.clone(), now: self.now(), until };
         self.person(connection, write).await?;
         match self.claimed_by(connection, user).await? {
             Some(holder) if holder == *run => Ok(PersonClaim::Ours),
@@ -226,18 +297,8 @@ impl Store {
         parsed.transpose().map_err(|_| Error::row("person_claims", user))
     }
 
-    /// Notes whose account the person claimed turned out to be.
-    pub async fn claim_account(
-        &self,
-        connection: &str,
-        user: &DirectoryUserId,
-        account: &AccountId,
-    ) -> Result<()> {
-        let write = PersonWrite::Account { user: user.clone(), account: account.clone() };
-        self.person(connection, write).await
-    }
-
-    /// Remembers observations about a person who is claimed; needs no claim of the connection.
+    /// Remembers observations about a person who is claimed, and whose account theirs turned out to be; needs no claim
+    /// of the connection.
     pub async fn learn_of_person(&self, connection: &str, changes: &[MemoryChange]) -> Result<()> {
         self.person(connection, PersonWrite::Learn { changes: changes.to_vec(), at: self.now() }).await
     }
@@ -300,17 +361,17 @@ impl Store {
         rows.iter().map(|id| DirectoryUserId::parse(id).map_err(|_| Error::row("user_links", id))).collect()
     }
 
-    /// Notes in the site's mirror what was written for one person, or one group.
+    /// Notes in the site's mirror what was written for one person, or one group; and of a run that it verifies now.
     pub async fn patch_site(
         &self,
         connection: &str,
         accounts: &[Account],
         made: &[SiteGroup],
         members: &[(SiteGroupId, AccountId, Presence)],
+        verifying: Option<&RunId>,
     ) -> Result<()> {
-        let write =
-            PersonWrite::Site { accounts: accounts.to_vec(), made: made.to_vec(), members: members.to_vec() };
-        self.person(connection, write).await
+        let patch = SitePatch { accounts: accounts.to_vec(), made: made.to_vec(), members: members.to_vec() };
+        self.person(connection, PersonWrite::Site(patch, verifying.cloned())).await
     }
 }
 

@@ -23,8 +23,8 @@ use entrain_domain::run::{
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::ports::{
     AboutPerson, AccessAct, Added, Basis, Busy, CaughtUp, Changed, ClaimError, Directory, DirectoryRead,
-    Gate, Learnt, MirrorHead, OpenIntent, Overtaken, PersonClaim, Removed, Since, Site, SiteState, Store,
-    UnfinishedRun, Watermark,
+    Gate, Learnt, MirrorHead, OpenIntent, Overtaken, PersonClaim, PlannedRun, Removed, Since, Site,
+    SiteState, Store, UnfinishedRun, Watermark,
 };
 use jiff::Timestamp;
 
@@ -373,6 +373,20 @@ impl Store for StorePort {
     ) -> Stored<()> {
         self.0.begin_about(run, connection, trigger, subject, at).await.map_err(|e| e.failure())
     }
+    async fn begin_planned(
+        &self,
+        connection: &str,
+        begun: PlannedRun<'_>,
+        phase: Phase,
+        plan: &str,
+    ) -> Stored<()> {
+        let PlannedRun { run, subject, trigger, at } = begun;
+        let begun = self.0.begin_planned((run, connection), trigger, subject, at, (phase, plan));
+        begun.await.map_err(|e| e.failure())
+    }
+    async fn end_person(&self, report: &RunReport, note: AuditNote, user: &DirectoryUserId) -> Stored<()> {
+        self.0.end_person(report, note, user).await.map_err(|e| e.failure())
+    }
     async fn gate(&self, connection: &str) -> Stored<Gate> {
         self.0.gate(connection).await.map(Gate).map_err(|e| e.failure())
     }
@@ -383,19 +397,11 @@ impl Store for StorePort {
         run: &RunId,
         until: Timestamp,
     ) -> Stored<PersonClaim> {
-        let claim = self.0.claim_person(connection, user, None, run, until).await;
+        let claim = self.0.claim_person(connection, user, run, until).await;
         Ok(match claim.map_err(|e| e.failure())? {
             entrain_store::PersonClaim::Ours => PersonClaim::Ours,
             entrain_store::PersonClaim::Run(run) => PersonClaim::Run(run),
         })
-    }
-    async fn claim_account(
-        &self,
-        connection: &str,
-        user: &DirectoryUserId,
-        account: &AccountId,
-    ) -> Stored<()> {
-        self.0.claim_account(connection, user, account).await.map_err(|e| e.failure())
     }
     async fn release_person(&self, connection: &str, user: &DirectoryUserId, run: &RunId) -> Stored<()> {
         self.0.release_person(connection, user, run).await.map_err(|e| e.failure())
@@ -445,8 +451,9 @@ impl Store for StorePort {
         accounts: &[Account],
         made: &[SiteGroup],
         members: &[(SiteGroupId, AccountId, Presence)],
+        verifying: Option<&RunId>,
     ) -> Stored<()> {
-        self.0.patch_site(connection, accounts, made, members).await.map_err(|e| e.failure())
+        self.0.patch_site(connection, accounts, made, members, verifying).await.map_err(|e| e.failure())
     }
     async fn ground(&self, connection: &str) -> Stored<Ground> {
         self.0.ground(connection).await.map_err(|e| e.failure())

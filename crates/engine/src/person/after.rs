@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use entrain_domain::Failure;
-use entrain_domain::model::{Account, AccountId, Presence, SiteGroupId, SiteMembers};
+use entrain_domain::model::{Account, AccountId, Presence, RunId, SiteGroupId, SiteMembers};
 use entrain_domain::plan::{Action, Person, Plan, SetAside, plan};
 use entrain_domain::policy::Rules;
 
@@ -20,9 +20,11 @@ use crate::run::{Engine, World};
 const READ_BACK: Duration = Duration::from_secs(10);
 
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
-    /// What was written goes into the site's mirror, so that the next run over everything does not find it missing.
+    /// What was written goes into the site's mirror, so that the next run over everything does not find it missing. A run
+    /// that goes on to read back is said to.
     pub(crate) async fn put_into_mirror(
         &self,
+        verifying: Option<&RunId>,
         world: &World,
         plan: &Plan,
         applied: &Applied,
@@ -53,7 +55,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let accounts: Vec<Account> =
             accounts.iter().filter_map(|id| world.site.account(id)).cloned().collect();
-        self.ports.store.patch_site(&self.connection, &accounts, &made, &members).await
+        self.ports.store.patch_site(&self.connection, &accounts, &made, &members, verifying).await
     }
 
     /// Reads the account's groups once more, with some patience; a fresh plan over them has to be empty.

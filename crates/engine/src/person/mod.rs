@@ -18,7 +18,6 @@ mod turns;
 use std::sync::Arc;
 
 use entrain_domain::Failure;
-use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::EmailAddress;
 use entrain_domain::plan::{Action, Approval, Plan, plan};
 use entrain_domain::policy::Rules;
@@ -35,7 +34,7 @@ pub use turns::{Turn, Turns, TurnsOptions};
 
 use crate::apply::Applied;
 use crate::error::EngineError;
-use crate::ports::{ClaimError, Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store};
+use crate::ports::{ClaimError, Clock, Directory, Event, Ids, OpenIntent, PlannedRun, Progress, Site, Store};
 use crate::recover::{Parked, Recovered};
 use crate::report::{Draft, end_note, plan_document};
 use crate::run::{Engine, Freshness, Only, Purpose, RunOptions, World, since};
@@ -82,6 +81,20 @@ pub struct PersonDone {
     pub report: Option<RunReport>,
 }
 
+/// A plan that stands, and what has to be kept in mind while it is done.
+struct Planned<C> {
+    plan: Plan,
+    recovered: Recovered,
+    /// The claim of the whole connection, where groups are made.
+    whole: Option<C>,
+    /// Whether an invitation of the person was left open.
+    invited: bool,
+}
+
+fn holds_everything(plan: &Plan) -> bool {
+    plan.held.iter().any(|held| held.guard.holds_everything())
+}
+
 impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// Syncs one person. `answered` is told what it came to as soon as everything is written, before it is read back.
     ///
@@ -112,14 +125,15 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Ok(Some(outcome)) => {
                 let requests = since(before, self.requests());
                 let report = draft.finish(&self.connection, requests, self.ports.clock.now());
-                store
-                    .end(&report, end_note(&report))
-                    .await
-                    .map(|()| PersonDone { outcome, report: Some(report) })
+                let ended = store.end_person(&report, end_note(&report), &claimed.user).await;
+                ended.map(|()| PersonDone { outcome, report: Some(report) })
             }
             Err(failure) => Err(failure),
         };
-        let released = store.release_person(&self.connection, &claimed.user, &claimed.run).await;
+        let released = match &ended {
+            Ok(done) if done.report.is_some() => Ok(()),
+            _ => store.release_person(&self.connection, &claimed.user, &claimed.run).await,
+        };
         progress.report(Event::Phase(Phase::Ended));
         let ended = ended?;
         released?;
@@ -179,33 +193,55 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             return Ok(None);
         }
         let subject = RunSubject::Person(claimed.user.clone());
-        store.begin_about(&draft.run, &self.connection, draft.trigger, &subject, draft.started_at).await?;
-        progress.report(Event::Began { run: draft.run.clone() });
         let mut outcome = PersonOutcome {
             run: Some(draft.run.clone()),
             user: Some(claimed.user.clone()),
             name: None,
             access: Access::Waits { reason: String::new(), remedy: String::new() },
         };
-        let (mut world, rules) = match seen {
-            Ok(Seen::World(world, rules)) => (world, rules),
-            Ok(Seen::Waits(aside)) => {
-                outcome.access = Access::Waits { reason: aside.reason.clone(), remedy: aside.remedy.clone() };
-                draft.set_aside.push(aside);
-                answered(&outcome);
-                return Ok(Some(outcome));
+        let planned = match seen {
+            Ok(Seen::World(mut world, rules)) => {
+                let planned = self.plan_person(claimed, draft, &mut world, (&rules, dead, left), order).await;
+                planned.map(|planned| Ok((world, rules, planned)))
             }
+            Ok(Seen::Waits(aside)) => Ok(Err(aside)),
             Ok(Seen::Nobody) => return Ok(None),
-            Err(failure) => {
-                outcome.access = waits(&failure);
-                draft.fail(failure);
+            Err(failure) => Err(failure),
+        };
+        let (mut world, rules, mut planned) = match planned {
+            Ok(Ok(planned)) => planned,
+            not => {
+                store
+                    .begin_about(&draft.run, &self.connection, draft.trigger, &subject, draft.started_at)
+                    .await?;
+                progress.report(Event::Began { run: draft.run.clone() });
+                match not {
+                    Ok(Err(aside)) => {
+                        let (reason, remedy) = (aside.reason.clone(), aside.remedy.clone());
+                        outcome.access = Access::Waits { reason, remedy };
+                        draft.set_aside.push(aside);
+                    }
+                    Err(failure) => {
+                        outcome.access = waits(&failure);
+                        draft.fail(failure);
+                    }
+                    Ok(Ok(_)) => {}
+                }
                 answered(&outcome);
                 return Ok(Some(outcome));
             }
         };
         outcome.name = world.directory.snapshot.user(&claimed.user).map(|user| Arc::from(user.label()));
-        let written =
-            self.write_person(claimed, draft, &mut world, (&rules, dead, left), order, progress).await;
+        draft.take_plan(&planned.plan);
+        let document =
+            plan_document(&planned.plan, &self.connection, &self.rules, RequestCounts::default()).to_string();
+        let writes = planned.plan.open_steps().next().is_some() && !holds_everything(&planned.plan);
+        let phase = if writes { Phase::Applying } else { Phase::Planned };
+        let begun =
+            PlannedRun { run: &draft.run, subject: &subject, trigger: draft.trigger, at: draft.started_at };
+        store.begin_planned(&self.connection, begun, phase, &document).await?;
+        progress.report(Event::Began { run: draft.run.clone() });
+        let written = self.write_person(draft, &mut world, &mut planned, order, progress).await;
         let applied = match written {
             Ok(applied) => {
                 outcome.access = access(&claimed.user, draft, &world, &rules);
@@ -219,7 +255,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         };
         answered(&outcome);
         if let Some(applied) = applied.filter(Applied::touched) {
-            store.phase(&draft.run, Phase::Verifying, None).await?;
+            let verifying = Some(&draft.run);
+            if let Err(failure) = self.put_into_mirror(verifying, &world, &planned.plan, &applied).await {
+                draft.fail(failure);
+                return Ok(Some(outcome));
+            }
             progress.report(Event::Phase(Phase::Verifying));
             if let Err(failure) =
                 self.read_person_back(claimed, draft, &mut world, &rules, &applied, order).await
@@ -231,28 +271,26 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         Ok(Some(outcome))
     }
 
-    /// Plans, and does what no guard holds.
-    async fn write_person(
+    /// Settles what dead syncs left open, and plans.
+    async fn plan_person(
         &self,
         claimed: &Claimed,
         draft: &mut Draft,
         world: &mut World,
         (rules, dead, left): (&Rules, Vec<OpenIntent>, Vec<OpenIntent>),
         order: &PersonOrder,
-        progress: &dyn Progress,
-    ) -> Result<Applied, Failure> {
-        let store = &self.ports.store;
+    ) -> Result<Planned<T::Claim>, Failure> {
         // Invitations are looked up by runs over everything, with patience.
         let invited = |open: &OpenIntent| matches!(&open.entry.intent, Intent::CreateUser { user, .. } if *user == claimed.user);
         let invited = dead.iter().chain(&left).any(invited);
-        let mut recovered = self.recover_memberships(world, draft, Recovered::of(dead)).await?;
+        let recovered = self.recover_memberships(world, draft, Recovered::of(dead)).await?;
         let mut plan = self.plan_and_reserve(world, rules, order.approval).await?;
         let makes_groups =
             |plan: &Plan| plan.open_steps().any(|step| matches!(step.action, Action::CreateGroup { .. }));
         // Groups are made under the claim of the whole connection, like in any run.
         let mut whole = None;
         if makes_groups(&plan) {
-            match store.claim(&self.connection, &self.holder).await {
+            match self.ports.store.claim(&self.connection, &self.holder).await {
                 Ok(claim) => whole = Some(claim),
                 Err(ClaimError::Failed(failure)) => return Err(failure),
                 Err(ClaimError::Busy(_)) => {
@@ -267,39 +305,43 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 plan.leave_out_new_groups(rules, "a group of its name has come to the site meanwhile");
             plan.set_aside.extend(aside);
         }
-        draft.take_plan(&plan);
-        let document =
-            plan_document(&plan, &self.connection, &self.rules, RequestCounts::default()).to_string();
-        store.phase(&draft.run, Phase::Planned, Some(&document)).await?;
+        Ok(Planned { plan, recovered, whole, invited })
+    }
+
+    /// Does what no guard holds.
+    async fn write_person(
+        &self,
+        draft: &mut Draft,
+        world: &mut World,
+        planned: &mut Planned<T::Claim>,
+        order: &PersonOrder,
+        progress: &dyn Progress,
+    ) -> Result<Applied, Failure> {
+        let Planned { plan, recovered, whole, invited } = planned;
         let open = plan.open_steps().count();
         progress.report(Event::Planned { steps: open, held: plan.steps.len() - open });
-        if plan.held.iter().any(|held| held.guard.holds_everything()) {
+        if holds_everything(plan) {
             return Ok(Applied::default());
         }
         if !plan.records.is_empty() {
-            store.learn_of_person(&self.connection, &plan.records).await?;
+            self.ports.store.learn_of_person(&self.connection, &plan.records).await?;
             for record in &plan.records {
                 world.memory.apply(record);
-                if let MemoryChange::LinkUser(link) = record {
-                    store.claim_account(&self.connection, &link.user, &link.account).await?;
-                }
             }
         }
         if open == 0 {
             return Ok(Applied::default());
         }
-        Self::may_write(world, &plan)?;
+        Self::may_write(world, plan)?;
         if order.stop.is_cancelled() {
             return Err(crate::run::stopped());
         }
-        recovered.park_invited(world, &plan);
+        recovered.park_invited(world, plan);
         let invitations = plan.open_steps().filter(|step| matches!(step.action, Action::CreateUser { .. }));
-        recovered.parked.extend(invitations.filter(|_| invited).map(|step| (step.id(), Parked::Invited)));
-        store.phase(&draft.run, Phase::Applying, None).await?;
+        recovered.parked.extend(invitations.filter(|_| *invited).map(|step| (step.id(), Parked::Invited)));
         progress.report(Event::Phase(Phase::Applying));
-        let applied = self.apply(draft, world, &plan, &recovered, &order.stop, progress).await?;
-        drop(whole);
-        self.put_into_mirror(world, &plan, &applied).await?;
+        let applied = self.apply(draft, world, plan, recovered, &order.stop, progress).await?;
+        drop(whole.take());
         Ok(applied)
     }
 

@@ -65,9 +65,6 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let AboutPerson { mut memory, mirrored, assignments, head, ground_stamp, history } =
             store.about_person(&self.connection, user, now).await?;
         let linked = memory.user(user).map(|link| link.account.clone());
-        if let Some(account) = &linked {
-            store.claim_account(&self.connection, user, account).await?;
-        }
         let hint = match &linked {
             Some(_) => None,
             None => order.address.clone().or_else(|| mirrored.as_ref().and_then(DirectoryUser::address)),

@@ -89,6 +89,19 @@ pub enum PersonClaim {
     Run(RunId),
 }
 
+/// The run of a person's sync, of which the plan stands.
+#[derive(Debug, Clone, Copy)]
+pub struct PlannedRun<'a> {
+    /// Its id.
+    pub run: &'a RunId,
+    /// Whom it is about.
+    pub subject: &'a RunSubject,
+    /// What started it.
+    pub trigger: Trigger,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What the sync of one person begins with.
 #[derive(Debug, Clone)]
 pub struct AboutPerson {
@@ -186,9 +199,19 @@ pub trait Store: Send + Sync {
         subject: &RunSubject,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Begins the run of a person's sync once its plan stands, as far as it got by that: the plan is the JSON of the
+    /// contract.
+    fn begin_planned(
+        &self,
+        connection: &str,
+        begun: PlannedRun<'_>,
+        phase: Phase,
+        plan: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Where the gate of persons' syncs stands.
     fn gate(&self, connection: &str) -> impl Future<Output = Result<Gate, Failure>> + Send;
-    /// Claims a person for a run until this instant, beside any run over everything; passes the gate.
+    /// Claims a person for a run until this instant, beside any run over everything, with the account of their link;
+    /// passes the gate.
     fn claim_person(
         &self,
         connection: &str,
@@ -196,19 +219,19 @@ pub trait Store: Send + Sync {
         run: &RunId,
         until: Timestamp,
     ) -> impl Future<Output = Result<PersonClaim, Failure>> + Send;
-    /// Notes whose account the person claimed turned out to be.
-    fn claim_account(
-        &self,
-        connection: &str,
-        user: &DirectoryUserId,
-        account: &AccountId,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Gives a person free; passes the gate.
     fn release_person(
         &self,
         connection: &str,
         user: &DirectoryUserId,
         run: &RunId,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Ends the run of a person's sync and gives the person free; passes the gate.
+    fn end_person(
+        &self,
+        report: &RunReport,
+        note: AuditNote,
+        user: &DirectoryUserId,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Whether the sync of a person, or of the owner of an account, passed the gate since, or is under way.
     fn overtaken(
@@ -253,19 +276,22 @@ pub trait Store: Send + Sync {
         user: &DirectoryUserId,
         accounts: &[AccountId],
     ) -> impl Future<Output = Result<Memory, Failure>> + Send;
-    /// Remembers observations about a person who is claimed; the mirrors stay as they are.
+    /// Remembers observations about a person who is claimed, and whose account theirs turned out to be; the mirrors stay
+    /// as they are.
     fn learn_of_person(
         &self,
         connection: &str,
         changes: &[MemoryChange],
     ) -> impl Future<Output = Result<(), Failure>> + Send;
-    /// Puts into the site's mirror what was written for one person or one group: accounts, groups that were made, memberships.
+    /// Puts into the site's mirror what was written for one person or one group: accounts, groups that were made,
+    /// memberships. A run that goes on to verify is noted to do so.
     fn patch_site(
         &self,
         connection: &str,
         accounts: &[Account],
         made: &[SiteGroup],
         members: &[(SiteGroupId, AccountId, Presence)],
+        verifying: Option<&RunId>,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// The groups of both mirrors, without people.
     fn ground(&self, connection: &str) -> impl Future<Output = Result<Ground, Failure>> + Send;

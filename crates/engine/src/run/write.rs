@@ -131,7 +131,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             .instrument(tracing::info_span!("apply"))
             .await?;
         if world.asked.is_some() {
-            self.put_into_mirror(world, plan, &applied).await?;
+            self.put_into_mirror(None, world, plan, &applied).await?;
         }
         if options.stop.is_cancelled() || draft.resume_at.is_some() {
             // Whatever was done: nothing has been read back, so nothing is said of it.

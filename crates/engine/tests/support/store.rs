@@ -28,6 +28,8 @@ pub(crate) struct StoreState {
     disk: Option<Disk>,
     /// Writes that were not, or were not said to be, stored.
     pub(crate) writes_failed: u64,
+    /// Transactions, claims of persons not counted.
+    pub(crate) writes: u64,
 }
 
 /// The last sync of a person.
@@ -108,6 +110,24 @@ impl FakeStore {
 }
 
 impl StoreState {
+    fn end(&mut self, report: &RunReport, note: AuditNote) {
+        let run = self.runs.get_mut(&report.run_id).unwrap();
+        assert!(run.report.is_none(), "a run ends once");
+        run.report = Some(report.clone());
+        run.phase = Phase::Ended;
+        self.audit.push(note);
+    }
+
+    fn release(&mut self, user: &DirectoryUserId, run: &RunId) {
+        self.gate += 1;
+        let n = self.gate;
+        if let Some(run) = self.runs.get_mut(run) {
+            run.gate = n;
+        }
+        let person = self.persons.get_mut(user).unwrap();
+        (person.run, person.n) = (None, n);
+    }
+
     fn has_passed(person: &PersonState, since: Gate) -> bool {
         person.n > since.0 || person.run.is_some()
     }
@@ -134,6 +154,7 @@ impl StoreState {
             (disk.writes_left == 0).then_some(disk.fault)
         });
         if fault.is_none() || fault == Some(DiskFault::StoredAndDenied) {
+            self.writes += 1;
             act(self);
         }
         let Some(fault) = fault else { return Ok(()) };
@@ -261,6 +282,28 @@ impl Store for FakeStore {
         self.state().runs.get_mut(run).unwrap().subject = Some(subject.clone());
         Ok(())
     }
+    async fn begin_planned(
+        &self,
+        _: &str,
+        begun: PlannedRun<'_>,
+        phase: Phase,
+        plan: &str,
+    ) -> Result<(), Failure> {
+        self.write(|state| {
+            let run = Run {
+                trigger: begun.trigger,
+                phase,
+                started_at: begun.at,
+                journal: Vec::new(),
+                plan: Some(plan.to_owned()),
+                report: None,
+                subject: Some(begun.subject.clone()),
+                gate: 0,
+            };
+            assert!(state.runs.insert(begun.run.clone(), run).is_none(), "a run begins once");
+        })
+        .await
+    }
     async fn gate(&self, _: &str) -> Result<Gate, Failure> {
         Ok(Gate(self.state().gate))
     }
@@ -278,29 +321,27 @@ impl Store for FakeStore {
         }
         state.gate += 1;
         let n = state.gate;
+        let account = state.memory.user(user).map(|link| link.account.clone());
         let person = state.persons.entry(user.clone()).or_insert(PersonState { account: None, run: None, n });
         (person.run, person.n) = (Some(run.clone()), n);
+        person.account = account.or(person.account.take());
         Ok(PersonClaim::Ours)
     }
-    async fn claim_account(
-        &self,
-        _: &str,
-        user: &DirectoryUserId,
-        account: &AccountId,
-    ) -> Result<(), Failure> {
-        self.state().persons.get_mut(user).unwrap().account = Some(account.clone());
+    async fn release_person(&self, _: &str, user: &DirectoryUserId, run: &RunId) -> Result<(), Failure> {
+        self.state().release(user, run);
         Ok(())
     }
-    async fn release_person(&self, _: &str, user: &DirectoryUserId, run: &RunId) -> Result<(), Failure> {
-        let mut state = self.state();
-        state.gate += 1;
-        let n = state.gate;
-        if let Some(run) = state.runs.get_mut(run) {
-            run.gate = n;
-        }
-        let person = state.persons.get_mut(user).unwrap();
-        (person.run, person.n) = (None, n);
-        Ok(())
+    async fn end_person(
+        &self,
+        report: &RunReport,
+        note: AuditNote,
+        user: &DirectoryUserId,
+    ) -> Result<(), Failure> {
+        self.write(|state| {
+            state.end(report, note);
+            state.release(user, &report.run_id);
+        })
+        .await
     }
     async fn overtaken(
         &self,
@@ -406,7 +447,16 @@ impl Store for FakeStore {
         Ok(part)
     }
     async fn learn_of_person(&self, connection: &str, changes: &[MemoryChange]) -> Result<(), Failure> {
-        self.remember(connection, changes).await
+        self.remember(connection, changes).await?;
+        let mut state = self.state();
+        for change in changes {
+            if let MemoryChange::LinkUser(link) = change
+                && let Some(person) = state.persons.get_mut(&link.user)
+            {
+                person.account = Some(link.account.clone());
+            }
+        }
+        Ok(())
     }
     async fn patch_site(
         &self,
@@ -414,8 +464,12 @@ impl Store for FakeStore {
         accounts: &[Account],
         made: &[SiteGroup],
         members: &[(SiteGroupId, AccountId, Presence)],
+        verifying: Option<&RunId>,
     ) -> Result<(), Failure> {
         self.write(|state| {
+            if let Some(run) = verifying {
+                state.runs.get_mut(run).unwrap().phase = Phase::Verifying;
+            }
             let Some(site) = &mut state.site else { return };
             for account in accounts {
                 site.accounts.retain(|known| known.id != account.id);
@@ -644,13 +698,6 @@ impl Store for FakeStore {
         Ok(found)
     }
     async fn end(&self, report: &RunReport, note: AuditNote) -> Result<(), Failure> {
-        self.write(|state| {
-            let run = state.runs.get_mut(&report.run_id).unwrap();
-            assert!(run.report.is_none(), "a run ends once");
-            run.report = Some(report.clone());
-            run.phase = Phase::Ended;
-            state.audit.push(note);
-        })
-        .await
+        self.write(|state| state.end(report, note)).await
     }
 }

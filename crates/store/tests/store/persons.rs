@@ -8,7 +8,7 @@ use entrain_domain::model::{
     DirectoryUserId, Presence, RunId, SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding,
 };
 use entrain_domain::plan::{StepId, StepKind};
-use entrain_domain::run::{AuditNote, Intent, Outcome, RunStatus, RunSubject, StepEnd, Trigger};
+use entrain_domain::run::{AuditNote, Intent, Outcome, Phase, RunStatus, RunSubject, StepEnd, Trigger};
 use entrain_store::{Basis, Learnt, PersonClaim, SiteState, Store, Watermark};
 use jiff::SignedDuration;
 
@@ -43,7 +43,7 @@ fn disowns(g: usize, n: usize) -> MemoryChange {
 
 async fn claim(store: &Store, world: &World, n: usize, run: &RunId) -> PersonClaim {
     let until = world.now() + SignedDuration::from_mins(5);
-    store.claim_person(C, &user(n), None, run, until).await.unwrap()
+    store.claim_person(C, &user(n), run, until).await.unwrap()
 }
 
 async fn begin(store: &Store, world: &World, n: usize, run: &RunId) {
@@ -118,7 +118,7 @@ on_both!(of_many_racing_syncs_of_a_person_one_goes, |world| {
             let (run, until) =
                 (run_id(&format!("run-{round}-{n}")), world.now() + SignedDuration::from_mins(5));
             racers.spawn(async move {
-                let claim = store.claim_person(C, &user(1), None, &run, until).await.unwrap();
+                let claim = store.claim_person(C, &user(1), &run, until).await.unwrap();
                 (claim == PersonClaim::Ours).then_some(run)
             });
         }
@@ -134,7 +134,7 @@ on_both!(a_run_sees_who_was_synced_since_it_began_and_no_clock_is_asked, |world|
     let before = store.gate(C).await.unwrap();
     claim(&store, &world, 1, &run).await;
     begin(&store, &world, 1, &run).await;
-    store.claim_account(C, &user(1), &account(1)).await.unwrap();
+    store.learn_of_person(C, &[link(1)]).await.unwrap();
     let passed = async |since: i64| {
         (
             store.overtaken(C, Some(&user(1)), None, since).await.unwrap(),
@@ -160,7 +160,6 @@ on_both!(a_run_learns_nothing_of_whoever_was_synced_since_it_began, |world| {
     let run = run_id("run-1");
     claim(&store, &world, 1, &run).await;
     begin(&store, &world, 1, &run).await;
-    store.claim_account(C, &user(1), &account(1)).await.unwrap();
     store.learn_of_person(C, &[owns(2, 1)]).await.unwrap();
     store.release_person(C, &user(1), &run).await.unwrap();
     // What the run saw is older than the sign-in.
@@ -196,7 +195,7 @@ on_both!(a_persons_part_of_memory_has_their_own_and_the_size_of_the_whole, |worl
 
 on_both!(what_was_written_for_a_person_is_in_the_sites_mirror_and_nothing_else_moves, |world| {
     let store = world.open().await;
-    let none = store.patch_site(C, &[], &[], &[(group(1), account(1), Presence::Out)]).await;
+    let none = store.patch_site(C, &[], &[], &[(group(1), account(1), Presence::Out)], None).await;
     none.unwrap();
     assert!(store.site_mirror(C).await.unwrap().is_none(), "nothing is made of nothing");
     learn(&store, &world, &[], None).await;
@@ -213,11 +212,11 @@ on_both!(what_was_written_for_a_person_is_in_the_sites_mirror_and_nothing_else_m
         (group(1), account(5), Presence::In),
         (group(2), account(5), Presence::In),
     ];
-    store.patch_site(C, std::slice::from_ref(&new), &[], &members).await.unwrap();
+    store.patch_site(C, std::slice::from_ref(&new), &[], &members, None).await.unwrap();
     assert_eq!(store.ground_stamp(C).await.unwrap(), stamp);
     let made = SiteGroup { id: group(3), name: "G3".into() };
     store
-        .patch_site(C, &[], std::slice::from_ref(&made), &[(group(3), account(5), Presence::In)])
+        .patch_site(C, &[], std::slice::from_ref(&made), &[(group(3), account(5), Presence::In)], None)
         .await
         .unwrap();
     assert_eq!(store.mirror_head(C).await.unwrap(), head);
@@ -285,4 +284,49 @@ on_both!(of_somebody_whom_nobody_knows_nothing_is_kept, |world| {
     claim(&store, &world, 7, &run).await;
     store.release_person(C, &user(7), &run).await.unwrap();
     assert!(!store.overtaken(C, Some(&user(7)), None, before).await.unwrap());
+});
+
+on_both!(p_8_what_was_done_counts_for_whoever_comes_next_although_it_is_not_counted_for_everybody, |world| {
+    let store = world.open().await;
+    let run = run_id("run-1");
+    claim(&store, &world, 1, &run).await;
+    let subject = RunSubject::Person(user(1));
+    let planned = (Phase::Applying, "{}");
+    store.begin_planned((&run, C), Trigger::SignIn, &subject, world.now(), planned).await.unwrap();
+    let summary = store.run(&run).await.unwrap();
+    assert_eq!((summary.phase, summary.trigger), (Phase::Applying, Trigger::SignIn));
+    assert_eq!(store.plan(&run).await.unwrap().as_deref(), Some("{}"));
+    let removed = async || {
+        let about = store.about_person(C, &user(2), world.now()).await.unwrap();
+        assert!(about.head.is_none() && about.mirrored.is_none());
+        about.history.last_24h.get(StepKind::RemoveMember)
+    };
+    assert_eq!(removed().await, 0);
+    let step = StepId::from_stored("remove_member/dg-1/user-1");
+    let intent = Intent::RemoveMember { group: group(1), account: account(1) };
+    store.intend(&run, &step, StepKind::RemoveMember, &intent, world.now()).await.unwrap();
+    assert_eq!(removed().await, 0);
+    let end = StepEnd {
+        step,
+        outcome: Outcome::Done,
+        attempts: 1,
+        answer: "removed".into(),
+        at: world.now(),
+        changes: Vec::new(),
+        audit: None,
+    };
+    store.settle(&run, &end).await.unwrap();
+    assert_eq!(removed().await, 1, "at once, within the same moment");
+    let note = AuditNote {
+        actor: "entrain".into(),
+        action: "run_ended".into(),
+        object: run.to_string(),
+        detail: String::new(),
+    };
+    let gate = store.gate(C).await.unwrap();
+    store.end_person(&report(&run, RunStatus::Converged, world.now()), note, &user(1)).await.unwrap();
+    assert_eq!(store.run(&run).await.unwrap().phase, Phase::Ended);
+    assert!(store.claimed_by(C, &user(1)).await.unwrap().is_none());
+    assert_eq!(store.gate(C).await.unwrap(), gate + 1, "the gate is passed");
+    assert!(store.overtaken(C, Some(&user(1)), None, gate).await.unwrap());
 });
