@@ -73,7 +73,7 @@ impl House {
         let begun = tokio::task::spawn_blocking(move || -> Fallible<(Child, Value)> {
             connect(&place, &company, "[groups]\nexisting = \"adopt\"\n[schedule]\ncron = \"0 3 29 2 *\"\n")?;
             done(entrain(&place, &["sync", "--yes"]), "")?;
-            let account = ["admin", "account", "create", "Bench", "--role", "administrator"];
+            let account = ["admin", "account", "create", "Bench", "--role", "administrator", "--own"];
             done(entrain(&place, &account), &format!("{PASSWORD}\n"))?;
             begun(entrain(&place, &["serve", "--listen", "127.0.0.1:0", "--json"]))
         });

@@ -52,7 +52,7 @@ export async function startDemo() {
     return done.stdout;
   };
   for (const role of ["viewer", "operator", "approver", "administrator"]) {
-    run(["admin", "account", "create", `The ${role}`, "--role", role], `${password}\n`);
+    run(["admin", "account", "create", `The ${role}`, "--role", role, "--own"], `${password}\n`);
   }
   const change = async (...changes) => {
     const answer = await fetch(`${control}/world/changes`, { method: "POST", body: JSON.stringify(changes) });

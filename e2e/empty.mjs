@@ -65,7 +65,7 @@ export async function startEmpty({ emulate = [], account } = {}) {
     },
   };
   try {
-    if (account) run(["admin", "account", "create", account.name, "--role", "administrator"], `${account.password}\n`);
+    if (account) run(["admin", "account", "create", account.name, "--role", "administrator", "--own"], `${account.password}\n`);
     await house.serve();
   } catch (error) {
     await house.stop();

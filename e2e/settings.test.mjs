@@ -13,9 +13,9 @@ const heading = (page) => page.locator("h1").textContent();
 const press = (page, name) => page.locator("main").getByRole("button", { name, exact: true }).click();
 const path = (page) => new URL(page.url()).pathname;
 
-// Signs in with what was handed out.
+// Signs in with what was handed out, and stands before whatever comes then.
 const enter = async (name, password) => {
-  const { context, page } = await open(browser, { javaScriptEnabled: false });
+  const { context, page } = await open(browser);
   await page.goto(`${demo.url}/sign-in`);
   await page.fill("#name", name);
   await page.fill("#password", password);
@@ -40,7 +40,20 @@ test("an account is made, used, changed, given another password and disabled", {
   await inspect(page, "settings-once");
 
   const ana = await enter("Ana Ruiz", first);
-  assert.notEqual(path(ana.page), "/sign-in");
+  assert.equal(path(ana.page), "/account/new-password", "somebody else knows it");
+  await ana.page.goto(`${demo.url}/audit?kind=sync`);
+  assert.equal(path(ana.page), "/account/new-password", "nothing else opens");
+  await inspect(ana.page, "new-password");
+  const choose = async (chosen) => {
+    await ana.page.fill("#password", chosen);
+    await ana.page.fill("#again", chosen);
+    await press(ana.page, "Change it and go on");
+  };
+  await choose(first);
+  assert.match(await ana.page.locator("#error").textContent(), /the password you were given/);
+  await inspect(ana.page, "new-password-refused");
+  await choose("words of Ana alone");
+  assert.equal(ana.page.url(), `${demo.url}/audit?kind=sync`, "and goes on where she wanted to");
   assert.equal((await ana.page.goto(`${demo.url}/settings/accounts`)).status(), 403);
 
   await page.getByRole("link", { name: "Back to the accounts" }).click();
@@ -58,11 +71,13 @@ test("an account is made, used, changed, given another password and disabled", {
   await ana.page.goto(`${demo.url}/settings/accounts`);
   assert.equal(path(ana.page), "/sign-in", "signed out by it");
   await ana.context.close();
-  const old = await enter("Ana Ruiz", first);
-  assert.equal(path(old.page), "/sign-in");
-  await old.context.close();
+  for (const [old, told] of [[first, "handed out"], ["words of Ana alone", "her own"]]) {
+    const { context, page } = await enter("Ana Ruiz", old);
+    assert.equal(path(page), "/sign-in", told);
+    await context.close();
+  }
   const again = await enter("Ana Ruiz", second);
-  assert.notEqual(path(again.page), "/sign-in");
+  assert.equal(path(again.page), "/account/new-password", "handed out again");
 
   await page.getByRole("link", { name: "Back to the account" }).click();
   await press(page, "Disable");

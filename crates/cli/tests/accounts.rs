@@ -41,10 +41,17 @@ fn accounts_are_made_changed_and_listed_and_no_password_is_shown() {
     let reset =
         with_password(folder.path(), &["admin", "account", "reset-password", "Bo"], "another few words");
     assert_eq!(reset.status.code(), Some(0), "{}", shown(&reset));
+    let told = "The next sign-in asks for a password of their own.";
+    assert!(shown(&made).contains(told) && shown(&reset).contains(told), "{}{}", shown(&made), shown(&reset));
+    let own = ["admin", "account", "create", "Cy", "--own"];
+    let own = with_password(folder.path(), &own, "yet another few words");
+    assert!(own.status.success() && !shown(&own).contains(told), "{}", shown(&own));
     let list =
         support::entrain_in(folder.path(), &["admin", "account", "list", "--json"], &[]).expect(0).json();
     assert_eq!((&list[0]["name"], &list[0]["role"]), (&"Ana Ruiz".into(), &"approver".into()));
     assert!(list[0]["disabled_at"].is_string() && list[1]["disabled_at"].is_null());
+    let handed_out: Vec<_> = list.as_array().unwrap().iter().map(|one| &one["password_handed_out"]).collect();
+    assert_eq!(handed_out, [true, true, false]);
     let audit = support::entrain_in(folder.path(), &["audit", "list", "--json"], &[]).expect(0).out();
     for output in [shown(&made), shown(&again), shown(&reset), list.to_string(), audit] {
         assert!(!output.contains(PASSWORD) && !output.contains("argon2"), "{output}");

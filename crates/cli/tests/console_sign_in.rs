@@ -62,11 +62,13 @@ impl Console {
     fn new() -> Self {
         let bench = Bench::demo();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let mut create =
-            command(bench.folder.path(), &["admin", "account", "create", "Root", "--role", "administrator"])
-                .stdin(Stdio::piped())
-                .spawn()
-                .unwrap();
+        let mut create = command(
+            bench.folder.path(),
+            &["admin", "account", "create", "Root", "--role", "administrator", "--own"],
+        )
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
         create.stdin.take().unwrap().write_all(b"several words in a row\n").unwrap();
         assert!(create.wait().unwrap().success());
         let secret = bench.file("client-secret", &format!("{}\n", bench.company().client_secret));

@@ -53,7 +53,7 @@ fn found(pattern: &str, text: &str) -> String {
 impl Desk {
     fn new() -> Self {
         let bench = Bench::demo();
-        let args = ["admin", "account", "create", "Marta", "--role", "administrator"];
+        let args = ["admin", "account", "create", "Marta", "--role", "administrator", "--own"];
         let mut made = command(bench.folder.path(), &args).stdin(Stdio::piped()).spawn().unwrap();
         made.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
         assert!(made.wait().unwrap().success());

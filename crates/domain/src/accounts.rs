@@ -18,10 +18,28 @@ pub struct Account {
     pub role: Role,
     /// The password's hash, as a PHC string.
     pub hash: String,
+    /// Who chose that password.
+    pub chosen: Chosen,
     /// When it was made.
     pub created_at: Timestamp,
     /// Since when nobody may sign in with it.
     pub disabled_at: Option<Timestamp>,
+}
+
+/// Who chose a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// Whoever signs in with it.
+    ByHolder,
+    /// Somebody who handed it out, and therefore knows it: whoever signs in with it chooses another one first.
+    ByAnother,
+}
+
+impl Account {
+    /// Whether the password was handed out and not changed since. Whoever the directory signs in has none.
+    pub fn has_handed_out_password(&self) -> bool {
+        self.chosen == Chosen::ByAnother && !self.hash.is_empty()
+    }
 }
 
 /// Its hash is nobody's business.
@@ -59,8 +77,8 @@ pub enum AccountChange {
     Disable,
     /// It may be used again.
     Enable,
-    /// Another password's hash; whoever is signed in is signed out.
-    Password(String),
+    /// Another password's hash, and who chose it; whoever is signed in is signed out.
+    Password(String, Chosen),
 }
 
 /// Whom a link that works once is for.

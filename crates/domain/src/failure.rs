@@ -114,6 +114,7 @@ codes! {
     AccountUnknown = "account_unknown", "There is no such account, or it may not sign in.";
     LastAdministrator = "last_administrator", "Nobody would be left who can administer accounts.";
     LinkSpent = "link_spent", "The link was used before, has ended, or never was one.";
+    PasswordHandedOut = "password_handed_out", "The password was handed out, and has to be changed before anything else.";
     SignInNeeded = "sign_in_needed", "Nobody is signed in, or the session is over.";
     RequestForeign = "request_foreign", "The form was not sent from a page of this console, or its page is too old.";
     RequestInvalid = "request_invalid", "The API request is not as the OpenAPI document describes it.";

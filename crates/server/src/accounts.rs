@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use entrain_domain::accounts::{Account, AccountChange, DirectoryPerson, LinkFor, Session};
+use entrain_domain::accounts::{Account, AccountChange, Chosen, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::Timestamp;
@@ -35,6 +35,8 @@ pub struct NewAccount {
     pub role: Role,
     /// The password's hash.
     pub hash: String,
+    /// Who chose that password.
+    pub chosen: Chosen,
     /// Digest of the link that allows the first account.
     pub link: Option<String>,
 }

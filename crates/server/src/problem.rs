@@ -138,7 +138,7 @@ fn status(code: FailureCode) -> StatusCode {
         Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RequestSlow => StatusCode::REQUEST_TIMEOUT,
         Code::ApiKeyRefused | Code::SignInNeeded => StatusCode::UNAUTHORIZED,
-        Code::RoleMissing | Code::RequestForeign => StatusCode::FORBIDDEN,
+        Code::RoleMissing | Code::RequestForeign | Code::PasswordHandedOut => StatusCode::FORBIDDEN,
         Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Code::StoreUnreadable | Code::StoreNewer | Code::StoreFailed => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal | Code::PlanUnsound | Code::KeyMismatch | Code::ServerRunning | Code::ListenFailed => {

@@ -1,7 +1,7 @@
 //! People who sign in to the console: their accounts, their sessions, and links that work once. Of a session and of a
 //! link only a digest is stored, of a password only what argon2id makes of it; none of them is made here.
 
-use entrain_domain::accounts::{Account, AccountChange, LinkFor, Session};
+use entrain_domain::accounts::{Account, AccountChange, Chosen, LinkFor, Session};
 use entrain_domain::run::AuditNote;
 use entrain_domain::service::Role;
 use jiff::Timestamp;
@@ -20,7 +20,10 @@ fn told(change: &AccountChange) -> (&'static str, String) {
         AccountChange::Role(role) => ("account_role", format!("role {}", role.as_str())),
         AccountChange::Disable => ("account_disabled", String::new()),
         AccountChange::Enable => ("account_enabled", String::new()),
-        AccountChange::Password(_) => ("account_password", "another password".to_owned()),
+        AccountChange::Password(_, Chosen::ByHolder) => ("account_password", "another password".to_owned()),
+        AccountChange::Password(_, Chosen::ByAnother) => {
+            ("account_password", "another password, to be changed at the next sign-in".to_owned())
+        }
     }
 }
 
@@ -35,15 +38,16 @@ pub(crate) enum AccountWrite {
     LinkMade { hash: String, account: Option<String>, at: Timestamp, ends_at: Timestamp },
 }
 
-const MAKE: &str = "INSERT INTO accounts (id, name, folded, role, hash, created_at, disabled_at, sum) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-const CHANGE: &str = "UPDATE accounts SET role = $1, hash = $2, disabled_at = $3, sum = $4 WHERE id = $5";
-const ACCOUNT: &str =
-    "SELECT id, name, folded, role, hash, created_at, disabled_at, sum FROM accounts WHERE id = $1";
-const NAMED: &str =
-    "SELECT id, name, folded, role, hash, created_at, disabled_at, sum FROM accounts WHERE folded = $1";
-const ACCOUNTS: &str =
-    "SELECT id, name, folded, role, hash, created_at, disabled_at, sum FROM accounts ORDER BY folded";
+const MAKE: &str = "INSERT INTO accounts (id, name, folded, role, hash, created_at, disabled_at, handed_out, \
+    sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const CHANGE: &str =
+    "UPDATE accounts SET role = $1, hash = $2, disabled_at = $3, handed_out = $4, sum = $5 WHERE id = $6";
+const ACCOUNT: &str = "SELECT id, name, folded, role, hash, created_at, disabled_at, handed_out, sum FROM accounts \
+    WHERE id = $1";
+const NAMED: &str = "SELECT id, name, folded, role, hash, created_at, disabled_at, handed_out, sum FROM accounts \
+    WHERE folded = $1";
+const ACCOUNTS: &str = "SELECT id, name, folded, role, hash, created_at, disabled_at, handed_out, sum FROM accounts \
+    ORDER BY folded";
 const BEGIN: &str = "INSERT INTO sessions (id, account, began_at, seen_at, ends_at, address, agent, sum) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const SESSION: &str =
@@ -74,19 +78,33 @@ struct AccountRow {
     hash: String,
     created_at: i64,
     disabled_at: Option<i64>,
+    handed_out: i64,
     sum: i64,
 }
 
+/// How it is stored who chose a password.
+fn handed_out(chosen: Chosen) -> i64 {
+    match chosen {
+        Chosen::ByHolder => 0,
+        Chosen::ByAnother => 1,
+    }
+}
+
 fn account_sum(account: &Account) -> i64 {
-    Sum::of("accounts")
+    let sum = Sum::of("accounts")
         .text(&account.id)
         .text(&account.name)
         .text(&folded(&account.name))
         .text(account.role.as_str())
         .text(&account.hash)
         .number(account.created_at.as_millisecond())
-        .number(account.disabled_at.map_or(i64::MIN, Timestamp::as_millisecond))
-        .finish()
+        .number(account.disabled_at.map_or(i64::MIN, Timestamp::as_millisecond));
+    // Rows from before it was told who chose a password keep their sum
+    match account.chosen {
+        Chosen::ByHolder => sum,
+        Chosen::ByAnother => sum.number(handed_out(account.chosen)),
+    }
+    .finish()
 }
 
 impl AccountRow {
@@ -100,6 +118,11 @@ impl AccountRow {
             id: self.id.clone(),
             name: self.name.clone(),
             hash: self.hash.clone(),
+            chosen: match self.handed_out {
+                0 => Chosen::ByHolder,
+                1 => Chosen::ByAnother,
+                _ => return Err(wrong()),
+            },
         };
         if self.folded == folded(&account.name) && account_sum(&account) == self.sum {
             Ok(account)
@@ -278,7 +301,8 @@ pub(crate) async fn insert(batch: &mut Batch, account: &Account, author: &str) -
     on!(Tx, &mut batch.tx, tx => sqlx::query(MAKE)
         .bind(&account.id).bind(&account.name).bind(folded(&account.name)).bind(account.role.as_str())
         .bind(&account.hash).bind(account.created_at.as_millisecond())
-        .bind(account.disabled_at.map(Timestamp::as_millisecond)).bind(account_sum(account))
+        .bind(account.disabled_at.map(Timestamp::as_millisecond)).bind(handed_out(account.chosen))
+        .bind(account_sum(account))
         .execute(&mut **tx).await.map(|_| ()))
     .map_err(|error| match &error {
         sqlx::Error::Database(database) if database.is_unique_violation() => {
@@ -306,10 +330,13 @@ pub(crate) async fn change_account(
         AccountChange::Role(role) => account.role = *role,
         AccountChange::Disable => account.disabled_at = account.disabled_at.or(Some(at)),
         AccountChange::Enable => account.disabled_at = None,
-        AccountChange::Password(_) if account.hash.is_empty() => {
+        AccountChange::Password(..) if account.hash.is_empty() => {
             return Err(Error::AccountOfDirectory(account.name));
         }
-        AccountChange::Password(hash) => account.hash.clone_from(hash),
+        AccountChange::Password(hash, chosen) => {
+            account.hash.clone_from(hash);
+            account.chosen = *chosen;
+        }
     }
     if account == before {
         return Ok(());
@@ -326,10 +353,11 @@ pub(crate) async fn change_account(
     }
     on!(Tx, &mut batch.tx, tx => sqlx::query(CHANGE)
         .bind(account.role.as_str()).bind(&account.hash)
-        .bind(account.disabled_at.map(Timestamp::as_millisecond)).bind(account_sum(&account)).bind(id)
+        .bind(account.disabled_at.map(Timestamp::as_millisecond)).bind(handed_out(account.chosen))
+        .bind(account_sum(&account)).bind(id)
         .execute(&mut **tx).await.map(|_| ()))
     .map_err(Error::database("changing an account"))?;
-    if matches!(change, AccountChange::Disable | AccountChange::Password(_)) {
+    if matches!(change, AccountChange::Disable | AccountChange::Password(..)) {
         end_sessions(batch, id).await?;
     }
     let (action, detail) = told(change);
@@ -359,23 +387,25 @@ async fn begin(batch: &mut Batch, session: &Session, link: Option<&str>) -> Resu
 }
 
 impl Store {
-    /// Makes an account; `link` is the digest of the link that allows the first one. Fails with
+    /// Makes an account with a password's hash and who chose it; `link` is the digest of the link that allows the first one. Fails with
     /// [`Error::AccountExists`], or [`Error::LinkSpent`] when the link is no good or there are accounts already.
     pub async fn make_account(
         &self,
         name: &str,
         role: Role,
-        hash: String,
+        password: (String, Chosen),
         link: Option<String>,
         author: &str,
     ) -> Result<Account> {
         let mut id = [0_u8; 8];
         random(&mut id)?;
+        let (hash, chosen) = password;
         let account = Account {
             id: hex::encode(id),
             name: name.to_owned(),
             role,
             hash,
+            chosen,
             created_at: self.now(),
             disabled_at: None,
         };

@@ -1,7 +1,7 @@
 //! Accounts of people who sign in through the directory. They are found by tenant and object id, never by name: whoever
 //! is called like a local account gets one of their own beside it.
 
-use entrain_domain::accounts::{Account, AccountChange, DirectoryPerson};
+use entrain_domain::accounts::{Account, AccountChange, Chosen, DirectoryPerson};
 use entrain_domain::service::Role;
 use jiff::Timestamp;
 
@@ -67,6 +67,7 @@ pub(crate) async fn apply(batch: &mut Batch, write: &IdentityWrite) -> Result<()
                 name: free_name(batch, person).await?,
                 role: *role,
                 hash: String::new(),
+                chosen: Chosen::ByHolder,
                 created_at: *at,
                 disabled_at: None,
             };

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use clap::Subcommand;
-use entrain_domain::accounts::{Account, AccountChange};
+use entrain_domain::accounts::{Account, AccountChange, Chosen};
 use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_server::accounts::{check_name, hash_password};
@@ -18,13 +18,16 @@ use crate::wire;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
-    /// Makes an account; the password is the first line of standard input
+    /// Makes an account; the password is the first line of standard input, and is changed at the first sign-in
     Create {
         /// Name, unique whatever the case: it stands in decisions and in the audit log
         name: String,
         /// What it may do: viewer, operator, approver or administrator
         #[arg(long, default_value = "viewer", value_parser = super::admin::role)]
         role: Role,
+        /// Whoever signs in with it has chosen the password themselves: it need not be changed
+        #[arg(long)]
+        own: bool,
     },
     /// Lists accounts, disabled ones included
     List,
@@ -46,10 +49,14 @@ pub(crate) enum AccountCommand {
         /// Name
         name: String,
     },
-    /// Gives an account another password and ends its sessions; the password is the first line of standard input
+    /// Gives an account another password and ends its sessions; the password is the first line of standard input, and is
+    /// changed at the next sign-in
     ResetPassword {
         /// Name
         name: String,
+        /// Whoever signs in with it has chosen the password themselves: it need not be changed
+        #[arg(long)]
+        own: bool,
     },
 }
 
@@ -59,6 +66,7 @@ fn shown(account: &Account) -> serde_json::Value {
         "role": account.role,
         "created_at": account.created_at,
         "disabled_at": account.disabled_at,
+        "password_handed_out": account.has_handed_out_password(),
     })
 }
 
@@ -98,6 +106,16 @@ async fn hashed() -> Result<String, Failure> {
     hash_password(password()?.expose_secret().to_owned()).await
 }
 
+/// Who chose a password, by the flag `--own`.
+const fn chosen(own: bool) -> Chosen {
+    if own { Chosen::ByHolder } else { Chosen::ByAnother }
+}
+
+/// What comes of a password that was handed out, after the sentence about the account.
+fn then(account: &Account) -> &'static str {
+    if account.has_handed_out_password() { " The next sign-in asks for a password of their own." } else { "" }
+}
+
 async fn named(store: &Store, name: &str) -> Result<Account, Failure> {
     store.account_named(name).await.map_err(|e| e.failure())?.ok_or_else(|| {
         Failure::new(
@@ -118,7 +136,8 @@ async fn change(cx: &Context<'_>, name: &str, change: AccountChange) -> Result<(
     cx.printer.result(&shown(&account), || {
         let mut page = Page::new();
         let state = if account.disabled_at.is_some() { "disabled" } else { "may sign in" };
-        page.line(format!("“{}” has the role {} and {state}.", account.name, account.role.as_str()));
+        let (name, role) = (&account.name, account.role.as_str());
+        page.line(format!("“{name}” has the role {role} and {state}.{}", then(&account)));
         page
     });
     Ok(())
@@ -126,15 +145,19 @@ async fn change(cx: &Context<'_>, name: &str, change: AccountChange) -> Result<(
 
 pub(super) async fn run(cx: &Context<'_>, command: AccountCommand) -> Result<Exit, Failure> {
     match command {
-        AccountCommand::Create { name, role } => {
+        AccountCommand::Create { name, role, own } => {
             check_name(&name)?;
             let hash = hashed().await?;
             let store = wire::open_store(cx).await?;
-            let made = store.make_account(&name, role, hash, None, &wire::person(cx)).await;
+            let made = store.make_account(&name, role, (hash, chosen(own)), None, &wire::person(cx)).await;
             let account = made.map_err(|e| e.failure())?;
             cx.printer.result(&shown(&account), || {
                 let mut page = Page::new();
-                page.line(format!("“{name}” may sign in to the console, with the role {}.", role.as_str()));
+                let role = role.as_str();
+                page.line(format!(
+                    "“{name}” may sign in to the console, with the role {role}.{}",
+                    then(&account)
+                ));
                 page
             });
         }
@@ -148,6 +171,11 @@ pub(super) async fn run(cx: &Context<'_>, command: AccountCommand) -> Result<Exi
                         || "may sign in".to_owned(),
                         |at| format!("disabled since {}", at.strftime("%F")),
                     );
+                    let state = if account.has_handed_out_password() && account.disabled_at.is_none() {
+                        "may sign in, and changes the password first".to_owned()
+                    } else {
+                        state
+                    };
                     let role = account.role.as_str().to_owned();
                     vec![account.name, role, state, account.created_at.strftime("%F").to_string()]
                 };
@@ -157,9 +185,9 @@ pub(super) async fn run(cx: &Context<'_>, command: AccountCommand) -> Result<Exi
         AccountCommand::SetRole { name, role } => change(cx, &name, AccountChange::Role(role)).await?,
         AccountCommand::Disable { name } => change(cx, &name, AccountChange::Disable).await?,
         AccountCommand::Enable { name } => change(cx, &name, AccountChange::Enable).await?,
-        AccountCommand::ResetPassword { name } => {
+        AccountCommand::ResetPassword { name, own } => {
             let hash = hashed().await?;
-            change(cx, &name, AccountChange::Password(hash)).await?;
+            change(cx, &name, AccountChange::Password(hash, chosen(own))).await?;
         }
     }
     Ok(Exit::Done)

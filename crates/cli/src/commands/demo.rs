@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use clap::Args;
-use entrain_domain::accounts::AccountChange;
+use entrain_domain::accounts::{AccountChange, Chosen};
 use entrain_domain::service::{Role, slug};
 use entrain_domain::{Failure, FailureCode};
 use entrain_emulator::{Description, Emulator, Options, WorldSource};
@@ -186,11 +186,12 @@ async fn administrator(store: &Store) -> Result<(SecretString, String), Failure>
     let by = "entrain demo";
     // A folder that was given may have seen a demo before
     let account = if let Some(known) = store.account_named(ADMINISTRATOR).await.map_err(|e| e.failure())? {
-        let change = AccountChange::Password(hash);
+        let change = AccountChange::Password(hash, Chosen::ByHolder);
         store.change_account(&known.id, change, by).await.map_err(|e| e.failure())?;
         known
     } else {
-        let made = store.make_account(ADMINISTRATOR, Role::Administrator, hash, None, by).await;
+        let made =
+            store.make_account(ADMINISTRATOR, Role::Administrator, (hash, Chosen::ByHolder), None, by).await;
         made.map_err(|e| e.failure())?
     };
     let ends =

@@ -20,7 +20,8 @@ impl Accounts for Wired {
     }
     fn make_account<'a>(&'a self, new: NewAccount, by: &'a str) -> Answer<'a, Account> {
         Box::pin(async move {
-            let made = self.store.make_account(&new.name, new.role, new.hash, new.link, by).await;
+            let made =
+                self.store.make_account(&new.name, new.role, (new.hash, new.chosen), new.link, by).await;
             made.map_err(|e| e.failure())
         })
     }

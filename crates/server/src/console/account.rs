@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use entrain_domain::accounts::AccountChange;
+use entrain_domain::accounts::{AccountChange, Chosen};
 
 use super::parts::{When, sentence};
 use super::session::Jar;
 use super::settings::{Tab, tabs};
-use super::shell::Shell;
+use super::shell::{Head, Shell};
 use super::visit::{Reply, Visit, next};
 use crate::accounts::{fits, hash_password};
 use crate::problem::Problem;
@@ -95,8 +95,63 @@ pub(super) async fn password(visit: Visit) -> Result {
         }
     };
     let service = &visit.console.service;
-    service.change_account(&who.account.id, AccountChange::Password(hash), &who.account.name).await?;
+    service
+        .change_account(&who.account.id, AccountChange::Password(hash, Chosen::ByHolder), &who.account.name)
+        .await?;
     super::sign_in::begin_anew(&visit, "/account?said=password").await
+}
+
+#[derive(Template)]
+#[template(path = "new_password.html")]
+struct ChoosePage {
+    head: Head,
+    name: String,
+    next: String,
+    error: Option<String>,
+}
+
+/// The page that whoever signs in with a password that was handed out sees before any other.
+pub(super) async fn choose_page(visit: Visit) -> Result {
+    if !visit.who()?.account.has_handed_out_password() {
+        return Reply::to("/account");
+    }
+    Reply::page(&choosing(&visit, None)?)
+}
+
+fn choosing(visit: &Visit, error: Option<String>) -> Result<ChoosePage> {
+    Ok(ChoosePage {
+        head: visit.head("Choose a password"),
+        name: visit.name()?,
+        next: next(visit.text("next")).to_owned(),
+        error,
+    })
+}
+
+pub(super) async fn choose(visit: Visit) -> Result {
+    let who = visit.who()?.clone();
+    // Otherwise nobody could tell the holder from whoever found their browser open
+    if !who.account.has_handed_out_password() {
+        let what = "you have a password of your own already";
+        return Err(Problem::request(what, "change it under Your account, where the old one is asked for"));
+    }
+    let new = visit.field("password").unwrap_or_default();
+    let chosen = if visit.field("again") != Some(new) {
+        Err("The two passwords are not the same.".to_owned())
+    } else if fits(new.to_owned(), Some(who.account.hash.clone())).await {
+        Err("That is the password you were given. Choose another one.".to_owned())
+    } else {
+        hash_password(new.to_owned()).await.map_err(|failure| sentence(&failure.message))
+    };
+    let hash = match chosen {
+        Ok(hash) => hash,
+        Err(error) => {
+            return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &choosing(&visit, Some(error))?);
+        }
+    };
+    let service = &visit.console.service;
+    let change = AccountChange::Password(hash, Chosen::ByHolder);
+    service.change_account(&who.account.id, change, &who.account.name).await?;
+    super::sign_in::begin_anew(&visit, next(visit.text("next"))).await
 }
 
 pub(super) async fn end_session(visit: Visit) -> Result {

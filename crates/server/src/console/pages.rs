@@ -19,7 +19,9 @@ use crate::problem::Problem;
 pub(crate) enum Entry {
     /// Whoever comes.
     Anyone,
-    /// Whoever is signed in with at least this role.
+    /// Whoever is signed in, also with a password that was handed to them and is to be changed first.
+    SignedIn,
+    /// Whoever is signed in with at least this role, and with a password of their own.
     Role(Role),
 }
 
@@ -40,6 +42,9 @@ pub(crate) struct Page {
 macro_rules! page {
     ($method:ident $path:literal $id:ident Anyone $takes:expr, $handler:path) => {
         page!(@ $method $path $id Entry::Anyone, $takes, $handler)
+    };
+    ($method:ident $path:literal $id:ident SignedIn $takes:expr, $handler:path) => {
+        page!(@ $method $path $id Entry::SignedIn, $takes, $handler)
     };
     ($method:ident $path:literal $id:ident $role:ident $takes:expr, $handler:path) => {
         page!(@ $method $path $id Entry::Role(Role::$role), $takes, $handler)
@@ -64,12 +69,14 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/sign-in/microsoft/callback" microsoft_callback Anyone ["code", "state", "session_state", "client_info",
         "iss", "error", "error_description", "error_subcode", "error_uri", "error_codes", "timestamp", "trace_id",
         "correlation_id"], microsoft::callback),
-    page!(Post "/sign-out" sign_out Viewer [], sign_in::sign_out),
+    page!(Post "/sign-out" sign_out SignedIn [], sign_in::sign_out),
     page!(Get "/first/{link}" first_page Anyone [], sign_in::first_page),
     page!(Post "/first/{link}" first Anyone ["name", "password", "again"], sign_in::first),
     page!(Get "/enter/{link}" enter_page Anyone [], sign_in::enter_page),
     page!(Post "/enter/{link}" enter Anyone [], sign_in::enter),
     page!(Post "/theme" theme Anyone ["theme", "next"], account::theme),
+    page!(Get "/account/new-password" new_password SignedIn ["next"], account::choose_page),
+    page!(Post "/account/new-password" choose_password SignedIn ["password", "again", "next"], account::choose),
     page!(Get "/account" account_page Viewer [], account::page),
     page!(Post "/account/password" change_password Viewer ["old", "password", "again"], account::password),
     page!(Post "/account/sessions/end" end_session Viewer ["session"], account::end_session),

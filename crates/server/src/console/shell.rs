@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use entrain_domain::FailureCode;
 use entrain_domain::run::RunStatus;
 use entrain_domain::service::{Role, slug};
 use entrain_engine::schedule::Health;
@@ -147,7 +148,7 @@ pub(crate) fn said(word: &str) -> Option<&'static str> {
 pub(crate) fn open(path: &str, role: Role) -> bool {
     pages::PAGES.iter().any(|page| {
         let may = match page.entry {
-            Entry::Anyone => true,
+            Entry::Anyone | Entry::SignedIn => true,
             Entry::Role(least) => role >= least,
         };
         page.method == Verb::Get && page.path == path && may
@@ -280,8 +281,9 @@ pub(crate) fn role_word(role: Role) -> &'static str {
 }
 
 /// What is said of a failure.
-fn headline(status: StatusCode) -> &'static str {
-    match status {
+fn headline(problem: &Problem) -> &'static str {
+    match problem.status {
+        _ if problem.failure.code == FailureCode::PasswordHandedOut => "First a password of your own",
         StatusCode::NOT_FOUND => "There is nothing here",
         StatusCode::FORBIDDEN => "Your role does not allow this",
         StatusCode::UNAUTHORIZED => "Your session is over",
@@ -309,7 +311,7 @@ pub(super) struct ErrorPage {
 
 impl ErrorPage {
     pub(super) fn new(mut shell: Shell, problem: &Problem) -> Self {
-        let headline = headline(problem.status);
+        let headline = headline(problem);
         headline.clone_into(&mut shell.head.title);
         Self {
             shell,
@@ -330,19 +332,24 @@ pub(super) struct PlainErrorPage {
     headline: &'static str,
     what: String,
     remedy: String,
-    sign_in: bool,
+    /// The one thing to do, and where.
+    on: Option<(&'static str, &'static str)>,
 }
 
 impl PlainErrorPage {
     pub(super) fn new(mut head: Head, problem: &Problem) -> Self {
-        let headline = headline(problem.status);
+        let headline = headline(problem);
         headline.clone_into(&mut head.title);
         Self {
             head,
             headline,
             what: sentence(&problem.failure.message),
             remedy: sentence(&problem.failure.remedy),
-            sign_in: problem.status == StatusCode::UNAUTHORIZED,
+            on: match problem.failure.code {
+                FailureCode::PasswordHandedOut => Some(("Choose a password", "/account/new-password")),
+                _ if problem.status == StatusCode::UNAUTHORIZED => Some(("Sign in", "/sign-in")),
+                _ => None,
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use entrain_domain::FailureCode;
-use entrain_domain::accounts::{Account, LinkFor, Session};
+use entrain_domain::accounts::{Account, Chosen, LinkFor, Session};
 use entrain_domain::service::Role;
 use jiff::SignedDuration;
 
@@ -168,7 +168,13 @@ pub(super) async fn first(visit: Visit) -> Result {
             return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
     };
-    let new = NewAccount { name: name.clone(), role: Role::Administrator, hash, link: Some(link) };
+    let new = NewAccount {
+        name: name.clone(),
+        role: Role::Administrator,
+        hash,
+        chosen: Chosen::ByHolder,
+        link: Some(link),
+    };
     let account = visit.console.service.make_account(new, &name).await?;
     begin(&visit, &account, None, "/").await
 }

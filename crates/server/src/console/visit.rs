@@ -157,6 +157,11 @@ impl Visit {
         Ok(self.who()?.account.name.clone())
     }
 
+    /// Whether who asks has to choose a password before anything opens, also the frame of a page.
+    fn has_to_choose(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| who.account.has_handed_out_password())
+    }
+
     /// Whether who asks has at least this role.
     pub(crate) fn may(&self, role: Role) -> bool {
         self.who.as_ref().is_some_and(|who| who.account.role >= role)
@@ -233,6 +238,15 @@ fn sign_in_needed() -> Problem {
     Problem::local(FailureCode::SignInNeeded, "nobody is signed in, or the session is over", "sign in again")
 }
 
+fn password_first() -> Problem {
+    let what = "the password of this account was handed out, and somebody else knows it";
+    Problem::local(
+        FailureCode::PasswordHandedOut,
+        what,
+        "choose a password of your own first; then everything opens",
+    )
+}
+
 /// Where to go on after signing in: an address of ours, or the beginning.
 pub(crate) fn next(asked: Option<&str>) -> &str {
     let ours = |address: &&str| {
@@ -274,6 +288,7 @@ pub(crate) async fn lost(console: Arc<Console>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let mut visit = Visit::new(console, &parts);
     let problem = match greet(&mut visit).await {
+        Ok(_) if visit.has_to_choose() => password_first(),
         Ok(_) => Problem::local(
             FailureCode::AddressUnknown,
             "there is nothing under this address",
@@ -309,14 +324,20 @@ async fn answer(
     parts: &Parts,
     body: Body,
 ) -> Result<Reply, Problem> {
-    if let Entry::Role(role) = page.entry {
+    if page.entry != Entry::Anyone {
         let Some(who) = &visit.who else {
             if page.method == Verb::Get {
-                let next: String = url::form_urlencoded::byte_serialize(visit.here.as_bytes()).collect();
-                return Reply::to(&format!("/sign-in?next={next}"));
+                return Reply::to(&format!("/sign-in?next={}", next_of(visit)));
             }
             return Err(sign_in_needed());
         };
+        let Entry::Role(role) = page.entry else { return do_it(visit, page, params, parts, body).await };
+        if who.account.has_handed_out_password() {
+            if page.method == Verb::Get {
+                return Reply::to(&format!("/account/new-password?next={}", next_of(visit)));
+            }
+            return Err(password_first());
+        }
         if who.account.role < role {
             return Err(Problem::local(
                 FailureCode::RoleMissing,
@@ -325,6 +346,22 @@ async fn answer(
             ));
         }
     }
+    do_it(visit, page, params, parts, body).await
+}
+
+/// The address asked for, to come back to, as a part of another.
+fn next_of(visit: &Visit) -> String {
+    url::form_urlencoded::byte_serialize(visit.here.as_bytes()).collect()
+}
+
+/// Reads what was sent, and has the page answer it.
+async fn do_it(
+    visit: &mut Visit,
+    page: &'static Page,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    parts: &Parts,
+    body: Body,
+) -> Result<Reply, Problem> {
     let params = params.map_err(|_| Problem::not_here())?;
     visit.path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if page.method == Verb::Get {
@@ -385,10 +422,14 @@ async fn trouble(visit: &Visit, page: &str, problem: Problem) -> Reply {
         tracing::warn!(page, code = %problem.failure.code, "answered {}: {}", problem.status, problem.failure);
     }
     let (status, after) = (problem.status, problem.retry_after());
-    // In a task of its own: what has just failed may fail again
-    let frame = visit.clone();
-    let shell = tokio::spawn(async move { frame.shell("This could not be done").await.ok() });
-    let shell = if visit.who.is_some() { shell.await.ok().flatten() } else { None };
+    let shell = if visit.who.is_some() && !visit.has_to_choose() {
+        // In a task of its own: what has just failed may fail again
+        let frame = visit.clone();
+        let shell = tokio::spawn(async move { frame.shell("This could not be done").await.ok() });
+        shell.await.ok().flatten()
+    } else {
+        None
+    };
     let reply = match shell {
         Some(shell) => Reply::page_with(status, &ErrorPage::new(shell, &problem)),
         None => {

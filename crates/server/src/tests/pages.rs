@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use entrain_domain::accounts::AccountChange;
+use entrain_domain::accounts::{AccountChange, Chosen};
 use entrain_domain::service::Role;
 use jiff::SignedDuration;
 
@@ -101,7 +101,7 @@ async fn w_04_every_role_may_open_exactly_the_pages_that_the_table_says() {
             let (status, headers, body) = visit(&routes, page, cookie.as_deref()).await;
             let told = || format!("{} as {role:?}: {status} {body}", page.id);
             match (page.entry, role) {
-                (Entry::Role(_), None) if page.method == Verb::Get => {
+                (Entry::Role(_) | Entry::SignedIn, None) if page.method == Verb::Get => {
                     assert_eq!(status, StatusCode::SEE_OTHER, "{}", told());
                     assert!(
                         headers["location"].to_str().unwrap().starts_with("/sign-in?next="),
@@ -109,7 +109,9 @@ async fn w_04_every_role_may_open_exactly_the_pages_that_the_table_says() {
                         told()
                     );
                 }
-                (Entry::Role(_), None) => assert_eq!(status, StatusCode::UNAUTHORIZED, "{}", told()),
+                (Entry::Role(_) | Entry::SignedIn, None) => {
+                    assert_eq!(status, StatusCode::UNAUTHORIZED, "{}", told());
+                }
                 (Entry::Role(least), Some(role)) if role < least => {
                     assert_eq!(status, StatusCode::FORBIDDEN, "{}", told());
                     assert!(body.contains("role_missing"), "{}", told());
@@ -124,6 +126,84 @@ async fn w_04_every_role_may_open_exactly_the_pages_that_the_table_says() {
         }
     }
     assert_eq!(cells, PAGES.len() * 5);
+}
+
+/// Whoever holds a password that somebody else knows opens one page, and what it sends to; an administrator no more.
+#[tokio::test]
+async fn w_02_a_password_that_was_handed_out_opens_nothing_but_its_change() {
+    let mut open = Vec::new();
+    for page in PAGES.iter().filter(|page| page.entry != Entry::Anyone) {
+        for role in Role::ALL {
+            let fake = Arc::new(Fake::new(Behaves::Well));
+            let cookie = fake.people.signed_in(role);
+            fake.people.hand_out(role, "argon2 of what was handed out");
+            let (status, headers, body) = visit(&over(fake.clone()), page, Some(&cookie)).await;
+            let told = || format!("{} as {role:?}: {status} {body}", page.id);
+            if page.entry == Entry::SignedIn {
+                assert!(status.as_u16() < 500 && status != StatusCode::FORBIDDEN, "{}", told());
+                open.push(page.id);
+            } else if page.method == Verb::Get {
+                assert_eq!(status, StatusCode::SEE_OTHER, "{}", told());
+                let to = headers["location"].to_str().unwrap();
+                assert!(to.starts_with("/account/new-password?next=%2F"), "{}: {to}", told());
+                assert!(body.is_empty(), "{}", told());
+            } else {
+                assert_eq!(status, StatusCode::FORBIDDEN, "{}", told());
+                assert!(body.contains("href=\"/account/new-password\""), "{}", told());
+                assert!(!body.contains("Azure AD"), "nothing is told of what there is: {}", told());
+                assert_eq!(fake.people.writes(), 0, "{}", told());
+            }
+        }
+    }
+    open.dedup();
+    assert_eq!(open, ["sign_out", "new_password", "choose_password"]);
+}
+
+#[tokio::test]
+async fn w_02_whoever_was_handed_a_password_chooses_another_and_goes_on() {
+    let fake = Arc::new(Fake::new(Behaves::Well));
+    let given = hash_password(PASSWORD.into()).await.unwrap();
+    fake.change_account("operator", AccountChange::Password(given, Chosen::ByAnother), "test").await.unwrap();
+    let routes = over(fake.clone());
+    let secret = "v".repeat(64);
+    let fields = [("name", "operator"), ("password", PASSWORD), ("next", "/audit?kind=sync")];
+    let (_, headers, _) =
+        post(&routes, "/sign-in", &format!("entrain-visitor={secret}"), &secret, &fields).await;
+    let held = cookie(&headers).unwrap();
+    assert_eq!(headers["location"], "/audit?kind=sync");
+    let cookies = format!("entrain={held}");
+    let lost = Request::get("/nothing/here").header("host", "localhost").header("cookie", &cookies);
+    let lost = lost.header("accept", "text/html").body(Body::empty()).unwrap();
+    let (status, _, body) = send(&routes, lost).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
+    assert!(!body.contains("Azure AD"), "{body}");
+    let choose = async |password: &str, again: &str| {
+        let fields = [("password", password), ("again", again), ("next", "/audit?kind=sync")];
+        post(&routes, "/account/new-password", &cookies, &held, &fields).await
+    };
+    for (password, again, told) in [
+        (PASSWORD, PASSWORD, "the password you were given"),
+        ("another few words", "other few words", "not the same"),
+        ("short", "short", "between 12 and 256"),
+    ] {
+        let (status, _, body) = choose(password, again).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert!(body.contains(told) && body.contains("value=\"/audit?kind=sync\""), "{body}");
+        assert!(fake.people.accounts.lock().unwrap()["operator"].has_handed_out_password());
+    }
+    let (status, headers, body) = choose("another few words", "another few words").await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{body}");
+    assert_eq!(headers["location"], "/audit?kind=sync");
+    assert!(!signed_in(&routes, &held).await, "the session of the password that was handed out is over");
+    let own = cookie(&headers).unwrap();
+    assert!(signed_in(&routes, &own).await);
+    // From now on the old one is asked for
+    let fields = [("password", "yet another few words"), ("again", "yet another few words")];
+    let (status, ..) = post(&routes, "/account/new-password", &format!("entrain={own}"), &own, &fields).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let page = Request::get("/account/new-password").header("host", "localhost");
+    let page = page.header("cookie", format!("entrain={own}")).body(Body::empty()).unwrap();
+    assert_eq!(send(&routes, page).await.1["location"], "/account");
 }
 
 #[tokio::test]
@@ -249,7 +329,7 @@ async fn signed_in(routes: &Router, cookie: &str) -> bool {
 async fn with_password() -> Arc<Fake> {
     let fake = Arc::new(Fake::new(Behaves::Well));
     let hash = hash_password(PASSWORD.into()).await.unwrap();
-    fake.change_account("operator", AccountChange::Password(hash), "test").await.unwrap();
+    fake.change_account("operator", AccountChange::Password(hash, Chosen::ByHolder), "test").await.unwrap();
     fake
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use entrain_domain::accounts::{Account, AccountChange, DirectoryPerson, LinkFor, Session};
+use entrain_domain::accounts::{Account, AccountChange, Chosen, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +32,7 @@ impl People {
                 name: role.as_str().into(),
                 role,
                 hash: String::new(),
+                chosen: Chosen::ByHolder,
                 created_at: now,
                 disabled_at: None,
             };
@@ -80,6 +81,13 @@ impl People {
         }
     }
 
+    /// Gives the account of this role a password that somebody else knows.
+    pub(super) fn hand_out(&self, role: Role, hash: &str) {
+        let mut accounts = self.accounts.lock().unwrap();
+        let account = accounts.get_mut(role.as_str()).unwrap();
+        (account.hash, account.chosen) = (hash.into(), Chosen::ByAnother);
+    }
+
     /// Signs somebody in behind the service's back; gives what the browser would hold.
     pub(super) fn signed_in(&self, role: Role) -> String {
         let secret = format!("{:0>64}", role.as_str());
@@ -116,6 +124,7 @@ impl Accounts for Fake {
             name: new.name,
             role: new.role,
             hash: new.hash,
+            chosen: new.chosen,
             created_at: self.people.now(),
             disabled_at: None,
         };
@@ -141,7 +150,7 @@ impl Accounts for Fake {
                 AccountChange::Role(role) => account.role = role,
                 AccountChange::Disable => account.disabled_at = Some(self.people.now()),
                 AccountChange::Enable => account.disabled_at = None,
-                AccountChange::Password(hash) => account.hash = hash,
+                AccountChange::Password(hash, chosen) => (account.hash, account.chosen) = (hash, chosen),
             }
         }
         self.change(())
@@ -190,6 +199,7 @@ impl Accounts for Fake {
             name: person.name,
             role,
             hash: String::new(),
+            chosen: Chosen::ByHolder,
             created_at: self.people.now(),
             disabled_at: None,
         };

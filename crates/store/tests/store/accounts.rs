@@ -1,6 +1,6 @@
 //! Accounts, sessions, links that work once, and what runs came to in numbers.
 
-use entrain_domain::accounts::{AccountChange, DirectoryPerson, LinkFor, Session};
+use entrain_domain::accounts::{AccountChange, Chosen, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
 use entrain_store::Error;
 use jiff::SignedDuration;
@@ -11,17 +11,47 @@ use crate::support::on_both;
 const TAMPER: &str = "UPDATE account_identities SET account = \
     (SELECT id FROM accounts WHERE folded = 'ana@acme.example') WHERE subject LIKE 't/b%'";
 
+/// The hash of a password that its holder chose.
+pub(crate) fn own(hash: &str) -> (String, Chosen) {
+    (hash.into(), Chosen::ByHolder)
+}
+
+on_both!(w_02_a_password_that_was_handed_out_stays_so_until_its_holder_chooses_another, |world| {
+    let store = world.open().await;
+    let given = |hash: &str| (hash.to_owned(), Chosen::ByAnother);
+    let ana = store.make_account("Ana", Role::Viewer, given("h1"), None, "cli").await.unwrap();
+    let bo = store.make_account("Bo", Role::Viewer, given("h2"), None, "cli").await.unwrap();
+    store.close().await;
+    let store = world.open().await;
+    let chosen = async |id: &str| store.account(id).await.unwrap().unwrap().chosen;
+    assert_eq!(chosen(&ana.id).await, Chosen::ByAnother);
+    store.change_account(&ana.id, AccountChange::Role(Role::Operator), "cli").await.unwrap();
+    assert_eq!(chosen(&ana.id).await, Chosen::ByAnother);
+    let change = |hash: &str, chosen| AccountChange::Password(hash.into(), chosen);
+    store.change_account(&ana.id, change("h3", Chosen::ByHolder), "Ana").await.unwrap();
+    assert_eq!(chosen(&ana.id).await, Chosen::ByHolder);
+    store.change_account(&ana.id, change("h4", Chosen::ByAnother), "cli").await.unwrap();
+    assert_eq!(chosen(&ana.id).await, Chosen::ByAnother);
+    let told = store.audit_before(None, 1).await.unwrap().remove(0).detail;
+    assert!(told.contains("to be changed at the next sign-in"), "{told}");
+    // Nobody spares themselves the change behind the store's back
+    world.tamper("UPDATE accounts SET handed_out = 0").await;
+    for id in [&ana.id, &bo.id] {
+        assert!(matches!(store.account(id).await, Err(Error::Damaged { .. })));
+    }
+});
+
 on_both!(accounts_are_changed_and_never_removed_and_one_administrator_stays, |world| {
     let store = world.open().await;
-    let ana = store.make_account("Ana Ruiz", Role::Administrator, "h1".into(), None, "cli").await.unwrap();
-    let taken = store.make_account("ANA RUIZ", Role::Viewer, "h2".into(), None, "cli").await;
+    let ana = store.make_account("Ana Ruiz", Role::Administrator, own("h1"), None, "cli").await.unwrap();
+    let taken = store.make_account("ANA RUIZ", Role::Viewer, own("h2"), None, "cli").await;
     assert!(matches!(taken, Err(Error::AccountExists(_))), "{taken:?}");
     assert_eq!(store.account_named("ana ruiz").await.unwrap(), Some(ana.clone()));
     for change in [AccountChange::Disable, AccountChange::Role(Role::Viewer)] {
         let last = store.change_account(&ana.id, change, "cli").await;
         assert!(matches!(last, Err(Error::LastAdministrator(_))), "{last:?}");
     }
-    let bo = store.make_account("Bo", Role::Administrator, "h3".into(), None, "Ana Ruiz").await.unwrap();
+    let bo = store.make_account("Bo", Role::Administrator, own("h3"), None, "Ana Ruiz").await.unwrap();
     store.change_account(&ana.id, AccountChange::Role(Role::Approver), "Bo").await.unwrap();
     store.change_account(&ana.id, AccountChange::Disable, "Bo").await.unwrap();
     store.close().await;
@@ -42,7 +72,7 @@ on_both!(accounts_are_changed_and_never_removed_and_one_administrator_stays, |wo
 
 on_both!(w_02_sessions_end_with_their_account_and_with_its_password, |world| {
     let store = world.open().await;
-    let ana = store.make_account("Ana", Role::Viewer, "h1".into(), None, "cli").await.unwrap();
+    let ana = store.make_account("Ana", Role::Viewer, own("h1"), None, "cli").await.unwrap();
     let session = |id: &str| Session {
         id: id.into(),
         account: ana.id.clone(),
@@ -60,7 +90,10 @@ on_both!(w_02_sessions_end_with_their_account_and_with_its_password, |world| {
     store.end_session("s1").await.unwrap();
     store.end_session("s1").await.unwrap();
     assert_eq!(store.session("s1").await.unwrap(), None);
-    store.change_account(&ana.id, AccountChange::Password("h2".into()), "Ana").await.unwrap();
+    store
+        .change_account(&ana.id, AccountChange::Password("h2".into(), Chosen::ByHolder), "Ana")
+        .await
+        .unwrap();
     assert_eq!(store.session("s2").await.unwrap(), None);
     store.begin_session(session("s3"), None).await.unwrap();
     store.change_account(&ana.id, AccountChange::Disable, "cli").await.unwrap();
@@ -78,15 +111,13 @@ on_both!(a_link_works_once_and_the_first_administrators_only_while_there_is_none
     assert_eq!(store.link("first").await.unwrap(), Some(LinkFor::First));
     assert_eq!((store.link("over").await.unwrap(), store.link("never").await.unwrap()), (None, None));
     for wrong in ["over", "never"] {
-        let spent = store.make_account("X", Role::Viewer, "h".into(), Some(wrong.into()), "X").await;
+        let spent = store.make_account("X", Role::Viewer, own("h"), Some(wrong.into()), "X").await;
         assert!(matches!(spent, Err(Error::LinkSpent)), "{spent:?}");
     }
-    let ana = store
-        .make_account("Ana", Role::Administrator, "h".into(), Some("first".into()), "Ana")
-        .await
-        .unwrap();
+    let ana =
+        store.make_account("Ana", Role::Administrator, own("h"), Some("first".into()), "Ana").await.unwrap();
     for again in ["first", "also-first"] {
-        let spent = store.make_account("Bo", Role::Administrator, "h".into(), Some(again.into()), "Bo").await;
+        let spent = store.make_account("Bo", Role::Administrator, own("h"), Some(again.into()), "Bo").await;
         assert!(matches!(spent, Err(Error::LinkSpent)), "{again}: {spent:?}");
     }
     store.make_link("enter", Some(&ana.id), ends).await.unwrap();
@@ -114,7 +145,7 @@ on_both!(people_of_the_directory_are_found_by_id_and_never_by_name, |world| {
     let too_early = store.admit(person('a', "bo@acme.example"), Role::Administrator).await;
     assert!(matches!(too_early, Err(Error::LinkSpent)), "the first account is made at the machine");
     let ana =
-        store.make_account("ana@acme.example", Role::Administrator, "h1".into(), None, "cli").await.unwrap();
+        store.make_account("ana@acme.example", Role::Administrator, own("h1"), None, "cli").await.unwrap();
 
     // Whoever is called like a local account gets one of their own
     let other = store.admit(person('b', "Ana@acme.example"), Role::Viewer).await.unwrap();
@@ -130,7 +161,8 @@ on_both!(people_of_the_directory_are_found_by_id_and_never_by_name, |world| {
     // An administrator with a password stays, for the day on which the directory's sign-in does not work
     let last = store.change_account(&ana.id, AccountChange::Disable, "x").await;
     assert!(matches!(last, Err(Error::LastAdministrator(_))), "{last:?}");
-    let password = store.change_account(&other.id, AccountChange::Password("h".into()), "x").await;
+    let password =
+        store.change_account(&other.id, AccountChange::Password("h".into(), Chosen::ByHolder), "x").await;
     assert!(matches!(password, Err(Error::AccountOfDirectory(_))), "{password:?}");
 
     let now = world.now();

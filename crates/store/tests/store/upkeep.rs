@@ -12,8 +12,8 @@ use crate::support::{World, on_both};
 
 on_both!(the_last_sign_in_of_an_account_is_the_newest_that_the_log_tells_of, |world| {
     let store = world.open().await;
-    let ana = store.make_account("Ana", Role::Viewer, "h1".into(), None, "cli").await.unwrap();
-    store.make_account("Bo", Role::Viewer, "h2".into(), None, "cli").await.unwrap();
+    let ana = store.make_account("Ana", Role::Viewer, crate::accounts::own("h1"), None, "cli").await.unwrap();
+    store.make_account("Bo", Role::Viewer, crate::accounts::own("h2"), None, "cli").await.unwrap();
     assert_eq!(store.last_sign_ins().await.unwrap(), entrain_store::LastSignIns::default());
     for (id, hour) in [("s1", 1), ("s2", 3)] {
         let at = world.now().checked_add(SignedDuration::from_hours(hour)).unwrap();

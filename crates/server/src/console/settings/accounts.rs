@@ -3,7 +3,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use entrain_domain::accounts::{Account, AccountChange, Session};
+use entrain_domain::accounts::{Account, AccountChange, Chosen, Session};
 use entrain_domain::run::AuditNote;
 use entrain_domain::service::Role;
 use entrain_domain::{Failure, FailureCode};
@@ -55,6 +55,9 @@ fn chip(account: &Account, signed_in: bool) -> Option<Chip> {
     match (account.disabled_at, signed_in) {
         (Some(_), _) => Some(Chip::new("", "off", "disabled")),
         (None, true) => Some(Chip::new("ok", "ok", "signed in")),
+        (None, false) if account.has_handed_out_password() => {
+            Some(Chip::new("info", "key", "password not changed yet"))
+        }
         (None, false) => None,
     }
 }
@@ -151,7 +154,7 @@ pub(in super::super) async fn make(visit: Visit) -> Result {
     } else {
         let password = given_password()?;
         let hash = hash_password(password.expose_secret().to_owned()).await?;
-        let new = NewAccount { name: name.clone(), role, hash, link: None };
+        let new = NewAccount { name: name.clone(), role, hash, chosen: Chosen::ByAnother, link: None };
         visit.console.service.make_account(new, &visit.name()?).await.map(|_| password)
     };
     let password = match made {
@@ -178,7 +181,8 @@ pub(in super::super) async fn make(visit: Visit) -> Result {
         label: format!("Password of {name}"),
         secret: password,
         then: format!(
-            "Give it to {name} over a way that others cannot read. {name} changes it under Your account."
+            "Give it to {name} over a way that others cannot read. The first sign-in asks for another one, and nothing \
+             else opens before."
         ),
         back: HERE.to_owned(),
         back_to: "Back to the accounts",
@@ -205,6 +209,7 @@ struct AccountPage {
     this: bool,
     directory: bool,
     disabled: Option<When>,
+    signs_in_with: &'static str,
     /// Whether nobody else could look after the service without them.
     only: bool,
     role: &'static str,
@@ -253,6 +258,11 @@ async fn shown(visit: &Visit, account: Account, error: Option<String>) -> Result
         href: format!("{HERE}/{}", encoded(&account.id)),
         this: account.id == visit.who()?.account.id,
         directory: of_directory(&account),
+        signs_in_with: match (of_directory(&account), account.has_handed_out_password()) {
+            (true, _) => "Microsoft",
+            (false, true) => "password, handed out and not changed yet",
+            (false, false) => "password",
+        },
         disabled: account.disabled_at.map(|at| When::new(at, now)),
         only: rules(&account) && !others.iter().any(|other| other.id != account.id && rules(other)),
         role: role_word(account.role),
@@ -335,7 +345,9 @@ pub(in super::super) async fn password(visit: Visit) -> Result {
     let password = given_password()?;
     let hash = hash_password(password.expose_secret().to_owned()).await?;
     let service = &visit.console.service;
-    service.change_account(&account.id, AccountChange::Password(hash), &visit.name()?).await?;
+    service
+        .change_account(&account.id, AccountChange::Password(hash, Chosen::ByAnother), &visit.name()?)
+        .await?;
     let name = account.name;
     let title = format!("{name} has a new password");
     Reply::page(&OncePage {
@@ -346,7 +358,7 @@ pub(in super::super) async fn password(visit: Visit) -> Result {
         secret: password,
         then: format!(
             "{name} is signed out everywhere, and the old password is worth nothing. Give this one over a way that \
-             others cannot read. {name} changes it under Your account."
+             others cannot read. The next sign-in asks for another one, and nothing else opens before."
         ),
         back: format!("{HERE}/{}", encoded(&account.id)),
         back_to: "Back to the account",
