@@ -313,8 +313,13 @@ fn a_check_shows_the_seats_of_confluence_who_grants_them_or_which_key_is_missing
     keyless.add("\"Jira *\"");
     let check = keyless.entrain(&["check", "--json"]).expect(0).json();
     assert_eq!(check["confluence"], json!({"state": "key_missing"}), "{check:#}");
+    let told = check["checks"].as_array().unwrap().iter().find(|told| told["what"] == "Confluence").unwrap();
+    assert_eq!(told["verdict"], "warning", "what was not looked at is not good: {told:#}");
     let text = keyless.entrain(&["check"]).expect(0).out();
-    assert!(text.contains("Confluence: not looked at") && text.contains("[site.organization]"), "{text}");
+    assert!(
+        text.contains("  note  Confluence: not looked at") && text.contains("[site.organization]"),
+        "{text}"
+    );
 }
 
 #[test]

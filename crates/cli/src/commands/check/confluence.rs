@@ -109,7 +109,7 @@ impl Confluence {
                 ),
             ),
             Self::KeyMissing => (
-                Verdict::Good,
+                Verdict::Warning,
                 "not looked at: its seats and the groups that grant it are told with an organization key only".to_owned(),
                 Some(
                     "nothing, if it is not used. Else add [site.organization] id and api_key; then \
@@ -205,6 +205,8 @@ mod tests {
         assert_eq!(told(Ok(None), true).check().verdict, Verdict::Bad);
         assert_eq!(told(Ok(None), false).check().verdict, Verdict::Good);
         let missing = Confluence::KeyMissing.check();
-        assert!(missing.verdict == Verdict::Good && missing.remedy.unwrap().contains("[site.organization]"));
+        assert!(
+            missing.verdict == Verdict::Warning && missing.remedy.unwrap().contains("[site.organization]")
+        );
     }
 }
