@@ -7,7 +7,7 @@ import AxeBuilder from "@axe-core/playwright";
 import { browser, demo, open, pictures, signIn, stage } from "./demo.mjs";
 
 const RULES = "/connections/azure-ad/rules";
-const FORMS = ["scope", "operations", "groups", "attributes", "leavers", "limits", "protected", "seats", "schedule"];
+const FORMS = ["scope", "operations", "groups", "attributes", "leavers", "limits", "protected", "seats", "schedule", "alerts"];
 stage();
 
 const heading = async (page) => (await page.locator("h1").first().textContent()).trim();
@@ -28,8 +28,15 @@ for (const javaScriptEnabled of [true, false]) {
     assert.match(await page.locator(".diff ins", { hasText: "removals_percent" }).textContent(), new RegExp(`removals_percent = ${percent}`));
     assert.match(await page.locator("main").textContent(), /What it comes to/);
     assert.ok(!demo.run(["connection", "export", "Azure AD"]).includes(`removals_percent = ${percent}`), "nothing is saved yet");
+    const why = `<b>Fewer</b> at a time: ${percent}`;
+    await page.fill("#why", why);
     await page.getByRole("button", { name: "Save as a new version" }).click();
     await page.waitForURL((at) => at.pathname === `${RULES}/versions`);
+    assert.ok((await page.locator("tbody tr").first().textContent()).includes(why), "the list says why");
+    assert.ok((await page.locator("section", { has: page.locator("#diff-h") }).textContent()).includes(why), "and so does the comparison");
+    assert.ok(demo.run(["connection", "versions", "Azure AD"]).includes(why));
+    await page.goto(`${demo.url}/audit?kind=connection_set`);
+    assert.ok((await page.locator("main").textContent()).includes(why), "and the audit log");
     assert.match(demo.run(["connection", "export", "Azure AD"]), new RegExp(`removals_percent = ${percent}`));
     assert.deepEqual(trouble, []);
     await context.close();
@@ -82,7 +89,7 @@ test("two versions are compared, and an earlier one comes back", async () => {
   assert.match(await page.locator(".diff del").last().textContent(), /removals_percent = 8/);
   await page.getByRole("button", { name: "Save as a new version" }).click();
   await page.waitForURL((at) => at.pathname === `${RULES}/versions`);
-  assert.match(await page.locator("tbody tr").first().textContent(), /^\s*4 in force/);
+  assert.match(await page.locator("tbody tr").first().textContent(), /^\s*4 in force[\s\S]*Back to version 1/);
   assert.ok(!demo.run(["connection", "export", "Azure AD"]).includes("removals_percent"));
   assert.deepEqual(trouble, []);
   await context.close();
@@ -150,6 +157,10 @@ for (const colorScheme of ["light", "dark"]) {
       await page.fill("#scope-filter", "user.displayName.startsWith(\"A\")");
       await show(page);
       await look("what-if");
+      await page.locator("#why").evaluate((field) => { field.removeAttribute("maxlength"); field.value = "too long ".repeat(30); });
+      await page.getByRole("button", { name: "Save as a new version" }).click();
+      assert.match(await page.locator("#why-e").textContent(), /longer than 200 characters/);
+      await look("why");
       assert.deepEqual(found, []);
       assert.deepEqual(trouble, []);
       await context.close();

@@ -195,7 +195,11 @@ fn versions_of_a_document_are_listed_and_exported_by_number_also_of_a_removed_on
     std::fs::write(&path, GOOD).unwrap();
     entrain(&["connection", "add", &file]).expect(0);
     std::fs::write(&path, GOOD.replace("Jira *", "Jira Users")).unwrap();
-    entrain(&["connection", "set", &file]).expect(0);
+    for wrong in ["two\nlines", &"w".repeat(201), "\u{1b}[2J"] {
+        let refused = entrain(&["connection", "set", &file, "--why", wrong]).expect(2);
+        assert!(refused.err().contains("the note is"), "{}", refused.err());
+    }
+    entrain(&["connection", "set", &file, "--why", "Users alone, =1+1"]).expect(0);
     entrain(&["connection", "remove", "Azure AD"]).expect(0);
 
     let told = entrain(&["connection", "versions", "Azure AD", "--json"]).expect(0).json();
@@ -207,7 +211,13 @@ fn versions_of_a_document_are_listed_and_exported_by_number_also_of_a_removed_on
         [(json!(3), json!(true)), (json!(2), json!(false)), (json!(1), json!(false))],
         "{told}"
     );
+    let whys: Vec<_> = versions.iter().map(|one| one["why"].clone()).collect();
+    assert_eq!(whys, [json!(null), json!("Users alone, =1+1"), json!(null)]);
+    let audit = entrain(&["audit", "list", "--json"]).expect(0).json();
+    let set = audit.as_array().unwrap().iter().find(|entry| entry["action"] == "connection_set").unwrap();
+    assert_eq!(set["detail"], "version 2: Users alone, =1+1");
     let page = entrain(&["connection", "versions", "Azure AD"]).expect(0).out();
+    assert!(page.contains("Users alone, =1+1"), "{page}");
     assert!(page.contains("removed") && page.contains("stored"), "{page}");
     let first = entrain(&["connection", "export", "Azure AD", "--number", "1"]).expect(0).out();
     assert!(first.contains("Jira *") && !first.contains("plain-secret"), "{first}");

@@ -31,5 +31,6 @@ pub mod reports;
 pub mod run;
 pub mod service;
 pub mod verify;
+pub mod why;
 
 pub use failure::{Failure, FailureClass, FailureCode};

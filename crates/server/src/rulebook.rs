@@ -1,6 +1,7 @@
 //! What the forms of the rules need from behind the service: the parser of documents, earlier versions of a document,
 //! and rules tried on people of the mirror.
 
+use entrain_domain::why::Why;
 use jiff::Timestamp;
 
 use crate::service::Answer;
@@ -29,6 +30,8 @@ pub struct Version {
     pub author: String,
     /// When.
     pub at: Timestamp,
+    /// Why, where they said it.
+    pub why: Option<Why>,
 }
 
 /// What is tried on people or groups.

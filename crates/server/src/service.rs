@@ -13,6 +13,7 @@ use entrain_domain::plan::{Approval, LadderRow};
 use entrain_domain::reports::CredentialRow;
 use entrain_domain::run::{AuditNote, Decided, JournalEntry, Relation, RunFigures, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
+use entrain_domain::why::Why;
 use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
 use entrain_engine::person::{PersonOrder, PersonOutcome};
@@ -181,8 +182,14 @@ pub trait Service:
     fn connections(&self) -> Answer<'_, Vec<Connection>>;
     /// The document of a connection, its secrets sealed.
     fn document<'a>(&'a self, connection: &'a str) -> Answer<'a, String>;
-    /// Stores a document, new or again; says which version it is, from 1.
-    fn put<'a>(&'a self, connection: &'a str, document: String, by: &'a str) -> Answer<'a, i64>;
+    /// Stores a document, new or again, with why where that was said; says which version it is, from 1.
+    fn put<'a>(
+        &'a self,
+        connection: &'a str,
+        document: String,
+        by: &'a str,
+        why: Option<Why>,
+    ) -> Answer<'a, i64>;
     /// Removes a connection.
     fn remove<'a>(&'a self, connection: &'a str, by: &'a str) -> Answer<'a, ()>;
     /// Says whether the service may write by itself.

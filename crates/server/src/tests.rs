@@ -18,6 +18,7 @@ use entrain_domain::notification::{LifecycleEvent, SubscriptionId, Watched};
 use entrain_domain::plan::explain::{Explanation, Link, Member, MemberState, Place, Related};
 use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
+use entrain_domain::why::Why;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
@@ -211,7 +212,8 @@ impl Service for Fake {
     fn document<'a>(&'a self, _: &'a str) -> Answer<'a, String> {
         self.give("name = \"Azure AD\"".into())
     }
-    fn put<'a>(&'a self, _: &'a str, _: String, _: &'a str) -> Answer<'a, i64> {
+    fn put<'a>(&'a self, _: &'a str, _: String, _: &'a str, why: Option<Why>) -> Answer<'a, i64> {
+        *self.people.why.lock().unwrap() = why;
         self.change(2)
     }
     fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, ()> {

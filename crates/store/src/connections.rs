@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use entrain_domain::run::AuditNote;
 use entrain_domain::service::slug;
+use entrain_domain::why::Why;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -40,6 +41,23 @@ pub struct ConnectionEntry {
     pub author: String,
     /// When.
     pub at: Timestamp,
+    /// Why, where they said it.
+    pub why: Option<Why>,
+}
+
+/// Who stores something, and why, where they say it.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'a> {
+    /// Who.
+    pub author: &'a str,
+    /// Why.
+    pub why: Option<&'a Why>,
+}
+
+impl<'a> From<&'a str> for Signed<'a> {
+    fn from(author: &'a str) -> Self {
+        Self { author, why: None }
+    }
 }
 
 /// A connection with its secrets opened.
@@ -62,6 +80,7 @@ pub(crate) struct NewVersion {
     secrets: Vec<(String, Sealed)>,
     author: String,
     at: Timestamp,
+    why: Option<Why>,
     wanted: Wanted,
 }
 
@@ -79,6 +98,7 @@ struct Row {
     document: Option<String>,
     author: String,
     at: i64,
+    why: Option<String>,
     sum: i64,
 }
 
@@ -90,12 +110,12 @@ struct SecretRow {
     sealed: Vec<u8>,
 }
 
-const NEWEST: &str = "SELECT name, version, document, author, at, sum FROM connection_versions c \
+const NEWEST: &str = "SELECT name, version, document, author, at, why, sum FROM connection_versions c \
     WHERE version = (SELECT max(version) FROM connection_versions n WHERE n.name = c.name) ORDER BY name";
-const VERSIONS: &str = "SELECT name, version, document, author, at, sum FROM connection_versions \
+const VERSIONS: &str = "SELECT name, version, document, author, at, why, sum FROM connection_versions \
     WHERE name = $1 ORDER BY version";
-const INSERT: &str = "INSERT INTO connection_versions (name, version, document, author, at, sum) \
-    VALUES ($1, $2, $3, $4, $5, $6)";
+const INSERT: &str = "INSERT INTO connection_versions (name, version, document, author, at, why, sum) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const FORGET: &str = "DELETE FROM connection_secrets WHERE connection = $1";
 const VERSION: &str = "SELECT version, document IS NOT NULL FROM connection_versions WHERE name = $1 \
     ORDER BY version DESC LIMIT 1";
@@ -106,13 +126,18 @@ const SECRETS: &str =
 
 impl Row {
     fn sum(&self) -> i64 {
-        Sum::of("connection_versions")
+        let sum = Sum::of("connection_versions")
             .text(&self.name)
             .number(self.version)
             .maybe(self.document.as_deref())
             .text(&self.author)
-            .number(self.at)
-            .finish()
+            .number(self.at);
+        // Versions from before there were notes keep their sum
+        match &self.why {
+            None => sum,
+            Some(why) => sum.text(why),
+        }
+        .finish()
     }
 
     fn entry(self) -> Result<ConnectionEntry> {
@@ -121,8 +146,9 @@ impl Row {
             return Err(wrong());
         }
         let at = Timestamp::from_millisecond(self.at).map_err(|_| wrong())?;
+        let why = Why::maybe(self.why.as_deref()).map_err(|_| wrong())?;
         let Self { name, version, document, author, .. } = self;
-        Ok(ConnectionEntry { name, version, document, author, at })
+        Ok(ConnectionEntry { name, version, document, author, at, why })
     }
 }
 
@@ -155,13 +181,14 @@ pub(crate) async fn put(batch: &mut Batch, new: &NewVersion) -> Result<()> {
         document: new.document.clone(),
         author: new.author.clone(),
         at: new.at.as_millisecond(),
+        why: new.why.as_ref().map(ToString::to_string),
         sum: 0,
     };
     row.sum = row.sum();
     on!(Tx, &mut batch.tx, tx => {
         sqlx::query(INSERT)
-            .bind(&row.name).bind(row.version).bind(&row.document).bind(&row.author).bind(row.at).bind(row.sum)
-            .execute(&mut **tx).await.map_err(Error::database(doing))?;
+            .bind(&row.name).bind(row.version).bind(&row.document).bind(&row.author).bind(row.at).bind(&row.why)
+            .bind(row.sum).execute(&mut **tx).await.map_err(Error::database(doing))?;
         sqlx::query(FORGET).bind(&row.name).execute(&mut **tx).await.map_err(Error::database(doing))?;
         for (field, sealed) in &new.secrets {
             sqlx::query(KEEP)
@@ -174,6 +201,10 @@ pub(crate) async fn put(batch: &mut Batch, new: &NewVersion) -> Result<()> {
         (Wanted::Present, Some(_)) => ("connection_set", format!("version {}", row.version)),
         (Wanted::Present, None) => ("connection_removed", format!("version {before} was the last")),
     };
+    let detail = match &new.why {
+        None => detail,
+        Some(why) => format!("{detail}: {why}"),
+    };
     let note =
         AuditNote { actor: new.author.clone(), action: action.into(), object: new.name.clone(), detail };
     crate::audit::append(batch, &note, new.at).await
@@ -181,14 +212,14 @@ pub(crate) async fn put(batch: &mut Batch, new: &NewVersion) -> Result<()> {
 
 impl Store {
     /// Stores a new connection.
-    pub async fn add(&self, document: &ConnectionDocument, author: &str) -> Result<()> {
-        self.put_connection(document, author, Wanted::Absent).await
+    pub async fn add(&self, document: &ConnectionDocument, by: impl Into<Signed<'_>>) -> Result<()> {
+        self.put_connection(document, by.into(), Wanted::Absent).await
     }
 
     /// Stores a new version of a connection. Its secrets are exactly those given; to keep one, give it again as
     /// [`get`](Self::get) opened it.
-    pub async fn set(&self, document: &ConnectionDocument, author: &str) -> Result<()> {
-        self.put_connection(document, author, Wanted::Present).await
+    pub async fn set(&self, document: &ConnectionDocument, by: impl Into<Signed<'_>>) -> Result<()> {
+        self.put_connection(document, by.into(), Wanted::Present).await
     }
 
     /// Removes a connection and forgets its secrets; versions, links, ledger and runs stay.
@@ -199,6 +230,7 @@ impl Store {
             secrets: Vec::new(),
             author: author.to_owned(),
             at: self.now(),
+            why: None,
             wanted: Wanted::Present,
         }))
         .await
@@ -207,7 +239,7 @@ impl Store {
     async fn put_connection(
         &self,
         document: &ConnectionDocument,
-        author: &str,
+        by: Signed<'_>,
         wanted: Wanted,
     ) -> Result<()> {
         let name = &document.name;
@@ -220,8 +252,9 @@ impl Store {
                     name: name.clone(),
                     document: Some(document.document.clone()),
                     secrets,
-                    author: author.to_owned(),
+                    author: by.author.to_owned(),
                     at,
+                    why: by.why.cloned(),
                     wanted,
                 })
             },

@@ -70,7 +70,7 @@ pub use about::AboutPerson;
 pub use audit::{AuditEntry, AuditFilter, AuditVerdict};
 pub use backup::{Backup, Occupied, SealedSecrets};
 pub use claim::Claim;
-pub use connections::{ConnectionDocument, ConnectionEntry, StoredConnection};
+pub use connections::{ConnectionDocument, ConnectionEntry, Signed, StoredConnection};
 pub use drafts::DraftEntry;
 pub use error::{ClaimError, Error, Result};
 pub use mirror::{Basis, Learnt, MirrorHead, SiteState, Watermark};

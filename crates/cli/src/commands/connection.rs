@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use entrain_domain::Failure;
 use entrain_domain::service::Mode;
+use entrain_domain::why::{NoWhy, Why};
 use entrain_engine::what_if::WhatIf;
-use entrain_store::{ConnectionDocument, Store};
+use entrain_store::{ConnectionDocument, Signed, Store};
 use serde_json::json;
 
 use super::{Context, Exit, file_failure, versions};
@@ -24,6 +25,9 @@ pub(crate) enum ConnectionCommand {
     Add {
         /// Document (TOML)
         file: PathBuf,
+        /// Why, in one line; kept with the version and in the audit log
+        #[arg(long, value_name = "TEXT", value_parser = why)]
+        why: Option<Why>,
     },
     /// Shows what a new version of a connection would change, over what was last read, and stores it; "sealed" keeps
     /// the stored secret
@@ -33,6 +37,9 @@ pub(crate) enum ConnectionCommand {
         /// Only show what it would change
         #[arg(long)]
         dry_run: bool,
+        /// Why, in one line; kept with the version and in the audit log
+        #[arg(long, value_name = "TEXT", value_parser = why)]
+        why: Option<Why>,
     },
     /// Prints a connection's document: references as they are, sealed secrets as "sealed"
     Export {
@@ -69,6 +76,11 @@ fn mode(word: &str) -> Result<Mode, String> {
     Mode::from_word(word).ok_or_else(|| "it is preview or apply".to_owned())
 }
 
+/// The line that says why.
+fn why(text: &str) -> Result<Why, NoWhy> {
+    Why::parse(text)
+}
+
 pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<Exit, Failure> {
     match command {
         ConnectionCommand::Schema => cx.printer.json(schema()),
@@ -90,15 +102,16 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
                 page
             });
         }
-        ConnectionCommand::Add { file } => {
+        ConnectionCommand::Add { file, why } => {
             let document = read(&file)?;
             // The document is judged before the store is touched
             document.resolve(cx.environment(), &Secrets::new())?;
             let store = wire::open_store(cx).await?;
-            add(&store, &document, &wire::person(cx)).await?;
+            let author = wire::person(cx);
+            add(&store, &document, Signed { author: &author, why: why.as_ref() }).await?;
             said(cx, &document, "added");
         }
-        ConnectionCommand::Set { file, dry_run } => set(cx, &file, dry_run).await?,
+        ConnectionCommand::Set { file, dry_run, why } => set(cx, &file, dry_run, why.as_ref()).await?,
         ConnectionCommand::Export { name, number } => {
             let store = wire::open_store(cx).await?;
             let document = match number {
@@ -133,14 +146,16 @@ pub(super) async fn run(cx: &Context<'_>, command: ConnectionCommand) -> Result<
     Ok(Exit::Done)
 }
 
-async fn set(cx: &Context<'_>, file: &Path, dry_run: bool) -> Result<(), Failure> {
+async fn set(cx: &Context<'_>, file: &Path, dry_run: bool, why: Option<&Why>) -> Result<(), Failure> {
     let document = read(file)?;
     let store = wire::open_store(cx).await?;
     let stored = wire::stored(&store, document.name()).await?.document;
     document.resolve(cx.environment(), &stored.secrets)?;
     let what_if = what_if(cx, &store, &document, &stored).await;
     if !dry_run {
-        store.set(&to_store(&document, &stored.secrets), &wire::person(cx)).await.map_err(|e| e.failure())?;
+        let author = wire::person(cx);
+        let by = Signed { author: &author, why };
+        store.set(&to_store(&document, &stored.secrets), by).await.map_err(|e| e.failure())?;
     }
     let mut json =
         json!({ "connection": document.name(), "result": if dry_run { "not stored" } else { "set" } });
@@ -212,9 +227,9 @@ pub(crate) fn read_for_directory(file: &Path) -> Result<(Document, Scoped), Fail
 }
 
 /// Stores a new connection.
-pub(super) async fn add(store: &Store, document: &Document, author: &str) -> Result<(), Failure> {
+pub(super) async fn add(store: &Store, document: &Document, by: Signed<'_>) -> Result<(), Failure> {
     let new = to_store(document, &Secrets::new());
-    store.add(&new, author).await.map_err(|e| e.failure())
+    store.add(&new, by).await.map_err(|e| e.failure())
 }
 
 /// What is stored: the text without secrets, and every secret that the document does not refer to.

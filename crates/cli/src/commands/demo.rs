@@ -52,7 +52,7 @@ pub(super) async fn run(cx: &Context<'_>, args: DemoArgs) -> Result<Exit, Failur
     let text = document(emulator.description(), &webhook_key);
     let document = Document::parse(&text, "the demo's document")?;
     let store = wire::open_store(&cx).await?;
-    connection::add(&store, &document, "entrain demo").await?;
+    connection::add(&store, &document, "entrain demo".into()).await?;
     drop(store);
     tour.stored(&document).await;
 

@@ -28,7 +28,7 @@ pub(super) async fn list(cx: &Context<'_>, name: &str) -> Result<(), Failure> {
     let store = wire::open_store(cx).await?;
     let entries = all(&store, name).await?;
     let shown = |entry: &ConnectionEntry| {
-        json!({ "version": entry.version, "author": entry.author, "at": entry.at,
+        json!({ "version": entry.version, "author": entry.author, "at": entry.at, "why": entry.why,
             "removed": entry.document.is_none() })
     };
     let versions: Vec<_> = entries.iter().map(shown).collect();
@@ -39,10 +39,11 @@ pub(super) async fn list(cx: &Context<'_>, name: &str) -> Result<(), Failure> {
                 entry.at.strftime("%F %T UTC").to_string(),
                 entry.author.clone(),
                 if entry.document.is_some() { "stored" } else { "removed" }.to_owned(),
+                entry.why.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]
         };
         let mut page = Page::new();
-        page.append(table(&["version", "at", "by", "what"], entries.iter().map(row)));
+        page.append(table(&["version", "at", "by", "what", "why"], entries.iter().map(row)));
         page
     });
     Ok(())

@@ -357,6 +357,7 @@ impl Rulebook for Wired {
                 document: entry.document,
                 author: entry.author,
                 at: entry.at,
+                why: entry.why,
             };
             Ok(entries.into_iter().rev().map(version).collect())
         })

@@ -11,6 +11,7 @@ use entrain_domain::plan::{Approval, ladder_rows};
 use entrain_domain::reports::credentials;
 use entrain_domain::run::{AuditNote, Decision, RunStatus, RunSummary};
 use entrain_domain::service::{Mode, Role, Turn};
+use entrain_domain::why::Why;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
@@ -23,7 +24,7 @@ use entrain_server::reports::{ExportForm, ExportPart, Report, Reported};
 use entrain_server::service::{
     Answer, Connection, Kept, Key, Order, Revoked, Searched, Service, Standing, Story, Tried, What,
 };
-use entrain_store::{AuditVerdict, Store};
+use entrain_store::{AuditVerdict, Signed, Store};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -168,7 +169,7 @@ impl Wired {
         Ok(all)
     }
 
-    async fn put_document(&self, name: &str, text: &str, by: &str) -> Result<i64, Failure> {
+    async fn put_document(&self, name: &str, text: &str, by: Signed<'_>) -> Result<i64, Failure> {
         let document = named(text, name)?;
         // A path is read by the service, with its rights: whoever may store documents is an administrator
         let known = self.store.get(document.name()).await.map_err(|e| e.failure())?;
@@ -314,8 +315,17 @@ impl Service for Wired {
     fn document<'a>(&'a self, connection: &'a str) -> Answer<'a, String> {
         Box::pin(async move { Ok(stored(&self.store, connection).await?.document.document) })
     }
-    fn put<'a>(&'a self, connection: &'a str, document: String, by: &'a str) -> Answer<'a, i64> {
-        Box::pin(async move { self.put_document(connection, &document, by).await })
+    fn put<'a>(
+        &'a self,
+        connection: &'a str,
+        document: String,
+        by: &'a str,
+        why: Option<Why>,
+    ) -> Answer<'a, i64> {
+        Box::pin(async move {
+            let by = Signed { author: by, why: why.as_ref() };
+            self.put_document(connection, &document, by).await
+        })
     }
     fn remove<'a>(&'a self, connection: &'a str, by: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {

@@ -6,6 +6,7 @@ use entrain_domain::model::RunId;
 use entrain_domain::plan::Approval;
 use entrain_domain::run::{Phase, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, slug};
+use entrain_domain::why::Why;
 use entrain_engine::schedule::{Due, Health};
 use entrain_engine::{Approved, Freshness, Only, Question, Selection};
 use jiff::SignedDuration;
@@ -101,7 +102,9 @@ pub(super) async fn put_connection(ask: Ask) -> Result {
         return trials::document(&ask, name).await;
     }
     let document = ask.text("document").unwrap_or_default().to_owned();
-    ask.api.service.put(name, document, &ask.caller.name).await?;
+    let why = Why::maybe(ask.text("why"))
+        .map_err(|no| Problem::request(no.to_string(), "say it in one line, or leave it out"))?;
+    ask.api.service.put(name, document, &ask.caller.name, why).await?;
     let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     Ok(Reply::Json(status, with_document(&ask, asked).await?))
 }

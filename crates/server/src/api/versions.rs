@@ -10,7 +10,7 @@ use crate::rulebook::Version;
 type Result<T = Reply> = std::result::Result<T, Problem>;
 
 fn shown(version: &Version) -> Value {
-    json!({ "version": version.number, "author": version.author, "at": version.at,
+    json!({ "version": version.number, "author": version.author, "at": version.at, "why": version.why,
         "removed": version.document.is_none() })
 }
 
@@ -53,5 +53,6 @@ pub(super) async fn compare(ask: Ask) -> Result {
     let lines = diff::lines(&text(from), &text(to), Context::Near);
     let lines: Vec<Value> =
         lines.iter().map(|line| json!({ "sign": line.sign.to_string(), "text": line.text })).collect();
-    Ok(Reply::json(json!({ "connection": connection, "from": from.number, "to": to.number, "lines": lines })))
+    Ok(Reply::json(json!({ "connection": connection, "from": from.number, "to": to.number, "why": to.why,
+        "lines": lines })))
 }

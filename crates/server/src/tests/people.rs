@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use entrain_domain::accounts::{Account, AccountChange, Chosen, DirectoryPerson, LinkFor, Session};
 use entrain_domain::service::Role;
+use entrain_domain::why::Why;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,6 +22,8 @@ pub(super) struct People {
     pub(super) accounts: Mutex<BTreeMap<String, Account>>,
     pub(super) sessions: Mutex<BTreeMap<String, Session>>,
     pub(super) links: Mutex<BTreeMap<String, LinkFor>>,
+    /// Why a document was stored last.
+    pub(super) why: Mutex<Option<Why>>,
     writes: AtomicUsize,
 }
 
@@ -46,6 +49,7 @@ impl People {
                 [(digest("first"), LinkFor::First), (digest("enter"), LinkFor::Account("viewer".into()))]
                     .into(),
             ),
+            why: Mutex::default(),
             writes: AtomicUsize::new(0),
         }
     }

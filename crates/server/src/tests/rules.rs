@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use entrain_domain::service::Role;
+use entrain_domain::why::Why;
 
 use super::pages::post;
 use super::{Behaves, Fake, now, over};
@@ -27,6 +28,7 @@ impl Rulebook for Fake {
             document: Some(document.into()),
             author: self.hostile.into(),
             at: now(),
+            why: Why::parse(self.hostile).ok(),
         };
         self.give(vec![
             version(2, "name = \"Azure AD\"\n# kept\n"),
@@ -105,6 +107,22 @@ async fn a_form_is_saved_only_as_it_was_shown_and_on_the_version_it_was_made_on(
     let (status, led_on, _) = save(&document.replace('\n', "\r\n"), "1", &tried).await;
     assert!(status == StatusCode::SEE_OTHER && led_on);
     assert_eq!(fake.people.writes(), 1);
+    assert_eq!(*fake.people.why.lock().unwrap(), None, "nobody has to say why");
+    // Why is one line, and a wrong one loses nothing of what was shown
+    let because = async |why: &str| {
+        let fields = [("document", document.as_str()), ("base", "1"), ("tried", &tried), ("why", why)];
+        post(&routes, "/connections/azure-ad/rules", &cookies, &cookie, &fields).await
+    };
+    for wrong in ["a\nb", &"w".repeat(201), "a\u{202e}b"] {
+        let (status, _, body) = because(wrong).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert!(body.contains("id=\"why-e\"") && written(&body) == document, "{body}");
+        assert_eq!(hidden(&body, "tried"), tried);
+    }
+    assert_eq!(fake.people.writes(), 1);
+    assert_eq!(because("  Sales <b>asked</b> for it ").await.0, StatusCode::SEE_OTHER);
+    let why = fake.people.why.lock().unwrap().take();
+    assert_eq!(why.unwrap().as_str(), "Sales <b>asked</b> for it");
     // A form that was opened on another version keeps what was said and tells it
     let old = [("base", "7"), ("scope.groups", "Jira *")];
     let (_, _, body) = post(&routes, "/connections/azure-ad/rules/scope", &cookies, &cookie, &old).await;
@@ -163,6 +181,7 @@ async fn an_earlier_version_comes_back_through_the_what_if() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(written(&body), "name = \"Azure AD\"\n# kept\n");
     assert!(body.contains("<ins>+ # kept</ins>"), "{body}");
+    assert!(body.contains("name=\"why\" value=\"Back to version 2\""), "{body}");
     assert_eq!(back("9").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(fake.people.writes(), 0);
 }

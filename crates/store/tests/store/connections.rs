@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use entrain_domain::FailureCode;
-use entrain_store::{ConnectionDocument, Error, Store};
+use entrain_domain::why::Why;
+use entrain_store::{ConnectionDocument, Error, Signed, Store};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::support::on_both;
@@ -26,6 +27,24 @@ on_both!(a_document_comes_back_with_its_secrets, |world| {
     assert!(store.get("Azure").await.unwrap().is_none());
     // S-01: neither the value nor anything around it prints the secret
     assert!(!format!("{stored:?}").contains(CANARY));
+});
+
+on_both!(why_a_version_was_stored_is_kept_with_it_and_in_the_audit_log, |world| {
+    let store = world.open().await;
+    let why = Why::parse("Sales asked, ünd; DROP TABLE x --").unwrap();
+    store.add(&document("Azure AD", "one", None), "ana").await.unwrap();
+    let signed = Signed { author: "ben", why: Some(&why) };
+    store.set(&document("Azure AD", "two", None), signed).await.unwrap();
+    store.close().await;
+    let store = world.open().await;
+    let versions = store.versions("Azure AD").await.unwrap();
+    let told: Vec<_> = versions.iter().map(|version| version.why.as_ref()).collect();
+    assert_eq!(told, [None, Some(&why)]);
+    let details: Vec<_> = store.audit_list(10).await.unwrap().into_iter().map(|e| e.detail).collect();
+    assert_eq!(details, ["version 1".to_owned(), format!("version 2: {why}")]);
+    // Nobody puts words into somebody's mouth behind the store's back
+    world.tamper("UPDATE connection_versions SET why = 'another reason' WHERE version = 1").await;
+    assert!(matches!(store.versions("Azure AD").await, Err(Error::Damaged { .. })));
 });
 
 on_both!(versions_are_kept_and_a_removed_connection_can_return, |world| {

@@ -11,7 +11,7 @@ use super::super::shell::{Shell, encoded};
 use super::super::visit::{Reply, Visit};
 use super::edit::{self, Shown};
 use super::topics::{Field, Kind, Topic, topic};
-use super::{Result, Tab, tabs, what_if};
+use super::{Result, Said, Tab, tabs, what_if};
 use crate::problem::Problem;
 use crate::rulebook::{Fault, Outcome, Trial};
 use crate::service::{Connection, Searched};
@@ -336,7 +336,7 @@ pub(in crate::console) async fn say(visit: Visit) -> Result {
     if sound && wanted != "try" {
         draft.overtaken = visit.text("base") != Some(&connection.version.to_string());
         if !draft.overtaken {
-            return what_if(&visit, connection, changed).await;
+            return what_if(&visit, connection, changed, Said::default()).await;
         }
     }
     render(&visit, connection, topic, &stored, draft).await

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use axum::http::StatusCode;
 use entrain_domain::service::{Role, slug};
+use entrain_domain::why::Why;
 use serde::Deserialize;
 
 pub(super) use topics::TAKES;
@@ -146,6 +147,9 @@ struct TryPage {
     gone: u64,
     /// What is set aside, or happens without a step.
     asides: Vec<Aside>,
+    /// Why it is saved, as far as that was said.
+    why: String,
+    why_error: Option<String>,
 }
 
 /// What is sent: the document, with the line ends that a browser makes of it taken back.
@@ -160,7 +164,14 @@ fn document(visit: &Visit) -> Result<String> {
 pub(super) async fn attempt(visit: Visit) -> Result {
     let connection = visit.connection().await?;
     let document = document(&visit)?;
-    what_if(&visit, connection, document).await
+    what_if(&visit, connection, document, Said::default()).await
+}
+
+/// What was said about why a document is saved.
+#[derive(Default)]
+struct Said {
+    why: String,
+    error: Option<String>,
 }
 
 /// What the steps that new rules ask for come to.
@@ -197,7 +208,7 @@ fn facts(steps: &[Step], planned: &Planned, gone: u64) -> Vec<(String, String)> 
 }
 
 /// Shows what a document would change, and lets it be saved from there.
-async fn what_if(visit: &Visit, connection: Connection, document: String) -> Result {
+async fn what_if(visit: &Visit, connection: Connection, document: String, said: Said) -> Result {
     let service = &visit.console.service;
     let before = service.document(&connection.name).await?;
     let tried = service.what_if(&connection.name, document.clone()).await?;
@@ -218,7 +229,8 @@ async fn what_if(visit: &Visit, connection: Connection, document: String) -> Res
         group: step.group.map(|group| group.name).unwrap_or_default(),
         reason: sentence(&step.reason),
     });
-    Reply::page(&TryPage {
+    let status = if said.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = TryPage {
         shell: visit.shell_of(&connection.name, "What if").await?.at("Rules"),
         headline: match (known, all, gone) {
             (false, ..) => "It cannot be said yet what this would change".into(),
@@ -246,7 +258,10 @@ async fn what_if(visit: &Visit, connection: Connection, document: String) -> Res
         more,
         gone,
         asides,
-    })
+        why: said.why,
+        why_error: said.error,
+    };
+    Reply::page_with(status, &page)
 }
 
 pub(super) async fn save(visit: Visit) -> Result {
@@ -265,6 +280,16 @@ pub(super) async fn save(visit: Visit) -> Result {
         return Err(Problem::request(what, "look at the versions, and make the change again on the newest")
             .with(StatusCode::CONFLICT));
     }
-    visit.console.service.put(&connection.name, document, &visit.name()?).await?;
+    let why = match Why::maybe(visit.field("why")) {
+        Ok(why) => why,
+        Err(no) => {
+            let said = Said {
+                why: visit.field("why").unwrap_or_default().to_owned(),
+                error: Some(format!("{} Nothing was saved.", sentence(&no.to_string()))),
+            };
+            return what_if(&visit, connection, document, said).await;
+        }
+    };
+    visit.console.service.put(&connection.name, document, &visit.name()?, why).await?;
     Reply::saying(&format!("/connections/{}/rules/versions", encoded(&slug(&connection.name))), "saved")
 }

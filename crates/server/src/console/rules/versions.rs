@@ -11,7 +11,7 @@ use toml_edit::{DocumentMut, Item};
 use super::super::parts::When;
 use super::super::shell::{Shell, encoded};
 use super::super::visit::{Reply, Visit};
-use super::{Result, Tab, document, tabs, what_if};
+use super::{Result, Said, Tab, document, tabs, what_if};
 use crate::diff::{self, Context, Line};
 use crate::problem::Problem;
 use crate::rulebook::Version;
@@ -29,6 +29,18 @@ struct Row {
     current: bool,
     /// It removed the connection.
     end: bool,
+    why: String,
+}
+
+/// Whose version is compared, and why it was stored.
+struct Stored {
+    author: String,
+    at: When,
+    why: String,
+}
+
+fn why(version: &Version) -> String {
+    version.why.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 #[derive(Template)]
@@ -42,6 +54,7 @@ struct VersionsPage {
     more: usize,
     from: i64,
     to: i64,
+    stored: Option<Stored>,
     diff: Vec<Line>,
     may_change: bool,
 }
@@ -87,6 +100,7 @@ pub(in crate::console) async fn page(visit: Visit) -> Result {
             removed: changed.iter().filter(|line| line.sign == '-').count(),
             current: at == 0,
             end: version.document.is_none(),
+            why: why(version),
         }
     };
     let slug = encoded(&slug(&connection.name));
@@ -98,6 +112,11 @@ pub(in crate::console) async fn page(visit: Visit) -> Result {
         more: versions.len().saturating_sub(LISTED),
         from: from.map_or(0, |version| version.number),
         to: to.map_or(0, |version| version.number),
+        stored: to.map(|version| Stored {
+            author: version.author.clone(),
+            at: When::new(version.at, now),
+            why: why(version),
+        }),
         diff: match (from, to) {
             (Some(from), Some(to)) => diff::lines(text(from), text(to), Context::Near),
             _ => Vec::new(),
@@ -113,7 +132,8 @@ pub(in crate::console) async fn back(visit: Visit) -> Result {
     let versions = visit.console.service.versions(&connection.name).await?;
     let number = visit.text("version").unwrap_or_default();
     let document = numbered(&versions, number)?.document.clone().ok_or_else(|| unknown(number))?;
-    what_if(&visit, connection, document).await
+    let said = Said { why: format!("Back to version {number}"), error: None };
+    what_if(&visit, connection, document, said).await
 }
 
 /// The document as a file; its secrets are sealed in it.
@@ -179,7 +199,7 @@ pub(in crate::console) async fn import(visit: Visit) -> Result {
     let ours = visit.console.service.document(&connection.name).await?;
     let all = if visit.text("what") == Some("all") { Whole::Yes } else { Whole::No };
     let document = adopted(&document(&visit)?, &ours, &connection.name, all)?;
-    what_if(&visit, connection, document).await
+    what_if(&visit, connection, document, Said::default()).await
 }
 
 #[cfg(test)]
