@@ -284,6 +284,28 @@ pub struct JournalEntry {
     pub intent: Intent,
 }
 
+/// Which entries of a journal are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalPart {
+    /// All of them.
+    All,
+    /// Those that were tried and are not done.
+    Undone,
+}
+
+/// Some entries of a journal, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalPage {
+    /// The entries.
+    pub entries: Vec<JournalEntry>,
+    /// How many there are in all.
+    pub all: usize,
+    /// How many of them did something.
+    pub done: usize,
+    /// How many were tried and are not done.
+    pub undone: usize,
+}
+
 /// What a step meant to do, in the terms that a look-up needs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]

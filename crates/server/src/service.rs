@@ -11,7 +11,9 @@ use entrain_domain::model::RunId;
 use entrain_domain::plan::explain::Explanation;
 use entrain_domain::plan::{Approval, LadderRow};
 use entrain_domain::reports::CredentialRow;
-use entrain_domain::run::{AuditNote, Decided, JournalEntry, Relation, RunFigures, RunSummary, Trigger};
+use entrain_domain::run::{
+    AuditNote, Decided, JournalPage, JournalPart, Relation, RunFigures, RunSummary, Trigger,
+};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::why::Why;
 use entrain_engine::alerts::Looked;
@@ -56,8 +58,6 @@ pub struct Connection {
 pub struct Story {
     /// The run.
     pub run: RunSummary,
-    /// Its journal, in the order of intents.
-    pub journal: Vec<JournalEntry>,
     /// What people said of its plan.
     pub decisions: Vec<Decided>,
     /// What it is to an earlier run.
@@ -249,8 +249,16 @@ pub trait Service:
     ) -> Answer<'a, Vec<RunSummary>>;
     /// One run.
     fn summary<'a>(&'a self, run: &'a RunId) -> Answer<'a, RunSummary>;
-    /// One run with everything that is told of it.
+    /// One run with what is told of it.
     fn story<'a>(&'a self, run: &'a RunId) -> Answer<'a, Story>;
+    /// A part of its journal, the newest first, behind so many of them.
+    fn journal<'a>(
+        &'a self,
+        run: &'a RunId,
+        part: JournalPart,
+        from: usize,
+        limit: u32,
+    ) -> Answer<'a, JournalPage>;
     /// What the overview of a connection is drawn from; figures since then.
     fn standing<'a>(&'a self, connection: &'a str, since: Timestamp) -> Answer<'a, Standing>;
     /// One run with its journal and what people said of it, for programs.

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use entrain_domain::model::{AccountId, DirectoryGroupId, DirectoryUserId, RunId, SiteGroupId};
 use entrain_domain::notification::{LifecycleEvent, SubscriptionId, Watched};
 use entrain_domain::plan::explain::{Explanation, Link, Member, MemberState, Place, Related};
-use entrain_domain::run::{AuditNote, Phase, RunStatus, RunSummary, Trigger};
+use entrain_domain::run::{AuditNote, JournalPage, JournalPart, Phase, RunStatus, RunSummary, Trigger};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::why::Why;
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -303,11 +303,21 @@ impl Service for Fake {
     fn story<'a>(&'a self, _: &'a RunId) -> Answer<'a, Story> {
         self.give(Story {
             run: summary(self.hostile),
-            journal: (1..self.rows).map(|n| dossiers::entry(self.hostile, n).1).collect(),
             decisions: Vec::new(),
             relation: None,
             later: Vec::new(),
         })
+    }
+    fn journal<'a>(
+        &'a self,
+        _: &'a RunId,
+        _: JournalPart,
+        from: usize,
+        limit: u32,
+    ) -> Answer<'a, JournalPage> {
+        let entries = (1..self.rows).skip(from).take(limit as usize);
+        let entries = entries.map(|n| dossiers::entry(self.hostile, n).1).collect();
+        self.give(JournalPage { entries, all: self.rows - 1, done: self.rows - 1, undone: 0 })
     }
     fn standing<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, Standing> {
         self.give(Standing::default())

@@ -4,7 +4,8 @@
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{Before, Effect, History, StepId, StepKind};
 use entrain_domain::run::{
-    AuditNote, Intent, JournalEntry, Outcome, Phase, RunReport, RunStatus, RunSummary, StepEnd, Trigger,
+    AuditNote, Intent, JournalEntry, JournalPage, JournalPart, Outcome, Phase, RunReport, RunStatus,
+    RunSummary, StepEnd, Trigger,
 };
 use jiff::Timestamp;
 
@@ -88,10 +89,31 @@ const OPEN: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answe
     WHERE j.outcome = 'intent' AND r.connection = $1 \
     AND NOT EXISTS (SELECT 1 FROM person_claims p WHERE p.run = j.run AND p.until >= $2) \
     ORDER BY r.started_at, j.run, j.seq";
-const ABOUT: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
-    FROM journal j JOIN runs r ON r.id = j.run \
-    WHERE r.connection = $1 AND (j.step LIKE $2 ESCAPE '!' OR j.step LIKE $3 ESCAPE '!') \
-    ORDER BY j.at DESC, j.run DESC, j.seq DESC LIMIT $4";
+const LENGTH: &str = "SELECT CAST(coalesce(max(seq), 0) AS BIGINT) FROM journal WHERE run = $1";
+// One index has the few that are not done
+const NOT_DONE: &str = "SELECT count(*), coalesce(sum(CASE WHEN outcome IN ('failed', 'not_done') THEN 1 ELSE 0 END), 0) \
+    FROM journal WHERE run = $1 AND outcome <> 'done'";
+// Numbers have no gaps, so that a page far behind is found as quickly as the first
+const PAGE: &str = "SELECT run, step, kind, outcome, attempts, answer, at, intent, sum FROM journal \
+    WHERE run = $1 AND seq <= $2 ORDER BY seq DESC LIMIT $3";
+const UNDONE_PAGE: &str = "SELECT run, step, kind, outcome, attempts, answer, at, intent, sum FROM journal \
+    WHERE run = $1 AND seq IN (SELECT seq FROM journal WHERE run = $1 AND outcome <> 'done' \
+    AND outcome IN ('failed', 'not_done') ORDER BY seq DESC LIMIT $3 OFFSET $2) ORDER BY seq DESC";
+// Each half ends with its index; a step that has two parts has its kind in the middle
+const ABOUT: &str = concat!(
+    "SELECT run, step, kind, outcome, attempts, answer, at, intent, sum FROM (SELECT * FROM (",
+    "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum, j.seq ",
+    "FROM journal j JOIN runs r ON r.id = j.run WHERE r.connection = $1 AND ",
+    "replace(j.step, rtrim(j.step, replace(j.step, '/', '')), '') = $2 ",
+    "ORDER BY j.at DESC, j.run DESC, j.seq DESC LIMIT $3) AS l UNION ALL SELECT * FROM (",
+    "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum, j.seq ",
+    "FROM journal j JOIN runs r ON r.id = j.run WHERE r.connection = $1 AND j.kind <> $2 AND ",
+    "replace(rtrim(rtrim(j.step, replace(j.step, '/', '')), '/'), ",
+    "rtrim(rtrim(rtrim(j.step, replace(j.step, '/', '')), '/'), ",
+    "replace(rtrim(rtrim(j.step, replace(j.step, '/', '')), '/'), '/', '')), '') = $2 ",
+    "ORDER BY j.at DESC, j.run DESC, j.seq DESC LIMIT $3) AS m) AS f ",
+    "ORDER BY at DESC, run DESC, seq DESC LIMIT $3"
+);
 const SETTLE: &str = "UPDATE journal SET outcome = $1, attempts = $2, answer = $3, at = $4, sum = $5 \
     WHERE run = $6 AND step = $7";
 // The first in the order of an index: what came after it, years of sign-ins among that, is not looked at
@@ -451,6 +473,35 @@ impl Store {
         rows.into_iter().map(StepRow::entry).collect()
     }
 
+    /// A part of the journal of a run, the newest first, behind so many of them.
+    pub async fn journal_page(
+        &self,
+        run: &RunId,
+        part: JournalPart,
+        from: usize,
+        limit: u32,
+    ) -> Result<JournalPage> {
+        let doing = "reading the journal";
+        let mut reader = self.inner.readers.reader().await?;
+        let count = |n: i64| usize::try_from(n).unwrap_or_default();
+        let all: i64 = on!(Reader, &mut reader, db =>
+            sqlx::query_scalar(LENGTH).bind(run.as_str()).fetch_one(&mut **db).await)
+        .map_err(Error::database(doing))?;
+        let (not_done, undone): (i64, i64) = on!(Reader, &mut reader, db =>
+            sqlx::query_as(NOT_DONE).bind(run.as_str()).fetch_one(&mut **db).await)
+        .map_err(Error::database(doing))?;
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        let (sql, begin) = match part {
+            JournalPart::All => (PAGE, all.saturating_sub(from)),
+            JournalPart::Undone => (UNDONE_PAGE, from),
+        };
+        let rows: Vec<StepRow> = on!(Reader, &mut reader, db =>
+            sqlx::query_as(sql).bind(run.as_str()).bind(begin).bind(i64::from(limit)).fetch_all(&mut **db).await)
+        .map_err(Error::database(doing))?;
+        let entries = rows.into_iter().map(StepRow::entry).collect::<Result<_>>()?;
+        Ok(JournalPage { entries, all: count(all), done: count(all - not_done), undone: count(undone) })
+    }
+
     /// Every entry of the connection that still says `Intent`, of whichever run, oldest first: calls that may have
     /// happened. What a person's sync has just sent is its own to settle and not among them.
     pub async fn open_intents(&self, connection: &str) -> Result<Vec<(RunId, JournalEntry)>> {
@@ -468,10 +519,8 @@ impl Store {
         object: &str,
         limit: u32,
     ) -> Result<Vec<(RunId, JournalEntry)>> {
-        let escaped = object.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        let (last, inner) = (format!("%/{escaped}"), format!("%/{escaped}/%"));
         let rows: Vec<StepRow> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(ABOUT).bind(connection).bind(last).bind(inner).bind(i64::from(limit)).fetch_all(db).await)
+            sqlx::query_as(ABOUT).bind(connection).bind(object).bind(i64::from(limit)).fetch_all(db).await)
         .map_err(Error::database("reading the journal"))?;
         rows.into_iter().map(StepRow::run_and_entry).collect()
     }
@@ -520,6 +569,28 @@ mod tests {
         let ways = ways(LATELY).await;
         let journal: Vec<&String> = ways.iter().filter(|what| what.contains("journal")).collect();
         assert_eq!(journal, ["SEARCH journal USING COVERING INDEX journal_by_end (outcome=? AND at>?)"]);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_a_journal_and_what_became_of_somebody_are_found_in_indices() {
+        for (sql, way) in [
+            (LENGTH, "SEARCH journal USING COVERING INDEX journal_in_order (run=?)"),
+            (NOT_DONE, "SEARCH journal USING COVERING INDEX journal_not_done (run=?)"),
+            (PAGE, "SEARCH journal USING INDEX journal_in_order (run=? AND seq<?)"),
+        ] {
+            assert_eq!(ways(sql).await, [way], "{sql}");
+        }
+        let undone = ways(UNDONE_PAGE).await;
+        let few = "SEARCH journal USING COVERING INDEX journal_not_done (run=?)";
+        assert!(undone.iter().any(|way| way == few), "{undone:#?}");
+        let ways = ways(ABOUT).await;
+        for way in [
+            "SEARCH j USING INDEX journal_by_last (<expr>=?)",
+            "SEARCH j USING INDEX journal_by_middle (<expr>=?)",
+        ] {
+            assert!(ways.iter().any(|found| found == way), "{way}: {ways:#?}");
+        }
+        assert!(!ways.iter().any(|way| way.starts_with("SCAN j")), "{ways:#?}");
     }
 
     #[tokio::test]

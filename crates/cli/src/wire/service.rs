@@ -9,7 +9,7 @@ use entrain_domain::model::RunId;
 use entrain_domain::plan::explain::Explanation;
 use entrain_domain::plan::{Approval, ladder_rows};
 use entrain_domain::reports::credentials;
-use entrain_domain::run::{AuditNote, Decision, RunStatus, RunSummary};
+use entrain_domain::run::{AuditNote, Decision, JournalPage, JournalPart, RunStatus, RunSummary};
 use entrain_domain::service::{Mode, Role, Turn};
 use entrain_domain::why::Why;
 use entrain_domain::{Failure, FailureClass, FailureCode};
@@ -196,7 +196,6 @@ impl Wired {
         let store = &self.store;
         Ok(Story {
             run: store.run(id).await.map_err(|e| e.failure())?,
-            journal: store.journal(id).await.map_err(|e| e.failure())?,
             decisions: store.decisions(id).await.map_err(|e| e.failure())?,
             relation: store.relation(id).await.map_err(|e| e.failure())?,
             later: store.later_runs(id).await.map_err(|e| e.failure())?,
@@ -443,6 +442,17 @@ impl Service for Wired {
     }
     fn story<'a>(&'a self, run: &'a RunId) -> Answer<'a, Story> {
         Box::pin(self.tell_story(run))
+    }
+    fn journal<'a>(
+        &'a self,
+        run: &'a RunId,
+        part: JournalPart,
+        from: usize,
+        limit: u32,
+    ) -> Answer<'a, JournalPage> {
+        Box::pin(
+            async move { self.store.journal_page(run, part, from, limit).await.map_err(|e| e.failure()) },
+        )
     }
     fn standing<'a>(&'a self, connection: &'a str, since: Timestamp) -> Answer<'a, Standing> {
         Box::pin(self.how_it_stands(connection, since))

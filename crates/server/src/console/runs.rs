@@ -6,7 +6,9 @@ use askama::Template;
 use entrain_domain::FailureCode;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::StepKind;
-use entrain_domain::run::{JournalEntry, Outcome, Phase, Relation, RunReport, RunStatus, Trigger};
+use entrain_domain::run::{
+    JournalEntry, JournalPart, Outcome, Phase, Relation, RunReport, RunStatus, Trigger,
+};
 use entrain_domain::service::{Role, slug};
 use entrain_engine::plan_view::{PlanView, StepView};
 
@@ -26,7 +28,7 @@ type Result<T = Reply> = std::result::Result<T, Problem>;
 /// Runs on one page.
 const PAGE: u32 = 50;
 /// Steps of a journal on one page.
-const STEPS: usize = 60;
+const STEPS: u32 = 60;
 
 #[derive(Template)]
 #[template(path = "runs.html")]
@@ -266,19 +268,15 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
     let steps: HashMap<&str, &StepView> =
         plan.iter().flat_map(|plan| &plan.steps).map(|step| (step.id.as_str(), step)).collect();
     let report = story.run.report.as_ref();
-    let is_failed = |entry: &&JournalEntry| matches!(entry.outcome, Outcome::Failed | Outcome::NotDone);
-    let failed = story.journal.iter().filter(is_failed).count();
     let show_failed = visit.text("show") == Some("failed");
     let from: usize = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or_default();
-    let chosen: Vec<&JournalEntry> =
-        story.journal.iter().rev().filter(|entry| !show_failed || is_failed(entry)).collect();
-    let entries: Vec<Entry> = chosen
-        .iter()
-        .enumerate()
-        .skip(from)
-        .take(STEPS)
-        .map(|(id, entry)| entry_of(id, entry, steps.get(entry.step.as_str()).copied()))
-        .collect();
+    let part = if show_failed { JournalPart::Undone } else { JournalPart::All };
+    let journal = service.journal(run, part, from, STEPS).await?;
+    let chosen = if show_failed { journal.undone } else { journal.all };
+    let named = |(id, entry): (usize, &JournalEntry)| {
+        entry_of(from + id, entry, steps.get(entry.step.as_str()).copied())
+    };
+    let entries: Vec<Entry> = journal.entries.iter().enumerate().map(named).collect();
     let connection =
         service.connections().await?.into_iter().find(|known| known.name == story.run.connection);
     let waits = connection.and_then(|connection| connection.waits).as_ref() == Some(run);
@@ -309,17 +307,17 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
             })
             .collect(),
         relations: relations(&story),
-        all: story.journal.len(),
-        next: (from + entries.len() < chosen.len()).then_some(from + entries.len()),
+        all: journal.all,
+        next: (from + entries.len() < chosen).then_some(from + entries.len()),
         entries,
-        failed,
+        failed: journal.undone,
         show_failed,
         from,
         kinds: report.map(kinds).unwrap_or_default(),
         requests: report.map(requests).unwrap_or_default(),
         plan: plan.is_some(),
         waits,
-        undo: undo(visit, &story),
+        undo: undo(visit, &story, journal.done),
         cut_off: story.run.status == RunStatus::Running,
     };
     Reply::page(&page)
@@ -368,10 +366,9 @@ fn relations(story: &Story) -> Vec<(&'static str, String)> {
 }
 
 /// The question that undoing asks, where the run can be undone.
-fn undo(visit: &Visit, story: &Story) -> Option<String> {
-    let done = story.journal.iter().filter(|entry| entry.outcome == Outcome::Done).count() as u64;
+fn undo(visit: &Visit, story: &Story, done: usize) -> Option<String> {
     let undone = story.later.iter().any(|(_, relation)| matches!(relation, Relation::Undoes(_)));
-    (done > 0 && !undone && visit.may(Role::Approver)).then(|| count(done, "step", "steps"))
+    (done > 0 && !undone && visit.may(Role::Approver)).then(|| count(done as u64, "step", "steps"))
 }
 
 fn entry_of(id: usize, entry: &JournalEntry, step: Option<&StepView>) -> Entry {

@@ -7,7 +7,7 @@ use entrain_domain::memory::{MemoryChange, Origin};
 use entrain_domain::model::{AccountId, RunId, SiteGroupId};
 use entrain_domain::plan::{Before, PerKind, StepId, StepKind};
 use entrain_domain::run::{
-    AuditNote, Intent, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd, Trigger,
+    AuditNote, Intent, JournalPart, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd, Trigger,
 };
 use entrain_store::{AuditVerdict, Error, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -139,6 +139,33 @@ on_both!(the_journal_tells_what_was_last_done_about_an_object, |world| {
     }
     assert_eq!(store.journal_about("Azure AD", "g", 1).await.unwrap().len(), 1);
     assert!(store.journal_about("Other", "g", 10).await.unwrap().is_empty());
+});
+
+on_both!(a_journal_is_read_by_pages_and_counted_without_being_read, |world| {
+    let store = world.open().await;
+    let id = run_id("run-1");
+    store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    let outcomes = [Outcome::Done, Outcome::Failed, Outcome::AlreadyDone, Outcome::NotDone, Outcome::Done];
+    for (n, outcome) in outcomes.into_iter().enumerate() {
+        store.intend(&id, &step(n), StepKind::RemoveMember, &intent(n), world.now()).await.unwrap();
+        let mut end = end_of(n, world.now());
+        end.outcome = outcome;
+        store.settle(&id, &end).await.unwrap();
+    }
+    store.intend(&id, &step(5), StepKind::RemoveMember, &intent(5), world.now()).await.unwrap();
+    let page = async |part, from, limit| {
+        let page = store.journal_page(&id, part, from, limit).await.unwrap();
+        assert_eq!((page.all, page.done, page.undone), (6, 2, 2));
+        page.entries.into_iter().map(|entry| entry.step).collect::<Vec<_>>()
+    };
+    assert_eq!(page(JournalPart::All, 0, 2).await, [step(5), step(4)], "the newest first");
+    assert_eq!(page(JournalPart::All, 4, 10).await, [step(1), step(0)]);
+    assert!(page(JournalPart::All, 6, 10).await.is_empty());
+    assert!(page(JournalPart::All, usize::MAX, 10).await.is_empty());
+    assert_eq!(page(JournalPart::Undone, 0, 1).await, [step(3)]);
+    assert_eq!(page(JournalPart::Undone, 1, 10).await, [step(1)]);
+    let none = store.journal_page(&run_id("no"), JournalPart::All, 0, 10).await.unwrap();
+    assert_eq!((none.all, none.done, none.undone, none.entries.len()), (0, 0, 0, 0));
 });
 
 on_both!(a_step_is_settled_once_and_only_after_its_intent, |world| {
