@@ -2,20 +2,25 @@
 //! have of them, and what guards look at. What is the same for everybody who comes at once is counted once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use entrain_domain::memory::{Memory, MemoryChange, Size};
+use entrain_domain::memory::{GroupLink, Memory, MemoryChange, Size};
 use entrain_domain::model::{AccountId, Assignments, DirectoryUser, DirectoryUserId, SiteGroupId};
 use entrain_domain::plan::History;
+use entrain_domain::run::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::mirror::MirrorHead;
+use crate::persons::PersonWrite;
 use crate::pool::{Reader, on};
 use crate::store::Store;
+use crate::writer::Write;
 
-/// How old that may be which is counted over the whole of a connection, and against which limits count.
+/// How old that may be which is read over the whole of a connection for many at once. What this process writes is never
+/// missing from it.
 const COUNTED: SignedDuration = SignedDuration::from_secs(2);
 
 const SIZE_USERS: &str = "SELECT count(*) FROM user_links WHERE connection = $1";
@@ -40,29 +45,61 @@ pub struct AboutPerson {
     pub history: History,
 }
 
-/// What was counted over whole connections, and when.
-#[derive(Default)]
-pub(crate) struct Counted {
-    sizes: Mutex<HashMap<String, (Timestamp, Size)>>,
-    lately: Mutex<HashMap<String, (Timestamp, u64, History)>>,
-    /// Steps that this process has written down as done.
-    done: AtomicU64,
+/// Something of each connection.
+type Of<T> = Mutex<HashMap<String, Kept<T>>>;
+
+/// What was read, when, and after how many writes that would change it.
+struct Kept<T> {
+    at: Timestamp,
+    writes: u64,
+    what: T,
 }
 
-impl Counted {
-    /// A step was done: what was counted of the last 24 hours counts no more.
-    pub(crate) fn step_done(&self) {
-        self.done.fetch_add(1, Ordering::AcqRel);
+impl<T: Clone> Kept<T> {
+    fn still(&self, now: Timestamp, writes: u64) -> Option<T> {
+        let fresh = self.at <= now && now.duration_since(self.at) < COUNTED && self.writes == writes;
+        fresh.then(|| self.what.clone())
     }
 }
 
-fn fresh(at: Timestamp, now: Timestamp) -> bool {
-    at <= now && now.duration_since(at) < COUNTED
+/// What was counted and read over whole connections.
+#[derive(Default)]
+pub(crate) struct Counted {
+    sizes: Of<Size>,
+    lately: Of<History>,
+    groups: Of<Arc<[GroupLink]>>,
+    /// Steps that this process has written down as done.
+    done: AtomicU64,
+    /// How often it has linked a group, or parted one from its link.
+    linked: AtomicU64,
+}
+
+impl Counted {
+    /// Something was written: what it makes wrong counts no more.
+    pub(crate) fn written(&self, write: &Write) {
+        let changes = match write {
+            Write::Settle { end, .. } => {
+                if end.outcome == Outcome::Done {
+                    self.done.fetch_add(1, Ordering::AcqRel);
+                }
+                &end.changes
+            }
+            Write::Learn { changes, .. }
+            | Write::Person { write: PersonWrite::Learn { changes, .. }, .. } => changes,
+            _ => return,
+        };
+        let links = |change: &MemoryChange| {
+            matches!(change, MemoryChange::LinkGroup(_) | MemoryChange::UnlinkGroup { .. })
+        };
+        if changes.iter().any(links) {
+            self.linked.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl Store {
     /// Everything that the sync of one person begins with. What other servers have done within two seconds may be missing
-    /// from the counts over the whole connection.
+    /// from the counts over the whole connection and from the links of groups.
     pub async fn about_person(
         &self,
         connection: &str,
@@ -107,7 +144,9 @@ impl Store {
         for link in reader.links_of(connection, user, accounts).await? {
             memory.link_user(link);
         }
-        reader.group_links(connection, &mut memory).await?;
+        for link in self.group_links(reader, connection).await?.iter() {
+            memory.link_group(link.clone());
+        }
         let own = memory.user(user).map(|link| link.account.clone());
         for account in own.iter().chain(accounts) {
             reader.ledger_of(connection, account, &mut memory).await?;
@@ -131,13 +170,27 @@ impl Store {
         Ok(memory)
     }
 
+    /// All links of groups, which everybody who comes needs.
+    async fn group_links(&self, reader: &mut Reader, connection: &str) -> Result<Arc<[GroupLink]>> {
+        let Counted { groups, linked, .. } = &*self.inner.counted;
+        let now = self.now();
+        let mut kept = groups.lock().await;
+        let links = linked.load(Ordering::Acquire);
+        if let Some(groups) = kept.get(connection).and_then(|kept| kept.still(now, links)) {
+            return Ok(groups);
+        }
+        let what: Arc<[GroupLink]> = reader.group_links(connection).await?.into();
+        kept.insert(connection.to_owned(), Kept { at: now, writes: links, what: what.clone() });
+        Ok(what)
+    }
+
     /// How much the whole of a connection's memory holds, single groups aside.
     async fn size(&self, reader: &mut Reader, connection: &str) -> Result<Size> {
         let doing = "counting links and ledger";
         let now = self.now();
         let mut counted = self.inner.counted.sizes.lock().await;
-        if let Some((_, size)) = counted.get(connection).filter(|(at, _)| fresh(*at, now)) {
-            return Ok(size.clone());
+        if let Some(size) = counted.get(connection).and_then(|kept| kept.still(now, 0)) {
+            return Ok(size);
         }
         let users: i64 = on!(Reader, &mut *reader, db =>
             sqlx::query_scalar(SIZE_USERS).bind(connection).fetch_one(&mut **db).await)
@@ -151,7 +204,7 @@ impl Store {
             holders: number(holders),
             ..Size::default()
         };
-        counted.insert(connection.to_owned(), (now, size.clone()));
+        counted.insert(connection.to_owned(), Kept { at: now, writes: 0, what: size.clone() });
         Ok(size)
     }
 
@@ -160,12 +213,11 @@ impl Store {
         let Counted { lately, done, .. } = &*self.inner.counted;
         let mut counted = lately.lock().await;
         let steps = done.load(Ordering::Acquire);
-        let known = counted.get(connection).filter(|(at, counted, _)| fresh(*at, now) && *counted == steps);
-        if let Some((.., history)) = known {
-            return Ok(*history);
+        if let Some(history) = counted.get(connection).and_then(|kept| kept.still(now, steps)) {
+            return Ok(history);
         }
         let history = reader.history(connection, now).await?;
-        counted.insert(connection.to_owned(), (now, steps, history));
+        counted.insert(connection.to_owned(), Kept { at: now, writes: steps, what: history });
         Ok(history)
     }
 }

@@ -340,7 +340,9 @@ impl Store {
             }
         });
 
-        self.inner.readers.reader().await?.group_links(connection, &mut memory).await?;
+        for link in self.inner.readers.reader().await?.group_links(connection).await? {
+            memory.link_group(link);
+        }
 
         on!(Pool, &self.inner.readers, db => {
             let mut rows = sqlx::query_as::<_, LedgerRow>(LEDGER).bind(connection).fetch(db);
@@ -399,9 +401,10 @@ impl Store {
 }
 
 impl Reader {
-    /// Puts all links of groups into a memory.
-    pub(crate) async fn group_links(&mut self, connection: &str, memory: &mut Memory) -> Result<()> {
+    /// All links of groups.
+    pub(crate) async fn group_links(&mut self, connection: &str) -> Result<Vec<GroupLink>> {
         let doing = "reading links and ledger";
+        let mut links = Vec::new();
         on!(Reader, self, db => {
             let mut rows = sqlx::query_as::<_, LinkRow>(GROUPS).bind(connection).fetch(&mut **db);
             while let Some((directory, group, name, origin, sum)) =
@@ -412,7 +415,7 @@ impl Reader {
                 if link_sum("group_links", connection, &fields) != sum {
                     return Err(wrong());
                 }
-                memory.link_group(GroupLink {
+                links.push(GroupLink {
                     anchor: Anchor::parse(&directory).map_err(|_| wrong())?,
                     group: SiteGroupId::parse(&group).map_err(|_| wrong())?,
                     name: Arc::from(name.unwrap_or_default()),
@@ -420,7 +423,7 @@ impl Reader {
                 });
             }
         });
-        Ok(())
+        Ok(links)
     }
 
     /// The links of a person and of these accounts.

@@ -5,6 +5,8 @@
 //! everything remembers the number it began with; whoever passed later, or is on the way, it leaves alone.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::{Account, AccountId, DirectoryUserId, Presence, RunId, SiteGroup, SiteGroupId};
@@ -15,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::history::Cause;
 use crate::memory;
 use crate::pool::on;
-use crate::runs::{self, UnfinishedRun};
+use crate::runs::{self, Beginning, UnfinishedRun};
 use crate::store::Store;
 use crate::writer::{Batch, Write};
 
@@ -33,6 +35,8 @@ pub(crate) enum PersonWrite {
         run: RunId,
         now: Timestamp,
         until: Timestamp,
+        /// Whether the claim was made; set before the write is answered.
+        ours: Arc<AtomicBool>,
     },
     Learn {
         changes: Vec<MemoryChange>,
@@ -83,7 +87,6 @@ const RELEASE: &str = "UPDATE person_claims SET run = NULL, n = (SELECT n FROM p
 // Of somebody whom the directory did not know no run was begun, and nothing is kept
 const FORGET: &str = "DELETE FROM person_claims WHERE connection = $1 AND person = $2 AND run = $3 \
     AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = $3)";
-const ABOUT: &str = "UPDATE runs SET subject = $1 WHERE id = $2";
 const PASSED: &str =
     "UPDATE runs SET gate = (SELECT n FROM person_gates WHERE connection = $1) WHERE id = $2";
 const OVERTAKEN: &str = "SELECT count(*) FROM person_claims WHERE connection = $1 AND (person = $2 OR account = $3) \
@@ -98,9 +101,13 @@ const WRITTEN: &str = "SELECT j.intent FROM runs r CROSS JOIN journal j WHERE j.
 const DEAD: &str = "SELECT r.id, r.connection, r.cause, r.status, r.phase, r.started_at, r.report, r.sum FROM runs r \
     WHERE r.connection = $1 AND coalesce(r.subject, '') <> '' AND r.phase <> 'ended' \
     AND NOT EXISTS (SELECT 1 FROM person_claims p WHERE p.run = r.id AND p.until >= $2) ORDER BY r.started_at, r.id";
+// Whoever is being synced is at nobody else, unless at the same account
 const OPEN_ANY: &str = "SELECT j.run, j.step, j.kind, j.outcome, j.attempts, j.answer, j.at, j.intent, j.sum \
     FROM journal j JOIN runs r ON r.id = j.run \
-    WHERE j.outcome = 'intent' AND r.connection = $1 AND j.run <> $2 ORDER BY r.started_at, j.run, j.seq";
+    WHERE j.outcome = 'intent' AND r.connection = $1 AND j.run <> $2 \
+    AND NOT EXISTS (SELECT 1 FROM person_claims p WHERE p.run = j.run AND p.until >= $4 AND p.person <> $3 \
+    AND NOT EXISTS (SELECT 1 FROM user_links l WHERE l.connection = $1 AND l.directory_id = $3 \
+    AND l.account = p.account)) ORDER BY r.started_at, j.run, j.seq";
 const BY_ADDRESS: &str =
     "SELECT directory_id FROM user_links WHERE connection = $1 AND (account = $2 OR lower(address) = $3)";
 
@@ -108,23 +115,23 @@ pub(crate) async fn apply(batch: &mut Batch, connection: &str, write: &PersonWri
     let doing = "writing down who is being synced";
     match write {
         PersonWrite::Begin { run, subject, trigger, at, planned } => {
-            // In one transaction: a run that is not said to be about somebody is one over everything
-            runs::begin(batch, run, connection, *trigger, *at).await?;
-            on!(Tx, &mut batch.tx, tx => sqlx::query(ABOUT).bind(subject.to_text()).bind(run.as_str())
-                .execute(&mut **tx).await.map(|_| ()))
-            .map_err(Error::database(doing))?;
+            let phase = planned.as_ref().map_or(Phase::Reading, |(phase, _)| *phase);
+            let beginning = Beginning { phase, subject: Some(subject.to_text()) };
+            runs::begin(batch, run, connection, *trigger, *at, beginning).await?;
             match planned {
-                Some((phase, plan)) => runs::phase(batch, run, *phase, Some(plan)).await,
+                Some((_, plan)) => runs::keep_plan(batch, run, plan).await,
                 None => Ok(()),
             }
         }
-        PersonWrite::Claim { user, run, now, until } => {
+        PersonWrite::Claim { user, run, now, until, ours } => {
             pass(batch, connection).await?;
-            on!(Tx, &mut batch.tx, tx => sqlx::query(CLAIM)
+            let rows = on!(Tx, &mut batch.tx, tx => sqlx::query(CLAIM)
                 .bind(connection).bind(user.as_str()).bind(run.as_str())
                 .bind(until.as_millisecond()).bind(now.as_millisecond())
-                .execute(&mut **tx).await.map(|_| ()))
-            .map_err(Error::database(doing))
+                .execute(&mut **tx).await.map(|done| done.rows_affected()))
+            .map_err(Error::database(doing))?;
+            ours.store(rows == 1, Ordering::Release);
+            Ok(())
         }
         PersonWrite::Learn { changes, at } => {
             for change in changes {
@@ -278,8 +285,13 @@ impl Store {
         run: &RunId,
         until: Timestamp,
     ) -> Result<PersonClaim> {
-        let write = PersonWrite::Claim { user: user.clone(), run: run.clone(), now: self.now(), until };
+        let ours = Arc::<AtomicBool>::default();
+        let (user_id, run_id, now) = (user.clone(), run.clone(), self.now());
+        let write = PersonWrite::Claim { user: user_id, run: run_id, now, until, ours: ours.clone() };
         self.person(connection, write).await?;
+        if ours.load(Ordering::Acquire) {
+            return Ok(PersonClaim::Ours);
+        }
         match self.claimed_by(connection, user).await? {
             Some(holder) if holder == *run => Ok(PersonClaim::Ours),
             Some(holder) => Ok(PersonClaim::Run(holder)),
@@ -346,9 +358,15 @@ impl Store {
     }
 
     /// Every entry of the connection's journals but this run's that still says `Intent`, those of runs under way too.
-    pub async fn open_beside(&self, connection: &str, run: &RunId) -> Result<Vec<(RunId, JournalEntry)>> {
+    pub async fn open_beside(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        run: &RunId,
+    ) -> Result<Vec<(RunId, JournalEntry)>> {
         let rows: Vec<runs::StepRow> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(OPEN_ANY).bind(connection).bind(run.as_str()).fetch_all(db).await)
+            sqlx::query_as(OPEN_ANY).bind(connection).bind(run.as_str()).bind(user.as_str())
+                .bind(self.now().as_millisecond()).fetch_all(db).await)
         .map_err(Error::database("reading the journal"))?;
         rows.into_iter().map(runs::StepRow::run_and_entry).collect()
     }

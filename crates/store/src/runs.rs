@@ -57,8 +57,8 @@ pub(crate) struct StepRow {
     sum: i64,
 }
 
-const INSERT_RUN: &str = "INSERT INTO runs (id, connection, cause, status, phase, started_at, report, sum) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const INSERT_RUN: &str = "INSERT INTO runs (id, connection, cause, status, phase, started_at, report, sum, subject) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const UPDATE_RUN: &str = "UPDATE runs SET status = $1, phase = $2, report = $3, sum = $4 WHERE id = $5";
 const RUN: &str =
     "SELECT id, connection, cause, status, phase, started_at, report, sum FROM runs WHERE id = $1";
@@ -198,19 +198,27 @@ impl StepRow {
     }
 }
 
+/// How a run begins: over everything and with reading, or about somebody.
+pub(crate) struct Beginning {
+    pub(crate) phase: Phase,
+    /// Whom or what it is about.
+    pub(crate) subject: Option<String>,
+}
+
 pub(crate) async fn begin(
     batch: &mut Batch,
     run: &RunId,
     connection: &str,
     trigger: Trigger,
     at: Timestamp,
+    Beginning { phase, subject }: Beginning,
 ) -> Result<()> {
     let mut row = RunRow {
         id: run.as_str().to_owned(),
         connection: connection.to_owned(),
         cause: trigger.as_str().to_owned(),
         status: RunStatus::Running.as_str().to_owned(),
-        phase: Phase::Reading.as_str().to_owned(),
+        phase: phase.as_str().to_owned(),
         started_at: at.as_millisecond(),
         report: None,
         sum: 0,
@@ -218,7 +226,7 @@ pub(crate) async fn begin(
     row.sum = row.sum();
     on!(Tx, &mut batch.tx, tx => sqlx::query(INSERT_RUN)
         .bind(&row.id).bind(&row.connection).bind(&row.cause).bind(&row.status).bind(&row.phase)
-        .bind(row.started_at).bind(&row.report).bind(row.sum)
+        .bind(row.started_at).bind(&row.report).bind(row.sum).bind(subject)
         .execute(&mut **tx).await.map(|_| ()))
     .map_err(|error| match &error {
         sqlx::Error::Database(database) if database.is_unique_violation() => Error::RunExists(row.id.clone()),
@@ -245,7 +253,14 @@ pub(crate) async fn phase(batch: &mut Batch, run: &RunId, phase: Phase, plan: Op
         phase.as_str().clone_into(&mut row.phase);
     })
     .await?;
-    let Some(plan) = plan else { return Ok(()) };
+    match plan {
+        Some(plan) => keep_plan(batch, run, plan).await,
+        None => Ok(()),
+    }
+}
+
+/// Keeps the plan of a run, as the JSON of the contract.
+pub(crate) async fn keep_plan(batch: &mut Batch, run: &RunId, plan: &str) -> Result<()> {
     on!(Tx, &mut batch.tx, tx => sqlx::query(PUT_PLAN)
         .bind(run.as_str()).bind(plan).bind(plan_sum(run, plan)).execute(&mut **tx).await.map(|_| ()))
     .map_err(Error::database("writing the plan"))

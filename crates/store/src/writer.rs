@@ -7,9 +7,7 @@ use std::sync::Arc;
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{StepId, StepKind};
-use entrain_domain::run::{
-    AuditNote, Decided, Intent, Outcome, Phase, Relation, RunReport, StepEnd, Trigger,
-};
+use entrain_domain::run::{AuditNote, Decided, Intent, Phase, Relation, RunReport, StepEnd, Trigger};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,7 +30,7 @@ use crate::pool::{Pool, Tx};
 use crate::presence::{self, Beat};
 use crate::replicas::{self, StopAsked};
 use crate::rotate;
-use crate::runs;
+use crate::runs::{self, Beginning};
 use crate::service::{self, ServiceWrite};
 use crate::store::Store;
 
@@ -133,9 +131,7 @@ pub(crate) async fn run(
     counted: Arc<Counted>,
 ) {
     let answer = |job: Job, result: Result<()>| {
-        if matches!(&job.write, Write::Settle { end, .. } if end.outcome == Outcome::Done) {
-            counted.step_done();
-        }
+        counted.written(&job.write);
         answer(job, result);
     };
     while let Some(first) = queue.recv().await {
@@ -238,7 +234,8 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
 async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
     match write {
         Write::Begin { run, connection, trigger, at } => {
-            runs::begin(batch, run, connection, *trigger, *at).await
+            let beginning = Beginning { phase: Phase::Reading, subject: None };
+            runs::begin(batch, run, connection, *trigger, *at, beginning).await
         }
         Write::Phase { run, phase, plan } => runs::phase(batch, run, *phase, plan.as_deref()).await,
         Write::Intend { run, step, kind, intent, at } => {

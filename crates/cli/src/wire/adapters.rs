@@ -427,8 +427,13 @@ impl Store for StorePort {
         let left = self.0.abandoned(connection).await.map_err(|e| e.failure())?;
         Ok(left.into_iter().map(unfinished).collect())
     }
-    async fn open_beside(&self, connection: &str, run: &RunId) -> Stored<Vec<OpenIntent>> {
-        let open = self.0.open_beside(connection, run).await.map_err(|e| e.failure())?;
+    async fn open_beside(
+        &self,
+        connection: &str,
+        user: &DirectoryUserId,
+        run: &RunId,
+    ) -> Stored<Vec<OpenIntent>> {
+        let open = self.0.open_beside(connection, user, run).await.map_err(|e| e.failure())?;
         Ok(open.into_iter().map(|(run, entry)| OpenIntent { run, entry }).collect())
     }
     async fn linked_by(&self, connection: &str, text: &str) -> Stored<Vec<DirectoryUserId>> {

@@ -104,7 +104,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let store = &self.ports.store;
         let mut waited = Duration::ZERO;
         loop {
-            let mut open = store.open_beside(&self.connection, &claimed.run).await?;
+            let mut open = store.open_beside(&self.connection, &claimed.user, &claimed.run).await?;
             if !open.is_empty() {
                 let memory = store.person_memory(&self.connection, &claimed.user, &[]).await?;
                 let account = memory.user(&claimed.user).map(|link| &link.account);

@@ -256,10 +256,12 @@ pub trait Store: Send + Sync {
     /// Runs about one person or group without an end, whose process is gone.
     fn abandoned(&self, connection: &str)
     -> impl Future<Output = Result<Vec<UnfinishedRun>, Failure>> + Send;
-    /// Every journal entry that still says `Intent`, this run's excepted, those of runs under way included.
+    /// Every journal entry that still says `Intent`, this run's excepted, those of runs under way included; syncs of
+    /// other people that are under way may be left out.
     fn open_beside(
         &self,
         connection: &str,
+        user: &DirectoryUserId,
         run: &RunId,
     ) -> impl Future<Output = Result<Vec<OpenIntent>, Failure>> + Send;
     /// People whose link has this account, or this address.
@@ -296,7 +298,7 @@ pub trait Store: Send + Sync {
     /// The groups of both mirrors, without people.
     fn ground(&self, connection: &str) -> impl Future<Output = Result<Ground, Failure>> + Send;
     /// Everything that the sync of one person begins with, from one look. Of what other processes have done within two
-    /// seconds the counts over the whole connection may not tell yet.
+    /// seconds the counts over the whole connection and the links of groups may not tell yet.
     fn about_person(
         &self,
         connection: &str,

@@ -391,7 +391,12 @@ impl Store for FakeStore {
             })
             .collect())
     }
-    async fn open_beside(&self, _: &str, run: &RunId) -> Result<Vec<OpenIntent>, Failure> {
+    async fn open_beside(
+        &self,
+        _: &str,
+        _: &DirectoryUserId,
+        run: &RunId,
+    ) -> Result<Vec<OpenIntent>, Failure> {
         let state = self.state();
         let mut open = Vec::new();
         for (id, other) in state.runs.iter().filter(|(id, _)| *id != run) {

@@ -243,8 +243,19 @@ on_both!(a_persons_run_is_no_last_run_no_unfinished_run_and_its_calls_are_its_ow
     store.intend(&run, &step, StepKind::AddMember, &intent, world.now()).await.unwrap();
     assert!(store.unfinished(C).await.unwrap().is_none());
     assert!(store.open_intents(C).await.unwrap().is_empty(), "the call is under way");
-    assert_eq!(store.open_beside(C, &run_id("run-2")).await.unwrap().len(), 1);
-    assert!(store.open_beside(C, &run).await.unwrap().is_empty());
+    assert_eq!(store.open_beside(C, &user(1), &run_id("run-2")).await.unwrap().len(), 1);
+    assert!(store.open_beside(C, &user(1), &run).await.unwrap().is_empty());
+    // Somebody else's sync is their own affair, as long as it is alive and not at the same account.
+    assert!(store.open_beside(C, &user(2), &run_id("run-2")).await.unwrap().is_empty());
+    store.learn_of_person(C, &[link(1)]).await.unwrap();
+    assert!(store.open_beside(C, &user(2), &run_id("run-2")).await.unwrap().is_empty());
+    let taken = UserLink { user: user(2), account: account(1), address: None, origin: Origin::Created };
+    learn(&store, &world, &[MemoryChange::LinkUser(taken)], None).await;
+    assert_eq!(store.open_beside(C, &user(2), &run_id("run-2")).await.unwrap().len(), 1);
+    let now = world.now();
+    world.set(now + SignedDuration::from_mins(6));
+    assert_eq!(store.open_beside(C, &user(3), &run_id("run-2")).await.unwrap().len(), 1, "it is dead");
+    world.set(now);
     assert!(store.orphans("me").await.unwrap().is_empty(), "nobody takes it over");
     assert_eq!(store.written_beside(C, since).await.unwrap(), [group(1)]);
     let end = StepEnd {
