@@ -4,6 +4,8 @@
 //! `cargo bench -p entrain --bench sign_in [-- PEOPLE]`; `docs/benchmarks.md` says what each row means. The real program
 //! serves; the emulator plays Entra, Graph and Jira; each person is a browser of their own that listens to its page.
 
+#[path = "sign_in/notified.rs"]
+mod notified;
 mod program;
 
 use std::collections::BTreeMap;
@@ -53,14 +55,15 @@ impl Drop for House {
 }
 
 impl House {
-    async fn new(people: usize) -> Fallible<Self> {
+    /// `more` is what its document has besides, `serve` are further arguments of the program.
+    async fn new(people: usize, more: &str, serve: Vec<String>) -> Fallible<Self> {
         let options = Options { people, groups: 50, world: WorldSource::Generated, ..Options::default() };
         let emulator = entrain_emulator::start(options).await?;
         let company = serde_json::to_value(emulator.description())?;
         let more = format!(
             "[groups]\nexisting = \"adopt\"\n[limits]\nremovals_percent = 100\nadditions_percent = 100\n\
              [schedule]\ncron = \"0 3 29 2 *\"\n[doors.access]\nname = \"Bench\"\n\
-             [doors.token_issuance]\nclient_id = {}\n",
+             [doors.token_issuance]\nclient_id = {}\n{more}",
             company["client_id"]
         );
         let folder = tempfile::tempdir()?;
@@ -77,7 +80,8 @@ impl House {
             connect(&place, &company, &more)?;
             done(entrain(&place, &["sync", "--yes"]), "")?;
             done(entrain(&place, &["connection", "mode", "Bench", "apply"]), "")?;
-            begun(entrain(&place, &["serve", "--listen", "127.0.0.1:0", "--json"]))
+            let serve: Vec<&str> = serve.iter().map(String::as_str).collect();
+            begun(entrain(&place, &[&["serve", "--json"], &serve[..]].concat()))
         });
         let (child, ready) = begun.await??;
         let url = ready["url"].as_str().ok_or("no address")?.to_owned();
@@ -233,7 +237,8 @@ fn newcomers(emulator: &Emulator, wave: usize, groups: &[String]) -> Fallible<Ve
 }
 
 async fn measure(people: usize) -> Fallible<String> {
-    let house = Arc::new(House::new(people).await?);
+    let anywhere = vec!["--listen".into(), "127.0.0.1:0".into()];
+    let house = Arc::new(House::new(people, "", anywhere).await?);
     let (known, groups) = company(&house.emulator);
     let mut known = known.into_iter();
     let mut take = |n: usize| known.by_ref().take(n).collect::<Vec<_>>();
@@ -258,6 +263,9 @@ async fn measure(people: usize) -> Fallible<String> {
     row(&house, "newcomers, 3 groups each, all at once", new, &mut rows).await?;
     rows.push('\n');
     rows.push_str(&extension(&house, take(CALLS)).await?);
+    drop(house);
+    rows.push('\n');
+    rows.push_str(&notified::measure(people).await?);
     Ok(rows)
 }
 
@@ -295,6 +303,28 @@ async fn extension(house: &Arc<House>, people: Vec<(String, String)>) -> Fallibl
     ))
 }
 
+/// Signs all of them in at once; how long each waited, in order, and how many pages ended without access.
+async fn all_through(house: &Arc<House>, people: Vec<(String, String)>) -> Fallible<(Vec<Duration>, usize)> {
+    let mut waiting = tokio::task::JoinSet::new();
+    for (_, principal) in people {
+        let house = house.clone();
+        waiting.spawn(async move { house.through(&principal).await });
+    }
+    let (mut times, mut without) = (Vec::new(), 0);
+    for result in waiting.join_all().await {
+        let (time, end) = result?;
+        times.push(time);
+        without += usize::from(end != "ready");
+    }
+    times.sort_unstable();
+    Ok((times, without))
+}
+
+/// The time that so many percent did not exceed.
+fn at(times: &[Duration], percent: usize) -> u128 {
+    times[(times.len() * percent).div_ceil(100).max(1) - 1].as_millis()
+}
+
 async fn row(
     house: &Arc<House>,
     name: &str,
@@ -308,19 +338,7 @@ async fn row(
     let (graph, site) = house.requests();
     let used_before = processor(&house.child);
     let count = people.len();
-    let mut waiting = tokio::task::JoinSet::new();
-    for (_, principal) in people {
-        let house = house.clone();
-        waiting.spawn(async move { house.through(&principal).await });
-    }
-    let (mut times, mut without) = (Vec::new(), 0);
-    for result in waiting.join_all().await {
-        let (time, end) = result?;
-        times.push(time);
-        without += usize::from(end != "ready");
-    }
-    times.sort_unstable();
-    let at = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_millis();
+    let (times, without) = all_through(house, people).await?;
     // What is read back after the answer counts as well
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (graph_now, site_now) = house.requests();
@@ -333,7 +351,7 @@ async fn row(
         (Some(before), Some(now)) => format!("{} ms", now.saturating_sub(before).as_millis() / count as u128),
         _ => "not told".into(),
     };
-    let (p50, p99) = (at(50), at(99));
+    let (p50, p99) = (at(&times, 50), at(&times, 99));
     writeln!(out, "| {name} | {count} | {p50} ms | {p99} ms | {graph} | {site} | {used} | {without} |")?;
     Ok(())
 }

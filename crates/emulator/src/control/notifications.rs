@@ -167,10 +167,13 @@ pub(super) async fn post_made_up(
         letters.push(letter(rest));
     }
     let begun = Instant::now();
-    let (statuses, slowest) = send_all(&state, letters, asked.parallel).await;
+    let (statuses, times) = send_all(&state, letters, asked.parallel).await;
+    let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).max(1) - 1);
     Ok(Json(json!({
         "statuses": statuses,
-        "slowest_ms": slowest,
+        "p50_ms": at(50),
+        "p99_ms": at(99),
+        "slowest_ms": at(100),
         "took_ms": u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })))
 }
@@ -197,9 +200,14 @@ pub(super) async fn post_again(
     Ok(Json(json!({ "letters": sent, "statuses": statuses })))
 }
 
-async fn send_all(state: &Arc<State>, letters: Vec<Letter>, parallel: usize) -> (BTreeMap<String, u64>, u64) {
+/// Sends each once; the answers by status, and how long each took in milliseconds, in order.
+async fn send_all(
+    state: &Arc<State>,
+    letters: Vec<Letter>,
+    parallel: usize,
+) -> (BTreeMap<String, u64>, Vec<u64>) {
     let mut statuses = BTreeMap::new();
-    let mut slowest = 0;
+    let mut times = Vec::with_capacity(letters.len());
     let mut sending = futures_util::stream::iter(letters)
         .map(|letter| async move {
             let begun = Instant::now();
@@ -208,7 +216,8 @@ async fn send_all(state: &Arc<State>, letters: Vec<Letter>, parallel: usize) -> 
         .buffer_unordered(parallel);
     while let Some((status, took)) = sending.next().await {
         *statuses.entry(status.map_or_else(|| "none".to_owned(), |s| s.to_string())).or_default() += 1;
-        slowest = slowest.max(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        times.push(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     }
-    (statuses, slowest)
+    times.sort_unstable();
+    (statuses, times)
 }
