@@ -51,6 +51,8 @@ pub trait Dossiers: Send + Sync {
     /// What is known of a person, named by object id, account id or the address of their link; nothing when none of
     /// them is known.
     fn dossier<'a>(&'a self, connection: &'a str, who: &'a str) -> Answer<'a, Option<Dossier>>;
+    /// Who approved what these entries tell of: in the run itself, or in the held one that it did.
+    fn approved<'a>(&'a self, journal: &'a [(RunId, JournalEntry)]) -> Answer<'a, Vec<(RunId, Decided)>>;
     /// What was written about an object of the directory, the newest first.
     fn written_about<'a>(
         &'a self,

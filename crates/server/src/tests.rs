@@ -126,6 +126,7 @@ fn explanation(name: &str, question: &Question, rows: usize) -> Explanation {
         mail: None,
         directory_id: DirectoryUserId::parse("u").ok(),
         site_id: None,
+        owner: None,
         state: MemberState::InStep,
         text: name.into(),
     };

@@ -130,6 +130,9 @@ impl Dossiers for Wired {
     fn dossier<'a>(&'a self, connection: &'a str, who: &'a str) -> Answer<'a, Option<Dossier>> {
         Box::pin(self.tell_dossier(connection, who))
     }
+    fn approved<'a>(&'a self, journal: &'a [(RunId, JournalEntry)]) -> Answer<'a, Vec<(RunId, Decided)>> {
+        Box::pin(self.approvals(journal))
+    }
     fn written_about<'a>(
         &'a self,
         connection: &'a str,

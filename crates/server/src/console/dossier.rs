@@ -219,7 +219,11 @@ pub(crate) struct Names(HashMap<String, String>);
 
 impl Names {
     pub(crate) fn of(&self, id: &str) -> String {
-        self.0.get(id).cloned().unwrap_or_else(|| id.to_owned())
+        self.get(id).unwrap_or(id).to_owned()
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
     }
 }
 
@@ -262,24 +266,26 @@ fn done(intent: &Intent, groups: &Names, accounts: &Names) -> String {
     }
 }
 
-/// What was written, the newest first; `who` is whom reasons are asked about, with what people approved of it.
+/// What was written, the newest first, with what people approved of it; `whom` says about whom the reason of one is asked.
 pub(crate) fn history(
     journal: &[(RunId, JournalEntry)],
     (groups, accounts): (&Names, &Names),
-    who: Option<(&str, &[(RunId, Decided)])>,
+    decided: &[(RunId, Decided)],
+    whom: impl Fn(&Intent) -> Option<String>,
     now: Timestamp,
 ) -> Vec<Event> {
     let approved = |run: &RunId| {
-        let decided = who.iter().flat_map(|(_, decided)| decided.iter());
         let by: Vec<&str> =
-            decided.filter(|(of, _)| of == run).map(|(_, decided)| decided.actor.as_str()).collect();
+            decided.iter().filter(|(of, _)| of == run).map(|(_, decided)| decided.actor.as_str()).collect();
         if by.is_empty() { String::new() } else { format!("Approved by {}.", by.join(" and ")) }
     };
     let event = |(run, entry): &(RunId, JournalEntry)| Event {
         what: done(&entry.intent, groups, accounts),
         at: When::new(entry.at, now),
         approved: approved(run),
-        why: who.map(|(who, _)| format!("/runs/{run}/why?who={}", encoded(who))).unwrap_or_default(),
+        why: whom(&entry.intent)
+            .map(|who| format!("/runs/{run}/why?who={}", encoded(&who)))
+            .unwrap_or_default(),
         note: match entry.outcome {
             Outcome::Done | Outcome::AlreadyDone => String::new(),
             Outcome::Intent => "Sent; the answer was lost.".into(),

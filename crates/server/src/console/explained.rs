@@ -1,5 +1,6 @@
 //! Explanations as parts of pages: the chain, with links of one kind together, and memberships of both sides.
 
+use entrain_domain::memory::Origin;
 use entrain_domain::plan::explain::{Explanation, Link, Member, MemberState, Place};
 
 use super::parts::{Chip, sentence};
@@ -98,6 +99,8 @@ pub(crate) struct MemberRow {
     pub(crate) site: bool,
     pub(crate) chip: Chip,
     pub(crate) text: String,
+    /// Whose the membership on the site is; nothing where there is none.
+    pub(crate) owner: &'static str,
 }
 
 impl MemberRow {
@@ -120,6 +123,14 @@ impl MemberRow {
             site,
             chip,
             text: sentence(&member.text),
+            owner: match (site, member.owner) {
+                (false, _) => "",
+                (true, Some(Origin::Created)) => "Entrain",
+                (true, Some(Origin::Adopted)) => "Entrain, which took it on",
+                (true, Some(Origin::Found)) => "Entrain; it was there, and agreed",
+                (true, None) if member.state == MemberState::Own => "by hand; not Entrain’s to take away",
+                (true, None) => "not Entrain’s so far",
+            },
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use askama::Template;
 use entrain_domain::FailureCode;
-use entrain_domain::plan::explain::Related;
-use entrain_domain::run::Trigger;
+use entrain_domain::plan::explain::{Explanation, Member, MemberState, Related};
+use entrain_domain::run::{Intent, Trigger};
 use entrain_domain::service::{Role, slug};
 use entrain_engine::person::{Access, PersonOrder};
 use entrain_engine::ports::Progress;
@@ -203,7 +203,8 @@ pub(super) async fn person(visit: Visit) -> Result {
         history: dossier::history(
             &dossier.journal,
             (&names, &Names::default()),
-            Some((dossier.user.as_str(), &dossier.decided)),
+            &dossier.decided,
+            |_| Some(dossier.user.to_string()),
             now,
         ),
         id: dossier.user.to_string(),
@@ -264,10 +265,53 @@ struct GroupPage {
     chain: Vec<Reason>,
     members: Vec<MemberRow>,
     from: usize,
+    figures: Figures,
     total: u64,
     before: Option<usize>,
     after: Option<usize>,
     history: Vec<Event>,
+}
+
+/// What a group comes to.
+struct Figures {
+    /// Members in the directory, and on the site.
+    sides: (String, String),
+    /// What is to be put in and taken out.
+    waits: (u64, u64),
+    /// Put in and taken out on the site by somebody else.
+    drift: (u64, u64),
+    /// The word of its mode, and what that means; nothing where no rule fills it.
+    mode: Option<(String, String)>,
+}
+
+impl Figures {
+    fn of(members: &[Member], told: &Explanation) -> Self {
+        let of = |states: &[MemberState]| {
+            members.iter().filter(|member| states.contains(&member.state)).count() as u64
+        };
+        let gone = members
+            .iter()
+            .filter(|member| member.state == MemberState::Missing && member.owner.is_some())
+            .count() as u64;
+        let mode = told.chain.iter().find(|link| link.what == "mode").map(|link| {
+            let (word, means) = link.text.split_once(": ").unwrap_or(("", &link.text));
+            (word.to_owned(), sentence(means))
+        });
+        Self {
+            sides: (
+                number(of(&[MemberState::InStep, MemberState::Missing, MemberState::LeftOut])),
+                number(of(&[
+                    MemberState::InStep,
+                    MemberState::Leaving,
+                    MemberState::Own,
+                    MemberState::Unknown,
+                ])),
+            ),
+            waits: (of(&[MemberState::Missing]), of(&[MemberState::Leaving])),
+            drift: (of(&[MemberState::Own]), gone),
+            mode,
+        }
+    }
 }
 
 /// The directory's id of a group that was asked for by name, under which journals know it; what was asked for where that
@@ -300,12 +344,27 @@ pub(super) async fn group(visit: Visit) -> Result {
         .iter()
         .filter_map(|member| Some((member.site_id.as_ref()?.to_string(), member.name.to_string())))
         .collect();
-    let history = dossier::history(&written, (&Names::default(), &accounts), None, service.now());
+    let decided = service.approved(&written).await?;
+    // A reason is asked about a person of the directory: the one whose membership it is
+    let people: Names = all
+        .iter()
+        .filter_map(|member| {
+            Some((member.site_id.as_ref()?.to_string(), member.directory_id.as_ref()?.to_string()))
+        })
+        .collect();
+    let whom = |intent: &Intent| match intent {
+        Intent::AddMember { account, .. } | Intent::RemoveMember { account, .. } => {
+            people.get(account.as_str()).map(str::to_owned)
+        }
+        _ => None,
+    };
+    let history = dossier::history(&written, (&Names::default(), &accounts), &decided, whom, service.now());
     let members = all[from..].iter().take(PAGE).map(|member| MemberRow::of(member, &slug)).collect();
     Reply::page(&GroupPage {
         shell: visit.shell_of(&connection.name, explained::name_of(&told.object)).await?.at("Groups"),
         verdict: sentence(&told.verdict),
         chain: explained::chain(&told),
+        figures: Figures::of(all, &told),
         total: all.len() as u64,
         before: (from > 0).then(|| from.saturating_sub(PAGE)),
         after: (from + PAGE < all.len()).then_some(from + PAGE),

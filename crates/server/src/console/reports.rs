@@ -3,8 +3,9 @@
 use askama::Template;
 use entrain_domain::FailureCode;
 use entrain_domain::service::slug;
+use jiff::Timestamp;
 
-use super::parts::{icon, number};
+use super::parts::{When, icon, number};
 use super::shell::{Shell, encoded};
 use super::visit::{Reply, Visit};
 use crate::download::{csv, export};
@@ -106,8 +107,7 @@ struct ReportPage {
     about: &'static About,
     /// Whether both sides were read for it.
     read: bool,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
+    table: Shaped,
     total: u64,
     from: usize,
     /// What was asked for, as the end of an address.
@@ -118,6 +118,58 @@ struct ReportPage {
     made: bool,
     before: Option<usize>,
     after: Option<usize>,
+}
+
+/// One cell, as people read it.
+enum Cell {
+    Text(String),
+    At(When),
+    Link(String, String),
+}
+
+/// A table as people read it: without the ids, which stand in the table for spreadsheets; people and runs lead to their
+/// pages, and instants are told as distances.
+#[derive(Default)]
+struct Shaped {
+    header: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+}
+
+fn shaped(header: &[&'static str], rows: &[Vec<String>], slug: &str, now: Timestamp) -> Shaped {
+    let place = |name: &str| header.iter().position(|column| *column == name);
+    let who = |row: &[String]| {
+        ["directory_id", "account_id"]
+            .into_iter()
+            .filter_map(|column| row.get(place(column)?).cloned())
+            .find(|id| !id.is_empty())
+    };
+    let mut shown: Vec<usize> = (0..header.len()).filter(|at| !header[*at].ends_with("_id")).collect();
+    // Whom or what a row is about stands in front
+    if let Some(name) = place("name") {
+        shown.sort_by_key(|at| *at != name);
+    }
+    let cell = |at: usize, row: &Vec<String>| {
+        let text = row.get(at).cloned().unwrap_or_default();
+        match (header[at], text.parse::<Timestamp>(), who(row)) {
+            (_, Ok(instant), _) => Cell::At(When::new(instant, now)),
+            ("name" | "person", _, Some(id)) if !text.is_empty() => {
+                Cell::Link(format!("/connections/{slug}/person?who={}", encoded(&id)), text)
+            }
+            ("run", ..) if !text.is_empty() => {
+                Cell::Link(format!("/runs/{}", encoded(&text)), "its run".to_owned())
+            }
+            _ => Cell::Text(text),
+        }
+    };
+    let title = |at: &usize| {
+        let name = header[*at].replace('_', " ");
+        let mut chars = name.chars();
+        chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    };
+    Shaped {
+        header: shown.iter().map(title).collect(),
+        rows: rows.iter().map(|row| shown.iter().map(|at| cell(*at, row)).collect()).collect(),
+    }
 }
 
 /// The report that the fields ask for; nothing where one of members does not name its group yet.
@@ -153,6 +205,7 @@ pub(super) async fn page(visit: Visit) -> Result {
         Some(report) => Some(visit.console.service.report(&connection.name, report).await?),
         None => None,
     };
+    let slug = encoded(&slug(&connection.name));
     let is_made = made.is_some();
     let Reported { header, rows, .. } = made.unwrap_or_default();
     let from = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or(0).min(rows.len());
@@ -160,14 +213,13 @@ pub(super) async fn page(visit: Visit) -> Result {
     let asked = address(group, at);
     Reply::page(&ReportPage {
         shell: visit.shell_of(&connection.name, about.title).await?.at("Reports"),
-        slug: encoded(&slug(&connection.name)),
         about,
         read,
-        header: header.iter().map(|name| name.replace('_', " ")).collect(),
         total: rows.len() as u64,
         before: (from > 0).then(|| from.saturating_sub(PAGE)),
         after: (from + PAGE < rows.len()).then_some(from + PAGE),
-        rows: rows.into_iter().skip(from).take(PAGE).collect(),
+        table: shaped(&header, &rows[from..rows.len().min(from + PAGE)], &slug, visit.console.service.now()),
+        slug,
         from,
         asked,
         group: group.to_owned(),
@@ -193,6 +245,21 @@ pub(super) async fn audit(visit: Visit) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_lead_to_their_pages_and_ids_are_left_to_spreadsheets() {
+        let now = "2026-05-01T10:00:00Z".parse().unwrap();
+        let row = ["acc/1", "Ana <b>", "2026-05-01T09:58:00.123Z", "r1"].map(str::to_owned).to_vec();
+        let Shaped { header, rows } = shaped(&["account_id", "name", "last_seen", "run"], &[row], "a", now);
+        assert_eq!(header, ["Name", "Last seen", "Run"]);
+        assert!(matches!(&rows[0][0], Cell::Link(to, text)
+            if to == "/connections/a/person?who=acc%2F1" && text == "Ana <b>"));
+        assert!(matches!(&rows[0][1], Cell::At(at) if at.words() == "1 minute ago"));
+        assert!(matches!(&rows[0][2], Cell::Link(to, _) if to == "/runs/r1"));
+        let nobody = ["", "Ana", "", ""].map(str::to_owned).to_vec();
+        let Shaped { rows, .. } = shaped(&["account_id", "name", "last_seen", "run"], &[nobody], "a", now);
+        assert!(rows[0].iter().all(|cell| matches!(cell, Cell::Text(_))), "nothing to lead to");
+    }
 
     #[test]
     fn every_report_is_told_of() {

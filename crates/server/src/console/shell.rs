@@ -317,7 +317,8 @@ impl ErrorPage {
             shell,
             headline,
             what: sentence(&problem.failure.message),
-            object: problem.failure.object.clone(),
+            // Once is enough
+            object: problem.failure.object.clone().filter(|object| !problem.failure.message.contains(object)),
             remedy: sentence(&problem.failure.remedy),
             code: problem.failure.code.as_str(),
         }

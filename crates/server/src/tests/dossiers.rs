@@ -104,6 +104,9 @@ impl Dossiers for Fake {
     fn dossier<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Option<Dossier>> {
         self.give(Some(dossier(self.hostile, self.rows)))
     }
+    fn approved<'a>(&'a self, journal: &'a [(RunId, JournalEntry)]) -> Answer<'a, Vec<(RunId, Decided)>> {
+        self.give(journal.iter().take(1).map(|(run, _)| (run.clone(), decided(self.hostile))).collect())
+    }
     fn written_about<'a>(
         &'a self,
         _: &'a str,

@@ -17,10 +17,15 @@ pub(super) fn explain(view: &View<'_>, which: &Which) -> Explanation {
     let group = which.directory.as_ref().and_then(|id| view.input.directory.group(id));
     let site_group = view.site_group_of(which);
     let target = view.target_of(which);
-    let members = match target.filter(|_| group.is_none()) {
+    let mut members = match target.filter(|_| group.is_none()) {
         Some(default) => default_members(view, default),
         None => members(view, group, site_group),
     };
+    for member in &mut members {
+        member.owner = site_group
+            .zip(member.site_id.as_ref())
+            .and_then(|(group, account)| view.input.memory.membership(&group.id, account));
+    }
     let steps: Vec<&Step> = view
         .plan
         .steps
@@ -539,6 +544,7 @@ fn entry(person: super::view::Person<'_>, state: MemberState, text: String) -> M
         mail,
         directory_id: person.id,
         site_id: person.account_id,
+        owner: None,
         state,
         text,
     }

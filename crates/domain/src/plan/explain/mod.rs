@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::Plan;
 use super::planner::PlanInput;
+use crate::memory::Origin;
 use crate::model::{
     AccountId, DirectoryGroupId, DirectorySnapshot, DirectoryUserId, EmailAddress, RunId, SiteGroupId,
 };
@@ -106,6 +107,9 @@ pub struct Member {
     /// The account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site_id: Option<AccountId>,
+    /// How the membership on the site came to be Entrain's; nothing where the ledger has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Origin>,
     /// How both sides stand to each other.
     pub state: MemberState,
     /// The same in words.
