@@ -1,7 +1,7 @@
 //! How long somebody waits who signs in (P-8): from the end of the sign-in at Entra until the access page says that they
 //! can go on, with Graph 100 ms and Jira 340 ms away.
 //!
-//! `cargo bench -p entrain --bench sign_in [-- PEOPLE]`; `docs/benchmarks.md` says what each row means. The real program
+//! `cargo bench -p entrain --bench sign_in [-- [notified] PEOPLE]`; `docs/benchmarks.md` says what each row means. The real program
 //! serves; the emulator plays Entra, Graph and Jira; each person is a browser of their own that listens to its page.
 
 #[path = "sign_in/notified.rs"]
@@ -33,7 +33,10 @@ fn main() -> Fallible<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let people = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let table = runtime.block_on(measure(people))?;
+    let burst_alone = std::env::args().any(|argument| argument == "notified");
+    let table = runtime.block_on(async {
+        if burst_alone { notified::measure(people).await } else { measure(people).await }
+    })?;
     std::io::Write::write_all(&mut std::io::stdout(), table.as_bytes())?;
     Ok(())
 }
