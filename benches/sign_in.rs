@@ -1,7 +1,7 @@
 //! How long somebody waits who signs in (P-8): from the end of the sign-in at Entra until the access page says that they
 //! can go on, with Graph 100 ms and Jira 340 ms away.
 //!
-//! `cargo bench -p entrain --bench sign_in [-- [notified] PEOPLE]`; `docs/benchmarks.md` says what each row means. The real program
+//! `cargo bench -p entrain --bench sign_in [-- [notified] PEOPLE]`; with `notified` it measures a burst of notifications instead; `docs/benchmarks.md` says what each row means. The real program
 //! serves; the emulator plays Entra, Graph and Jira; each person is a browser of their own that listens to its page.
 
 #[path = "sign_in/notified.rs"]
@@ -33,10 +33,9 @@ fn main() -> Fallible<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let people = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let burst_alone = std::env::args().any(|argument| argument == "notified");
-    let table = runtime.block_on(async {
-        if burst_alone { notified::measure(people).await } else { measure(people).await }
-    })?;
+    let burst = std::env::args().any(|argument| argument == "notified");
+    let table = runtime
+        .block_on(async { if burst { notified::measure(people).await } else { measure(people).await } })?;
     std::io::Write::write_all(&mut std::io::stdout(), table.as_bytes())?;
     Ok(())
 }
@@ -58,8 +57,9 @@ impl Drop for House {
 }
 
 impl House {
-    /// `more` is what its document has besides, `serve` are further arguments of the program.
-    async fn new(people: usize, more: &str, serve: Vec<String>) -> Fallible<Self> {
+    /// `more` is what its document has besides, `roles` are those of the application where they are not the usual ones,
+    /// `serve` are further arguments of the program.
+    async fn new(people: usize, more: &str, roles: &[&str], serve: Vec<String>) -> Fallible<Self> {
         let options = Options { people, groups: 50, world: WorldSource::Generated, ..Options::default() };
         let emulator = entrain_emulator::start(options).await?;
         let company = serde_json::to_value(emulator.description())?;
@@ -78,6 +78,9 @@ impl House {
             json!({"change": "set_sign_in",
             "redirect_uris": ["http://127.0.0.1/access/bench/callback"]}),
         )?;
+        if !roles.is_empty() {
+            change(&emulator, json!({"change": "set_roles", "client_id": null, "roles": roles}))?;
+        }
         let place = folder.path().to_owned();
         let begun = tokio::task::spawn_blocking(move || -> Fallible<(Child, Value)> {
             connect(&place, &company, &more)?;
@@ -241,7 +244,7 @@ fn newcomers(emulator: &Emulator, wave: usize, groups: &[String]) -> Fallible<Ve
 
 async fn measure(people: usize) -> Fallible<String> {
     let anywhere = vec!["--listen".into(), "127.0.0.1:0".into()];
-    let house = Arc::new(House::new(people, "", anywhere).await?);
+    let house = Arc::new(House::new(people, "", &[], anywhere).await?);
     let (known, groups) = company(&house.emulator);
     let mut known = known.into_iter();
     let mut take = |n: usize| known.by_ref().take(n).collect::<Vec<_>>();
@@ -266,9 +269,6 @@ async fn measure(people: usize) -> Fallible<String> {
     row(&house, "newcomers, 3 groups each, all at once", new, &mut rows).await?;
     rows.push('\n');
     rows.push_str(&extension(&house, take(CALLS)).await?);
-    drop(house);
-    rows.push('\n');
-    rows.push_str(&notified::measure(people).await?);
     Ok(rows)
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn measure(people: usize) -> Fallible<String> {
     let address = format!("127.0.0.1:{port}");
     let serve = ["--listen", &address, "--public-url", &format!("http://{address}")].map(str::to_owned);
     let more = "[notifications]\nenabled = true\n";
-    let house = Arc::new(House::new(people, more, serve.into()).await?);
+    let house = Arc::new(House::new(people, more, &["User.Read.All", "Group.Read.All"], serve.into()).await?);
     let (known, _) = company(&house.emulator);
     let mut known = known.into_iter();
     subscribed(&house).await?;
