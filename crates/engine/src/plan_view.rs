@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A plan, as `entrain plan --json` prints it.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,7 +69,7 @@ impl WaitingView {
 }
 
 /// A step.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepView {
     /// Its name in the plan and in the journal.
     #[serde(default)]
@@ -102,7 +102,7 @@ pub struct StepView {
 }
 
 /// What is written to an account, with what was written before.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UpdateView {
     /// `profile`, or `property`.
     pub part: String,
@@ -140,7 +140,7 @@ impl UpdateView {
 }
 
 /// A person or group.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ObjectView {
     /// Name.
     pub name: String,
@@ -238,6 +238,22 @@ impl PlanView {
     /// When it is not one.
     pub fn of(document: &serde_json::Value) -> Self {
         serde_json::from_value(document.clone()).expect("the engine writes the plan of the contract")
+    }
+
+    /// These steps of a plan, and nothing else of it.
+    pub fn of_steps(steps: Vec<StepView>) -> Self {
+        Self {
+            connection: String::new(),
+            status: String::new(),
+            steps,
+            held: Vec::new(),
+            set_aside: Vec::new(),
+            drift: Vec::new(),
+            seats: BTreeMap::new(),
+            waiting: Vec::new(),
+            notes: Vec::new(),
+            requests: RequestsView::default(),
+        }
     }
 
     /// Steps of a kind.

@@ -43,6 +43,7 @@ mod health;
 mod listen;
 pub mod metrics;
 pub mod notified;
+pub mod plan_rows;
 mod problem;
 pub mod reports;
 pub mod rulebook;

@@ -172,6 +172,7 @@ pub trait Service:
     + crate::sought::AuditSearch
     + crate::trials::Trials
     + crate::upkeep::Upkeep
+    + crate::plan_rows::PlanRows
 {
     /// Now.
     fn now(&self) -> Timestamp;

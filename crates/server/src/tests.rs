@@ -5,6 +5,7 @@ mod dossiers;
 mod drafts;
 mod pages;
 mod people;
+mod plan_rows;
 mod rules;
 mod settings;
 
@@ -58,11 +59,19 @@ pub(crate) struct Fake {
     hostile: &'static str,
     /// How long lists are.
     rows: usize,
+    /// What was kept of a plan, and how often all of one was asked for.
+    told: plan_rows::Told,
 }
 
 impl Fake {
     fn new(behaves: Behaves) -> Self {
-        Self { behaves, people: People::new(now()), hostile: "Azure AD", rows: 1 }
+        Self {
+            behaves,
+            people: People::new(now()),
+            hostile: "Azure AD",
+            rows: 1,
+            told: plan_rows::Told::default(),
+        }
     }
     /// A plan of many steps, or an empty document.
     fn made_plan(&self) -> Value {
@@ -79,7 +88,7 @@ impl Fake {
                     "group": { "name": format!("Group number {}", n % 5_000), "directory_id": format!("g{}", n % 5_000) } })
             })
             .collect();
-        json!({ "steps": steps })
+        json!({ "connection": self.hostile, "status": "held", "steps": steps, "held": [], "set_aside": [] })
     }
     /// A write.
     fn change<'a, T: Send + 'a>(&self, value: T) -> Answer<'a, T> {
@@ -327,10 +336,11 @@ impl Service for Fake {
         self.give(json!({}))
     }
     fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>> {
+        self.told.asked();
         self.give((run.as_str() != "thrown-away").then(|| self.made_plan()))
     }
     fn verify_audit(&self) -> Answer<'_, Value> {
-        self.give(json!({}))
+        self.give(json!({ "intact": true, "entries": 2 }))
     }
     fn key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Key>> {
         Box::pin(async move { Ok(key(id)) })

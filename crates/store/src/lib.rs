@@ -53,6 +53,7 @@ mod memory;
 mod mirror;
 mod notifications;
 mod persons;
+mod plan_rows;
 mod pool;
 mod presence;
 mod queue;

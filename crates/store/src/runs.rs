@@ -15,7 +15,7 @@ use crate::pool::{Reader, on};
 use crate::store::Store;
 use crate::sum::{Sum, storable};
 use crate::writer::{Batch, Write};
-use crate::{audit, figures, memory};
+use crate::{audit, figures, memory, plan_rows};
 
 /// A run that was begun and has no end yet.
 #[derive(Debug, Clone)]
@@ -253,10 +253,10 @@ pub(crate) async fn phase(batch: &mut Batch, run: &RunId, phase: Phase, plan: Op
         phase.as_str().clone_into(&mut row.phase);
     })
     .await?;
-    match plan {
-        Some(plan) => keep_plan(batch, run, plan).await,
-        None => Ok(()),
-    }
+    let Some(plan) = plan else { return Ok(()) };
+    // The run may have had another one before it was cut off
+    plan_rows::forget(batch, run).await?;
+    keep_plan(batch, run, plan).await
 }
 
 /// Keeps the plan of a run, as the JSON of the contract.

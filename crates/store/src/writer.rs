@@ -26,6 +26,7 @@ use crate::memory;
 use crate::mirror::{self, MirrorUpdate};
 use crate::notifications::{self, NotificationWrite};
 use crate::persons::{self, PersonWrite};
+use crate::plan_rows::{self, PlanWrite};
 use crate::pool::{Pool, Tx};
 use crate::presence::{self, Beat};
 use crate::replicas::{self, StopAsked};
@@ -97,6 +98,7 @@ pub(crate) enum Write {
     Beat(Beat),
     Alerts(NewBook),
     Draft(DraftWrite),
+    Plan(PlanWrite),
 }
 
 /// A queued operation.
@@ -227,7 +229,8 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Note { .. }
         | Write::Person { .. }
         | Write::Alerts(_)
-        | Write::Draft(_) => None,
+        | Write::Draft(_)
+        | Write::Plan(_) => None,
     }
 }
 
@@ -270,5 +273,6 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Beat(beat) => presence::apply(batch, beat).await,
         Write::Alerts(book) => alerts::apply(batch, book).await,
         Write::Draft(write) => drafts::apply(batch, write).await,
+        Write::Plan(write) => plan_rows::apply(batch, write).await,
     }
 }

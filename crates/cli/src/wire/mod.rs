@@ -13,6 +13,7 @@ pub(crate) mod federation;
 pub(crate) mod host;
 pub(crate) mod notifications;
 mod persons;
+mod plan_rows;
 mod reported;
 pub(crate) mod reports;
 mod rulebook;

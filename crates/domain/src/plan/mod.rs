@@ -22,6 +22,7 @@ mod renaming;
 mod seats;
 mod step;
 mod targets;
+mod told;
 mod undo;
 
 pub use after::After;
@@ -43,6 +44,7 @@ pub use step::{
     SetAside, Step, StepId, StepKind, Undo, Update,
 };
 pub use targets::Former;
+pub use told::{PlanRow, PlanRowsWanted};
 
 pub use undo::{groups_to_undo, undo};
 

@@ -1,10 +1,10 @@
-//! The audit log: every change and every decision, and whether its chain holds.
+//! The audit log: every change and every decision.
 
 use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::parts::{When, icon, number};
+use super::parts::{When, icon};
 use super::shell::Shell;
 use super::visit::{Reply, Visit};
 use crate::problem::Problem;
@@ -109,37 +109,5 @@ pub(super) async fn list(visit: Visit) -> Result {
         next,
         rows,
         fields,
-    })
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Verdict {
-    intact: bool,
-    entries: u64,
-    seq: i64,
-    why: String,
-}
-
-#[derive(Template)]
-#[template(path = "audit_chain.html")]
-struct ChainPage {
-    shell: Shell,
-    headline: String,
-    verdict: Verdict,
-}
-
-pub(super) async fn chain(visit: Visit) -> Result {
-    let verdict = visit.console.service.verify_audit().await?;
-    let verdict: Verdict = serde_json::from_value(verdict).unwrap_or_default();
-    let headline = if verdict.intact {
-        format!("The chain holds over {} entries", number(verdict.entries))
-    } else {
-        format!("The chain is broken at entry {}", verdict.seq)
-    };
-    Reply::page(&ChainPage {
-        shell: visit.shell("Chain of the audit log").await?.at("Audit"),
-        headline,
-        verdict,
     })
 }

@@ -1,23 +1,26 @@
 //! A plan as a letter: the cause before the list, then who joins, moves and leaves.
 
+mod gist;
 mod people;
+mod sections;
 mod why;
 
-use std::fmt::Write as _;
-
 use entrain_domain::plan::StepKind;
-use entrain_engine::plan_view::{Life, PlanView, SeatsView, StepView};
-use people::{cause, matches, row};
+use entrain_engine::plan_view::{PlanView, StepView};
 
-use super::parts::{Chip, count, number, sentence, share};
+use super::parts::{Chip, number, sentence, share};
 
+pub(crate) use gist::Gist;
 pub(super) use people::{Parts, key};
+pub(crate) use sections::kept;
 pub(crate) use why::Why;
 
 /// Rows of a section that is one among others.
 const FEW: usize = 3;
 /// Rows of a page that shows one section alone.
 pub(crate) const MANY: usize = 60;
+/// Kinds of steps about groups alone.
+pub(super) const OF_GROUPS: [&str; 3] = ["create_group", "rename_group", "adopt_group"];
 /// People leaving one group that are told as one cause, when they are at least half of all leavers.
 const CAUSE: usize = 4;
 
@@ -123,18 +126,23 @@ pub(crate) struct Seats {
 pub(crate) struct Wanted {
     pub(crate) show: String,
     pub(crate) find: String,
-    pub(crate) from: usize,
+    /// The place of the first row of a section that is paged.
+    pub(crate) from: i64,
 }
 
 /// A letter.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
+    /// The first finding, for the headline.
+    pub(crate) finding: String,
     pub(crate) paragraphs: Vec<String>,
     /// What holds it: the finding, and what it is measured by.
     pub(crate) held: Vec<(String, String)>,
     pub(crate) tabs: Vec<Tab>,
     pub(crate) sections: Vec<Section>,
+    /// The first of what is set aside.
     pub(crate) asides: Vec<(String, String, String)>,
+    pub(crate) all_asides: usize,
     pub(crate) seats: Vec<Seats>,
     pub(crate) seats_change: bool,
     pub(crate) steps: usize,
@@ -146,7 +154,10 @@ pub(crate) struct Letter {
     pub(crate) undoable: usize,
     pub(crate) empties: bool,
     pub(crate) wanted: Wanted,
-    pub(crate) next: Option<usize>,
+    /// The place at which the next page begins.
+    pub(crate) next: Option<i64>,
+    /// Rows of sections that are paged.
+    paged: usize,
     /// Whether held steps can be chosen for an approval.
     pub(crate) picks: bool,
 }
@@ -179,216 +190,63 @@ impl Letter {
     pub(crate) fn of(plan: &PlanView, wanted: Wanted) -> Self {
         let lives = plan.lives();
         let (parts, cause) = Parts::of(&lives);
-        let held_steps = plan.steps.iter().filter(|step| step.held_by.is_some()).count();
-        let mut letter = Self {
-            paragraphs: paragraphs(plan, &parts, cause.as_ref()),
-            held: plan.held.iter().map(|held| holds(&held.reason)).collect(),
-            tabs: tabs(plan, &parts, held_steps, &wanted.show),
-            sections: Vec::new(),
-            asides: plan
-                .set_aside
-                .iter()
-                .map(|one| (one.object.clone(), sentence(&one.reason), sentence(&one.remedy)))
-                .collect(),
-            seats: plan.seats.iter().map(seats).collect(),
-            seats_change: plan.seats.values().any(|seats| seats.before != seats.after),
-            steps: plan.steps.len(),
-            held_steps,
-            removals: plan.of_kind("remove_member").filter(|step| step.held_by.is_some()).count(),
-            requests: number(plan.cost() as u64),
-            mails: plan.of_kind("create_user").filter(|step| !step.undoable).count(),
-            taken_off: plan.of_kind("remove_user").count(),
-            undoable: plan.steps.iter().filter(|step| step.undoable).count(),
-            empties: plan.held.iter().any(|held| held.guard == "empty_directory"),
-            wanted,
-            next: None,
-            picks: false,
-        };
-        letter.fill(plan, &parts, cause.as_ref());
+        let gist = Gist::of(plan, &parts, cause);
+        let mut letter = Self::begun(&gist, wanted);
+        letter.fill(&gist, plan, &parts);
         letter
     }
 
-    fn fill(&mut self, plan: &PlanView, parts: &Parts<'_>, cause: Option<&(String, usize)>) {
-        let show = self.wanted.show.clone();
-        let wants = |word: &str| show.is_empty() || show == word;
-        let is_held = |life: &&&Life<'_>| life.steps().any(|step| step.held_by.is_some());
-        if let Some((group, _)) = cause
-            && (wants("leavers") || show == "held")
-        {
-            let steps: usize = parts.held_by.iter().map(|life| life.steps().count()).sum();
-            let people = count(parts.held_by.len() as u64, "person", "people");
-            let note = format!("{people}, {}", count(steps as u64, "step", "steps"));
-            self.section("cause", &format!("Leaving {group}"), note, &parts.held_by);
+    /// A letter whose sections are still to be put in.
+    pub(crate) fn begun(gist: &Gist, wanted: Wanted) -> Self {
+        Self {
+            finding: gist.finding(),
+            paragraphs: gist.paragraphs(),
+            held: gist.held.iter().map(|(_, reason)| holds(reason)).collect(),
+            tabs: tabs(gist, &wanted.show),
+            sections: Vec::new(),
+            asides: gist
+                .asides
+                .iter()
+                .map(|(object, reason, remedy)| (object.clone(), sentence(reason), sentence(remedy)))
+                .collect(),
+            all_asides: gist.all_asides,
+            seats: gist.seats.iter().map(seats).collect(),
+            seats_change: gist.seats.values().any(|(before, after, _)| before != after),
+            steps: gist.steps,
+            held_steps: gist.held_steps,
+            removals: gist.held_removals,
+            requests: number(gist.cost as u64),
+            mails: gist.mails,
+            taken_off: gist.kind("remove_user"),
+            undoable: gist.undoable,
+            empties: gist.held.iter().any(|(guard, _)| guard == "empty_directory"),
+            wanted,
+            next: None,
+            paged: 0,
+            picks: false,
         }
-        let plain: [(&'static str, &str, &Vec<&Life<'_>>); 4] = [
-            ("joiners", "Joiners", &parts.joiners),
-            ("movers", "Movers", &parts.movers),
-            ("leavers", "Leavers", &parts.leavers),
-            ("attributes", "Attributes", &parts.others),
-        ];
-        for (word, title, lives) in plain {
-            let chosen: Vec<&Life<'_>> = if show == "held" {
-                lives.iter().filter(is_held).copied().collect()
-            } else if wants(word) {
-                lives.clone()
-            } else {
-                continue;
-            };
-            let steps: usize = chosen.iter().map(|life| life.steps().count()).sum();
-            let people = count(chosen.len() as u64, "person", "people");
-            let note = format!("{people}, {}", count(steps as u64, "step", "steps"));
-            self.section(word, title, note, &chosen);
-        }
-        if wants("groups") || show == "held" {
-            self.groups(plan);
-        }
-    }
-
-    fn section(&mut self, word: &'static str, title: &str, note: String, lives: &[&Life<'_>]) {
-        let find = self.wanted.find.to_lowercase();
-        let rows: Vec<Row> = lives.iter().map(|life| row(life)).filter(|row| matches(row, &find)).collect();
-        if rows.is_empty() {
-            return;
-        }
-        let held: usize =
-            lives.iter().map(|life| life.steps().filter(|step| step.held_by.is_some()).count()).sum();
-        let alone =
-            self.wanted.show == word || word == "cause" && self.wanted.show == "leavers" || !find.is_empty();
-        let (from, most) = if alone { (self.wanted.from, MANY) } else { (0, FEW) };
-        let all = rows.len();
-        let shown: Vec<Row> = rows.into_iter().skip(from).take(most).collect();
-        let rest = all.saturating_sub(from + shown.len());
-        if alone && rest > 0 {
-            self.next = Some(from + shown.len());
-        }
-        self.sections.push(Section {
-            word: if word == "cause" { "leavers".into() } else { word.into() },
-            title: title.into(),
-            note,
-            chip: (held > 0).then(|| Chip::new("warn", "held", "held")),
-            say: None,
-            pick: (held > 0 && find.is_empty()).then_some((word, held)),
-            rows: shown,
-            more: if alone { 0 } else { rest },
-        });
-    }
-
-    fn groups(&mut self, plan: &PlanView) {
-        let find = self.wanted.find.to_lowercase();
-        let kinds = ["create_group", "rename_group", "adopt_group"];
-        let steps: Vec<&StepView> = kinds.iter().flat_map(|kind| plan.of_kind(kind)).collect();
-        let rows: Vec<Row> = steps
-            .iter()
-            .map(|step| {
-                let (icon, text, after) = match step.kind.as_str() {
-                    "create_group" => ("plus", "made".to_owned(), ""),
-                    "adopt_group" => ("ok", "taken over as it is".to_owned(), "was there"),
-                    _ => ("rules", step.new_name.clone().unwrap_or_default(), ""),
-                };
-                Row {
-                    key: step.id.clone(),
-                    name: group_of(step).to_owned(),
-                    mail: String::new(),
-                    before: after,
-                    cuts: Vec::new(),
-                    adds: vec![Tag { class: "add", icon, text }],
-                    after: "",
-                    cost: "",
-                    held: usize::from(step.held_by.is_some()),
-                    field: "step",
-                }
-            })
-            .filter(|row| matches(row, &find))
-            .collect();
-        if rows.is_empty() {
-            return;
-        }
-        let held = steps.iter().filter(|step| step.held_by.is_some()).count();
-        let adopted = steps.iter().filter(|step| step.kind == "adopt_group").count();
-        let alone = self.wanted.show == "groups";
-        let (all, most) = (rows.len(), if alone { MANY } else { 12 });
-        self.sections.push(Section {
-            word: "groups".into(),
-            title: "Groups".into(),
-            note: count(all as u64, "group", "groups"),
-            chip: (held > 0).then(|| Chip::new("warn", "held", "held: asks you")),
-            say: (adopted > 0).then(|| {
-                "A group that is on the site already is looked after by Entrain from now on. Nobody is taken out by that."
-                    .to_owned()
-            }),
-            pick: (held > 0 && find.is_empty()).then_some(("groups", held)),
-            more: all.saturating_sub(most),
-            rows: rows.into_iter().take(most).collect(),
-        });
-    }
-
-    /// The first finding, for the headline.
-    pub(crate) fn finding(plan: &PlanView) -> String {
-        let Some(held) = plan.held.first() else {
-            return if plan.has_changes() {
-                "A plan that nothing holds".into()
-            } else {
-                "Nothing to do".into()
-            };
-        };
-        if held.guard == "removals"
-            && let Some((group, n)) = cause(&plan.lives())
-        {
-            return format!("Held: {} would leave {group} at once", count(n as u64, "person", "people"));
-        }
-        format!("Held: {}", short(&held.reason))
     }
 }
 
-fn paragraphs(plan: &PlanView, parts: &Parts<'_>, cause: Option<&(String, usize)>) -> Vec<String> {
-    if !plan.has_changes() {
-        return vec![if plan.held.is_empty() {
-            "There is nothing to do: the site is as the directory says.".into()
-        } else {
-            "Nothing is planned; a limit holds.".into()
-        }];
-    }
-    let mut lives = Vec::new();
-    for (n, one, many) in [
-        (parts.joiners.len(), "person joins", "people join"),
-        (parts.movers.len(), "person changes groups", "people change groups"),
-        (parts.leavers.len() + parts.held_by.len(), "person loses access", "people lose access"),
-        (parts.others.len(), "person gets new attributes", "people get new attributes"),
-        (plan.of_kind("create_group").count(), "group is made", "groups are made"),
-        (plan.of_kind("adopt_group").count(), "group is taken over", "groups are taken over"),
-    ] {
-        if n > 0 {
-            lives.push(count(n as u64, one, many));
-        }
-    }
-    let joined = match lives.as_slice() {
-        [] => "groups are renamed".to_owned(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+/// A group, and what becomes of it.
+fn group_row(step: &StepView) -> Row {
+    let (icon, text, before) = match step.kind.as_str() {
+        "create_group" => ("plus", "made".to_owned(), ""),
+        "adopt_group" => ("ok", "taken over as it is".to_owned(), "was there"),
+        _ => ("rules", step.new_name.clone().unwrap_or_default(), ""),
     };
-    let held = plan.steps.iter().any(|step| step.held_by.is_some());
-    let mut text =
-        if held { format!("If you approve everything, {joined}.") } else { format!("{}.", capital(&joined)) };
-    let removals = plan.of_kind("remove_member").count();
-    if let Some((group, n)) = cause {
-        let theirs: usize = parts.held_by.iter().map(|life| life.leaves.len()).sum();
-        let of = count(removals as u64, "removal has", "removals have");
-        let people = count(*n as u64, "person is", "people are");
-        // Writing into a text cannot fail
-        let _ = write!(
-            text,
-            " {} of the {of} one cause: {people} no longer in {group} in the directory.",
-            number(theirs as u64)
-        );
+    Row {
+        key: step.id.clone(),
+        name: group_of(step).to_owned(),
+        mail: String::new(),
+        before,
+        cuts: Vec::new(),
+        adds: vec![Tag { class: "add", icon, text }],
+        after: "",
+        cost: "",
+        held: usize::from(step.held_by.is_some()),
+        field: "step",
     }
-    let mut paragraphs = vec![text];
-    if held && removals > 0 {
-        paragraphs.push(
-            "If that was meant, approve it. If it was a slip, put it right in Entra: the next run will then find nothing to remove."
-                .into(),
-        );
-    }
-    paragraphs
 }
 
 fn capital(text: &str) -> String {
@@ -396,16 +254,15 @@ fn capital(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), chars.as_str()))
 }
 
-fn tabs(plan: &PlanView, parts: &Parts<'_>, held: usize, show: &str) -> Vec<Tab> {
-    let groups =
-        ["create_group", "rename_group", "adopt_group"].iter().map(|kind| plan.of_kind(kind).count()).sum();
+fn tabs(gist: &Gist, show: &str) -> Vec<Tab> {
+    let rows = |word| gist.tally(word).rows;
     [
-        ("", "All", plan.steps.len()),
-        ("joiners", "Joiners", parts.joiners.len()),
-        ("movers", "Movers", parts.movers.len()),
-        ("leavers", "Leavers", parts.leavers.len() + parts.held_by.len()),
-        ("groups", "Groups", groups),
-        ("held", "Held", held),
+        ("", "All", gist.steps),
+        ("joiners", "Joiners", rows("joiners")),
+        ("movers", "Movers", rows("movers")),
+        ("leavers", "Leavers", rows("leavers") + rows("cause")),
+        ("groups", "Groups", rows("groups")),
+        ("held", "Held", gist.held_steps),
     ]
     .into_iter()
     .filter(|(word, _, n)| *n > 0 || word.is_empty() || *word == show)
@@ -413,17 +270,17 @@ fn tabs(plan: &PlanView, parts: &Parts<'_>, held: usize, show: &str) -> Vec<Tab>
     .collect()
 }
 
-fn seats((product, seats): (&String, &SeatsView)) -> Seats {
-    let limit = seats.limit.unwrap_or(seats.before.max(seats.after));
+fn seats((product, (before, after, limit)): (&String, &(u64, u64, Option<u64>))) -> Seats {
+    let all = limit.unwrap_or(*before.max(after));
     Seats {
         product: product.clone(),
-        before: number(seats.before),
-        after: number(seats.after),
-        changes: seats.before != seats.after,
-        limit: seats.limit.map(number),
-        share_before: share(seats.before, limit),
-        share_after: share(seats.after, limit),
-        near: seats.limit.is_some_and(|limit| limit.saturating_sub(seats.after) * 10 <= limit),
+        before: number(*before),
+        after: number(*after),
+        changes: before != after,
+        limit: limit.map(number),
+        share_before: share(*before, all),
+        share_after: share(*after, all),
+        near: limit.is_some_and(|limit| limit.saturating_sub(*after) * 10 <= limit),
     }
 }
 
@@ -456,7 +313,7 @@ mod tests {
     #[test]
     fn the_cause_comes_before_the_list() {
         let letter = Letter::of(&plan(), Wanted::default());
-        assert_eq!(Letter::finding(&plan()), "Held: 10 people would leave Jira Field at once");
+        assert_eq!(letter.finding, "Held: 10 people would leave Jira Field at once");
         assert_eq!(
             letter.paragraphs[0],
             "If you approve everything, 1 person joins and 10 people lose access. 10 of the 10 removals have one \
@@ -483,6 +340,70 @@ mod tests {
         assert_eq!(show("held", "").sections.len(), 1);
         let found = show("", "ana@");
         assert_eq!((found.sections.len(), found.sections[0].rows[0].name.as_str()), (1, "Ana Ruiz"));
+    }
+
+    /// A letter made of kept rows alone.
+    fn from_rows(gist: &Gist, all: &[entrain_domain::plan::PlanRow], wanted: Wanted) -> Letter {
+        let mut letter = Letter::begun(gist, wanted);
+        let mut at = 0;
+        while let Some((next, ask)) = letter.ask(gist, at) {
+            let wanted = &ask.rows;
+            let fits = |row: &&entrain_domain::plan::PlanRow| {
+                (wanted.from..wanted.until).contains(&row.place)
+                    && row.held >= wanted.held
+                    && row.find.contains(&wanted.find)
+            };
+            let rows: Vec<_> = all.iter().filter(fits).take(wanted.limit as usize).cloned().collect();
+            letter.put(gist, &ask, kept(rows));
+            at = next;
+        }
+        letter
+    }
+
+    #[test]
+    fn a_plan_that_was_told_apart_makes_the_same_letter() {
+        let plan = plan();
+        let (gist, rows) = Gist::and_rows(&plan);
+        // As they are kept
+        let gist: Gist = serde_json::from_str(&serde_json::to_string(&gist).unwrap()).unwrap();
+        assert_eq!(rows.len(), 11, "ten who leave and one who joins");
+        for show in ["", "joiners", "leavers", "movers", "groups", "held"] {
+            for (find, from) in [("", 0), ("ana@", 0), ("jira", 0), ("leaver 1", 4), ("nobody", 0)] {
+                let wanted = || Wanted { show: show.into(), find: find.into(), from };
+                let (one, other) = (Letter::of(&plan, wanted()), from_rows(&gist, &rows, wanted()));
+                assert_eq!(format!("{one:?}"), format!("{other:?}"), "{show} {find} {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_section_is_paged_to_its_end_and_a_search_over_all_sections_too() {
+        let person = |n: usize| {
+            let kind = if n < 100 { "add_member" } else { "remove_member" };
+            json!({"id": format!("{kind}/g{n}/u{n}"), "kind": kind, "reason": "member", "undoable": true,
+                "user": {"name": format!("Person {n:03}"), "directory_id": format!("u{n}")}, "group": {"name": format!("G{n}")}})
+        };
+        let steps: Vec<_> = (0..150).map(person).collect();
+        let plan = PlanView::of(
+            &json!({"connection": "c", "status": "changes", "steps": steps, "held": [], "set_aside": []}),
+        );
+        let (gist, rows) = Gist::and_rows(&plan);
+        for (show, find, all) in [("joiners", "", 0..100), ("leavers", "", 100..150), ("", "person", 0..150)]
+        {
+            let (mut from, mut seen, mut pages) = (0, Vec::new(), 0);
+            loop {
+                let letter = from_rows(&gist, &rows, Wanted { show: show.into(), find: find.into(), from });
+                let shown = letter.sections.iter().flat_map(|section| &section.rows);
+                let names: Vec<String> = shown.map(|row| row.name.clone()).collect();
+                assert!(names.len() <= MANY);
+                seen.extend(names);
+                pages += 1;
+                let Some(next) = letter.next else { break };
+                from = next;
+            }
+            assert_eq!(pages, all.len().div_ceil(MANY));
+            assert_eq!(seen, all.map(|n| format!("Person {n:03}")).collect::<Vec<_>>(), "{show} {find}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@
 //! | `overview`, `connections`, `runs`, `plan`, `people`, `find`, `rules`, `reports`, `audit` | the pages themselves |
 //! | `settings` | accounts, keys, and how the service itself is |
 //! | `wizard` | a new connection, step by step |
+//! | `chain` | whether the chain of the audit log holds |
+//! | `told` | the plan of a run, of which a page reads what it shows |
 //! | `part` | choosing a part of a held plan, and approving it |
 //! | `chart`, `rows`, `letter`, `explained`, `dossier` | what they are drawn from: months, runs, plans, explanations, what is known of a person |
 
@@ -45,6 +47,7 @@ mod throttle;
 mod visit;
 
 mod audit;
+mod chain;
 mod connections;
 mod dossier;
 mod explained;
@@ -58,6 +61,7 @@ mod reports;
 mod rules;
 mod runs;
 mod settings;
+mod told;
 mod wizard;
 
 use std::sync::Arc;
@@ -110,6 +114,10 @@ pub(crate) struct Console {
     pub(crate) runs: Arc<Runs>,
     pub(crate) settings: Settings,
     pub(crate) throttle: throttle::Throttle,
+    /// What following the chain of the audit log found.
+    chain: chain::Watch,
+    /// Who tells a plan apart.
+    telling: told::Telling,
     /// How many may sign in with Microsoft at a time.
     pub(crate) pace: Pace,
 }
@@ -121,6 +129,8 @@ impl Console {
             runs,
             settings,
             throttle: throttle::Throttle::default(),
+            chain: chain::Watch::default(),
+            telling: told::Telling::default(),
             pace: Pace::default(),
         })
     }

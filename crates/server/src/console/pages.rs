@@ -8,7 +8,7 @@ use entrain_domain::service::Role;
 use super::visit::{Reply, Visit};
 use super::wizard::{first as wizard_first, scope as wizard_scope, sides as wizard_sides};
 use super::{
-    account, audit, connections, find, microsoft, overview, part, people, plan, reports, rules, runs,
+    account, audit, chain, connections, find, microsoft, overview, part, people, plan, reports, rules, runs,
     settings, sign_in, wizard,
 };
 use crate::api::routes::Verb;
@@ -150,7 +150,8 @@ pub(crate) static PAGES: &[Page] = &[
     page!(Get "/connections/{connection}/reports/{report}/csv" report_table Viewer ["group", "at"], reports::table),
     page!(Get "/audit/export" audit_export Viewer ["format"], reports::audit),
     page!(Get "/audit" audit Viewer ["who", "kind", "object", "from", "to", "before"], audit::list),
-    page!(Get "/audit/chain" audit_chain Viewer [], audit::chain),
+    page!(Get "/audit/chain" audit_chain Viewer [], chain::page),
+    page!(Post "/audit/chain" check_chain Viewer [], chain::check),
     page!(Get "/settings" settings Viewer [], settings::first),
     page!(Get "/settings/accounts" accounts Administrator ["from"], settings::accounts::list),
     page!(Post "/settings/accounts" make_account Administrator ["name", "role"], settings::accounts::make),

@@ -11,7 +11,7 @@ use entrain_engine::Selection;
 use entrain_engine::plan_view::{Life, PlanView, StepView};
 
 use super::connections::begin;
-use super::letter::{Letter, Parts, Section, Wanted, did, key};
+use super::letter::{Letter, OF_GROUPS, Parts, Section, Wanted, did, key};
 use super::parts::{count, icon, number};
 use super::plan::{note_reason, of_run};
 use super::shell::Shell;
@@ -21,8 +21,6 @@ use crate::service::What;
 
 type Result<T = Reply> = std::result::Result<T, Problem>;
 
-/// Kinds of steps about groups alone.
-const OF_GROUPS: [&str; 3] = ["create_group", "rename_group", "adopt_group"];
 /// Missing steps that are named.
 const NAMED: usize = 12;
 

@@ -17,6 +17,7 @@ use super::part::{self, Picked};
 use super::parts::{When, count, icon, number};
 use super::rows::RunRow;
 use super::shell::{Shell, encoded};
+use super::told::told;
 use super::visit::{Reply, Visit};
 use crate::problem::Problem;
 use crate::service::What;
@@ -80,8 +81,8 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PlanP
     let service = &visit.console.service;
     let now = service.now();
     let story = service.story(run).await?;
-    let plan = of_run(visit, run).await?;
-    let mut letter = Letter::of(&plan, wanted(visit));
+    let told = told(visit, &story.run).await?.ok_or_else(no_plan)?;
+    let mut letter = told.letter(visit, &story.run, wanted(visit)).await?;
     let name = &story.run.connection;
     let connection = service.connections().await?.into_iter().find(|known| known.name == *name);
     let waits = connection.and_then(|connection| connection.waits).as_ref() == Some(run);
@@ -111,7 +112,7 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PlanP
     });
     let headline = match over {
         Some(_) => format!("The plan of {}", super::parts::day_and_time(story.run.started_at)),
-        None => Letter::finding(&plan),
+        None => letter.finding.clone(),
     };
     Ok(PlanPage {
         shell: visit.shell_of(name, headline.clone()).await?.at("Plans"),
@@ -155,10 +156,11 @@ pub(super) async fn preview(visit: Visit) -> Result {
     let connection = visit.connection().await?;
     let (plan, at) = newest_preview(&visit, &connection.name).await?;
     let slug = encoded(&slug(&connection.name));
+    let letter = Letter::of(&plan, wanted(&visit));
     let headline = if plan.held.is_empty() && plan.has_changes() {
         format!("{} to do", count(plan.steps.len() as u64, "step", "steps"))
     } else {
-        Letter::finding(&plan)
+        letter.finding.clone()
     };
     let page = PlanPage {
         shell: visit.shell_of(&connection.name, headline.clone()).await?.at("Plans"),
@@ -166,7 +168,7 @@ pub(super) async fn preview(visit: Visit) -> Result {
         made: When::new(at, visit.console.service.now()),
         here: format!("/connections/{slug}/preview"),
         why: format!("/connections/{slug}/preview/why"),
-        letter: Letter::of(&plan, wanted(&visit)),
+        letter,
         decide: None,
         over: None,
         run: None,
@@ -195,12 +197,13 @@ async fn explained(visit: &Visit, connection: &str, plan: &PlanView, back: Strin
 
 pub(super) async fn why(visit: Visit) -> Result {
     let run = visit.run()?;
-    let connection = visit.console.service.summary(&run).await?.connection;
-    let planned = visit.console.service.planned(&run).await?;
-    let Some(plan) = planned.and_then(|plan| PlanView::read(&plan)) else {
-        return gone(&visit, &run, &connection).await;
+    let summary = visit.console.service.summary(&run).await?;
+    let connection = &summary.connection;
+    let Some(told) = told(&visit, &summary).await? else {
+        return gone(&visit, &run, connection).await;
     };
-    explained(&visit, &connection, &plan, format!("/runs/{run}/plan")).await
+    let about = told.about_one(&visit, &summary, visit.text("who").unwrap_or_default()).await?;
+    explained(&visit, connection, &about, format!("/runs/{run}/plan")).await
 }
 
 #[derive(Template)]

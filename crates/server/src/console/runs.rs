@@ -10,13 +10,14 @@ use entrain_domain::run::{
     JournalEntry, JournalPart, Outcome, Phase, Relation, RunReport, RunStatus, Trigger,
 };
 use entrain_domain::service::{Role, slug};
-use entrain_engine::plan_view::{PlanView, StepView};
+use entrain_engine::plan_view::StepView;
 
 use super::connections::begin;
 use super::letter::{did, does};
 use super::parts::{Chip, Clock, When, count, day_and_time, icon, number, sentence, started_by, took};
 use super::rows::RunRow;
 use super::shell::{Shell, encoded};
+use super::told::told;
 use super::visit::{Reply, Visit};
 use crate::api::events;
 use crate::problem::Problem;
@@ -264,18 +265,20 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
     let service = &visit.console.service;
     let now = service.now();
     let story = service.story(run).await?;
-    let plan = service.planned(run).await?.and_then(|plan| PlanView::read(&plan));
-    let steps: HashMap<&str, &StepView> =
-        plan.iter().flat_map(|plan| &plan.steps).map(|step| (step.id.as_str(), step)).collect();
+    let told = told(visit, &story.run).await?;
+    let has_plan = told.is_some();
     let report = story.run.report.as_ref();
     let show_failed = visit.text("show") == Some("failed");
     let from: usize = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or_default();
     let part = if show_failed { JournalPart::Undone } else { JournalPart::All };
     let journal = service.journal(run, part, from, STEPS).await?;
     let chosen = if show_failed { journal.undone } else { journal.all };
-    let named = |(id, entry): (usize, &JournalEntry)| {
-        entry_of(from + id, entry, steps.get(entry.step.as_str()).copied())
+    let steps = match told {
+        Some(told) => told.steps_of(visit, &story.run, &journal.entries).await?,
+        None => HashMap::new(),
     };
+    let named =
+        |(id, entry): (usize, &JournalEntry)| entry_of(from + id, entry, steps.get(entry.step.as_str()));
     let entries: Vec<Entry> = journal.entries.iter().enumerate().map(named).collect();
     let connection =
         service.connections().await?.into_iter().find(|known| known.name == story.run.connection);
@@ -315,7 +318,7 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
         from,
         kinds: report.map(kinds).unwrap_or_default(),
         requests: report.map(requests).unwrap_or_default(),
-        plan: plan.is_some(),
+        plan: has_plan,
         waits,
         undo: undo(visit, &story, journal.done),
         cut_off: story.run.status == RunStatus::Running,

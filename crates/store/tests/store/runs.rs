@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use entrain_domain::FailureCode;
 use entrain_domain::memory::{MemoryChange, Origin};
 use entrain_domain::model::{AccountId, RunId, SiteGroupId};
-use entrain_domain::plan::{Before, PerKind, StepId, StepKind};
+use entrain_domain::plan::{Before, PerKind, PlanRow, PlanRowsWanted, StepId, StepKind};
 use entrain_domain::run::{
     AuditNote, Intent, JournalPart, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd, Trigger,
 };
@@ -166,6 +166,56 @@ on_both!(a_journal_is_read_by_pages_and_counted_without_being_read, |world| {
     assert_eq!(page(JournalPart::Undone, 1, 10).await, [step(1)]);
     let none = store.journal_page(&run_id("no"), JournalPart::All, 0, 10).await.unwrap();
     assert_eq!((none.all, none.done, none.undone, none.entries.len()), (0, 0, 0, 0));
+});
+
+on_both!(a_plan_that_was_told_apart_is_read_row_by_row_until_it_is_stored_anew, |world| {
+    let store = world.open().await;
+    let id = run_id("r-told");
+    store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    store.phase(&id, Phase::Planned, Some("{}")).await.unwrap();
+    assert_eq!(store.plan_gist(&id).await.unwrap(), None);
+    let row = |place: i64| PlanRow {
+        place,
+        key: format!("u{}", place / 2),
+        held: place % 2,
+        find: format!("ana {place}\n100%_sure!"),
+        body: format!("[{place}]"),
+    };
+    // More than one transaction, and more than one statement
+    let rows: Vec<PlanRow> = (0..4_321).map(row).collect();
+    store.keep_plan_rows(&id, "{\"steps\":1}", rows.clone()).await.unwrap();
+    // Again, in the place of the first
+    store.keep_plan_rows(&id, "{\"steps\":2}", rows).await.unwrap();
+    assert_eq!(store.plan_gist(&id).await.unwrap().as_deref(), Some("{\"steps\":2}"));
+    let places = async |from, until, held, find: &str, limit| {
+        let wanted = PlanRowsWanted { from, until, held, find: find.into(), limit };
+        let rows = store.plan_rows(&id, &wanted).await.unwrap();
+        rows.into_iter()
+            .map(|found| {
+                assert_eq!(found, row(found.place));
+                found.place
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(places(10, 4_000, 0, "", 3).await, [10, 11, 12]);
+    assert_eq!(places(4_319, 9_999, 0, "", 9).await, [4_319, 4_320]);
+    assert_eq!(places(10, 12, 1, "", 9).await, [11], "held, and not behind the end of the section");
+    assert_eq!(places(0, 9_999, 0, "ana 432", 2).await, [432, 4_320]);
+    for none in ["ana_1", "ana%1", "ANA!", "100%%"] {
+        assert!(places(0, 9_999, 0, none, 9).await.is_empty(), "{none} is no pattern");
+    }
+    assert_eq!(places(7, 9, 0, "100%_sure!", 9).await, [7, 8]);
+    let keys: Vec<String> = (0..700).map(|n| format!("u{}", n * 3)).collect();
+    let of = store.plan_rows_of(&id, &keys).await.unwrap();
+    assert_eq!(of.len(), 1_400, "every key has two rows");
+    assert!(store.plan_rows_of(&id, &[]).await.unwrap().is_empty());
+    world.tamper("UPDATE plan_rows SET held = 0 WHERE place = 11").await;
+    let wanted = PlanRowsWanted { from: 11, until: 12, limit: 1, ..PlanRowsWanted::default() };
+    assert_eq!(store.plan_rows(&id, &wanted).await.unwrap_err().failure().code, FailureCode::StoreUnreadable);
+    // Another plan of the same run: nothing of the old one is shown
+    store.phase(&id, Phase::Planned, Some("{\"other\":1}")).await.unwrap();
+    assert_eq!(store.plan_gist(&id).await.unwrap(), None);
+    assert!(places(0, 9_999, 0, "", 9).await.is_empty());
 });
 
 on_both!(a_step_is_settled_once_and_only_after_its_intent, |world| {

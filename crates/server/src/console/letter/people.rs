@@ -49,6 +49,13 @@ pub(super) fn row(life: &Life<'_>) -> Row {
     }
 }
 
+/// What a search looks through, in small letters.
+pub(super) fn sought(row: &Row) -> String {
+    let tags = row.cuts.iter().chain(&row.adds).map(|tag| tag.text.as_str());
+    let texts: Vec<&str> = [row.name.as_str(), row.mail.as_str()].into_iter().chain(tags).collect();
+    texts.join("\n").to_lowercase()
+}
+
 pub(super) fn matches(row: &Row, find: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(find);
     find.is_empty()

@@ -66,14 +66,15 @@ pub(in crate::console) async fn preview(visit: Visit) -> Result {
             page.failure = Some((sentence(&failure.message), sentence(&failure.remedy)));
         }
         Some(Ok((plan, made))) => {
+            let letter = Letter::of(&plan, wanted(&visit));
             page.headline = if plan.has_changes() {
                 format!("The first sync would take {}", count(plan.steps.len() as u64, "step", "steps"))
             } else {
-                Letter::finding(&plan)
+                letter.finding.clone()
             };
             page.old = draft.said.planned.is_none();
             page.made = Some(When::new(made, visit.console.service.now()));
-            page.letter = Some(Letter::of(&plan, wanted(&visit)));
+            page.letter = Some(letter);
         }
     }
     Reply::page(&page)
