@@ -232,6 +232,12 @@ impl PlanView {
         Self::deserialize(document).ok()
     }
 
+    /// Reads the text of a document that was kept. Nothing is built in between: a first plan may be of a hundred thousand
+    /// people.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
     /// Reads the engine's document.
     ///
     /// # Panics

@@ -264,8 +264,8 @@ pub trait Service:
     fn standing<'a>(&'a self, connection: &'a str, since: Timestamp) -> Answer<'a, Standing>;
     /// One run with its journal and what people said of it, for programs.
     fn detail<'a>(&'a self, run: &'a RunId) -> Answer<'a, Value>;
-    /// The plan of a run, if it got that far.
-    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>>;
+    /// The plan of a run, if it got that far, as the JSON of the contract.
+    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<String>>;
 
     /// Entries of the audit log after this one, the oldest first, as an export has them.
     fn export_audit(&self, form: ExportForm, after: Option<i64>) -> Answer<'_, ExportPart>;

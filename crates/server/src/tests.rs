@@ -335,9 +335,9 @@ impl Service for Fake {
     fn detail<'a>(&'a self, _: &'a RunId) -> Answer<'a, Value> {
         self.give(json!({}))
     }
-    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>> {
+    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<String>> {
         self.told.asked();
-        self.give((run.as_str() != "thrown-away").then(|| self.made_plan()))
+        self.give((run.as_str() != "thrown-away").then(|| self.made_plan().to_string()))
     }
     fn verify_audit(&self) -> Answer<'_, Value> {
         self.give(json!({ "intact": true, "entries": 2 }))

@@ -460,11 +460,8 @@ impl Service for Wired {
     fn detail<'a>(&'a self, run: &'a RunId) -> Answer<'a, Value> {
         Box::pin(self.run_detail(run))
     }
-    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<Value>> {
-        Box::pin(async move {
-            let plan = self.store.plan(run).await.map_err(|e| e.failure())?;
-            Ok(plan.and_then(|plan| serde_json::from_str(&plan).ok()))
-        })
+    fn planned<'a>(&'a self, run: &'a RunId) -> Answer<'a, Option<String>> {
+        Box::pin(async move { self.store.plan(run).await.map_err(|e| e.failure()) })
     }
     fn verify_audit(&self) -> Answer<'_, Value> {
         Box::pin(async move {

@@ -256,6 +256,7 @@ pub(super) async fn run_plan(ask: Ask) -> Result {
     let run = ask.run()?;
     ask.api.service.summary(&run).await?;
     let plan = ask.api.service.planned(&run).await?;
+    let plan: Option<Value> = plan.and_then(|plan| serde_json::from_str(&plan).ok());
     plan.map(Reply::json).ok_or_else(|| {
         let what = "the run has no plan: it has not got that far, or found nothing changed";
         Problem::local(FailureCode::AddressUnknown, what, "look at the run itself")

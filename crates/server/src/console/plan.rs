@@ -17,7 +17,7 @@ use super::part::{self, Picked};
 use super::parts::{When, count, icon, number};
 use super::rows::RunRow;
 use super::shell::{Shell, encoded};
-use super::told::told;
+use super::told::{told, whole};
 use super::visit::{Reply, Visit};
 use crate::problem::Problem;
 use crate::service::What;
@@ -67,8 +67,7 @@ fn no_plan() -> Problem {
 }
 
 pub(super) async fn of_run(visit: &Visit, run: &RunId) -> Result<PlanView> {
-    let planned = visit.console.service.planned(run).await?;
-    planned.and_then(|plan| PlanView::read(&plan)).ok_or_else(no_plan)
+    whole(visit, run).await?.ok_or_else(no_plan)
 }
 
 pub(super) async fn page(visit: Visit) -> Result {

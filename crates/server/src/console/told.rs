@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use entrain_domain::model::RunId;
 use entrain_domain::run::{JournalEntry, Phase, RunSummary};
 use entrain_engine::plan_view::{PlanView, StepView};
 
@@ -30,15 +31,16 @@ async fn gist(visit: &Visit, run: &RunSummary) -> Result<Option<Gist>> {
     Ok(gist.and_then(|gist| serde_json::from_str(&gist).ok()))
 }
 
-async fn whole(visit: &Visit, run: &RunSummary) -> Result<Option<PlanView>> {
-    let planned = visit.console.service.planned(&run.id).await?;
-    Ok(planned.and_then(|plan| PlanView::read(&plan)))
+/// All of a run's plan, if it got that far and can be read. Whoever else asks for something is not kept waiting by that.
+pub(super) async fn whole(visit: &Visit, run: &RunId) -> Result<Option<PlanView>> {
+    let Some(text) = visit.console.service.planned(run).await? else { return Ok(None) };
+    tokio::task::spawn_blocking(move || PlanView::parse(&text)).await.map_err(|_| Problem::internal())
 }
 
 /// The plan of a run, if it got that far and can be read.
 pub(super) async fn told(visit: &Visit, run: &RunSummary) -> Result<Option<Told>> {
     if run.phase != Phase::Ended {
-        return Ok(whole(visit, run).await?.map(Told::Whole));
+        return Ok(whole(visit, &run.id).await?.map(Told::Whole));
     }
     if let Some(gist) = gist(visit, run).await? {
         return Ok(Some(Told::Apart(gist)));
@@ -48,9 +50,9 @@ pub(super) async fn told(visit: &Visit, run: &RunSummary) -> Result<Option<Told>
     if let Some(gist) = gist(visit, run).await? {
         return Ok(Some(Told::Apart(gist)));
     }
-    let Some(plan) = whole(visit, run).await? else { return Ok(None) };
-    let (gist, rows) = Gist::and_rows(&plan);
-    drop(plan);
+    let Some(plan) = whole(visit, &run.id).await? else { return Ok(None) };
+    let apart = tokio::task::spawn_blocking(move || Gist::and_rows(&plan)).await;
+    let (gist, rows) = apart.map_err(|_| Problem::internal())?;
     let text = serde_json::to_string(&gist).map_err(|_| Problem::internal())?;
     visit.console.service.keep_plan_rows(&run.id, text, rows).await?;
     drop(one);
