@@ -207,6 +207,7 @@ async fn h_06_no_call_leaves_its_endpoint_whatever_ids_and_names_hold() {
         }
     }
     assert!(checked > 1_000, "only {checked} requests");
-    // What names a subscription is put into addresses as well, and nothing of this is an id of one
-    assert!(corpus.iter().all(|text| SubscriptionId::parse(text).is_none()));
+    // What names a subscription is put into addresses as well: of this, only what could do no harm is an id of one
+    let harmless = |id: SubscriptionId| id.as_str().chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    assert!(corpus.iter().filter_map(|text| SubscriptionId::parse(text)).all(harmless));
 }
