@@ -15,8 +15,9 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Notified, Subscriber};
 
-/// What is known in memory is looked up again no more often than this for somebody who knocks.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
+/// What is known in memory is looked up again no more often than this for somebody who knocks: not long, as what comes
+/// right after a subscription was made is not to be taken for wrong.
+const LOOK_UP_EVERY: Duration = Duration::from_millis(100);
 /// Wrong requests in a minute that make an address suspicious.
 const WRONG: u32 = 300;
 /// Of a suspicious address every so many requests one is looked at: Graph may knock from there too, and knocks again.

@@ -70,9 +70,7 @@ impl Keeper {
         let mut known_at: Option<Instant> = None;
         loop {
             if known_at.is_none_or(|at| at.elapsed() >= KNOW_EVERY) {
-                if let Err(failure) = self.hearing.look_up().await {
-                    super::passing("it cannot be looked up who wants change notifications", &failure);
-                }
+                self.look_up().await;
                 known_at = Some(Instant::now());
             }
             self.hearing.store().await;
@@ -85,11 +83,21 @@ impl Keeper {
         }
     }
 
+    async fn look_up(&self) {
+        if let Err(failure) = self.hearing.look_up().await {
+            super::passing("it cannot be looked up who wants change notifications", &failure);
+        }
+    }
+
     /// Sees to the subscriptions. It takes its time: the directory calls back before it answers.
     async fn keep_up(&self) {
         loop {
-            if let Err(failure) = self.service.keep_up().await {
-                super::passing("subscriptions to change notifications cannot be kept up", &failure);
+            match self.service.keep_up().await {
+                // What was made just now is known before the first notification comes
+                Ok(()) => self.look_up().await,
+                Err(failure) => {
+                    super::passing("subscriptions to change notifications cannot be kept up", &failure);
+                }
             }
             tokio::time::sleep(KEEP_UP_EVERY).await;
         }

@@ -20,6 +20,8 @@ struct Fake {
     heard: Mutex<Vec<(String, Waiting)>>,
     events: Mutex<Vec<(String, Watched, LifecycleEvent)>>,
     looked_up: Mutex<usize>,
+    /// A subscription that is made later.
+    made: Mutex<Option<&'static str>>,
 }
 
 fn give<'a, T: Send + 'a>(value: T) -> Answer<'a, T> {
@@ -32,10 +34,10 @@ impl Notified for Fake {
         let held = |watched, id, secret: &str| {
             (watched, SubscriptionId::parse(id).unwrap(), hex::encode(Sha256::digest(secret)))
         };
-        give(vec![Subscriber {
-            connection: "Azure AD".into(),
-            held: vec![held(Watched::Users, "sub-users", "s1"), held(Watched::Groups, "sub-groups", "s2")],
-        }])
+        let mut all =
+            vec![held(Watched::Users, "sub-users", "s1"), held(Watched::Groups, "sub-groups", "s2")];
+        all.extend(self.made.lock().unwrap().map(|id| held(Watched::Users, id, "s3")));
+        give(vec![Subscriber { connection: "Azure AD".into(), held: all }])
     }
     fn keep_up(&self) -> Answer<'_, ()> {
         give(())
@@ -244,4 +246,22 @@ async fn w_06_an_address_that_brings_nothing_right_is_turned_away_and_others_are
         assert!(knocks < 10, "never heard");
     }
     assert_eq!(bench.send(HOOK, forged, 1).await.0, 202, "an address that brought something right");
+}
+
+#[tokio::test]
+async fn w_06_a_burst_right_after_a_subscription_was_made_is_not_taken_for_a_flood() {
+    let bench = Bench::new();
+    bench.notify(json!([item("sub-users", "wrong")])).await;
+    *bench.fake.made.lock().unwrap() = Some("sub-new");
+    let mut heard = 0;
+    for _ in 0..200 {
+        assert_eq!(bench.notify(json!([item("sub-new", "s3")])).await, 202, "nothing of it is turned away");
+        heard += bench.stored().await.len();
+        if heard > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(heard, 1, "it was learnt of within a fifth of a second");
+    assert!(*bench.fake.looked_up.lock().unwrap() <= 3, "however many knock");
 }
