@@ -1,7 +1,7 @@
 //! Who is on the leaver ladder, for the report.
 
 use entrain_domain::Failure;
-use entrain_domain::plan::{LadderRow, ladder_report};
+use entrain_domain::plan::{LadderRow, ladder_rows};
 
 use crate::ports::{Clock, Directory, Ids, Site, Store};
 use crate::run::Engine;
@@ -12,7 +12,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// # Errors
     /// When the store cannot be read.
     pub async fn ladder(&self) -> Result<Vec<LadderRow>, Failure> {
-        let memory = self.ports.store.memory(&self.connection).await?;
-        Ok(ladder_report(&memory, &self.rules))
+        let places = self.ports.store.ladder(&self.connection).await?;
+        Ok(ladder_rows(&places, &self.rules))
     }
 }

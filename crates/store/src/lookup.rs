@@ -13,10 +13,27 @@ use crate::error::{Error, Result};
 use crate::mirror::{AccountBody, DIRECTORY, GroupBody, OBJECT, SITE, UserBody, object_sum};
 use crate::pool::on;
 use crate::store::Store;
+use crate::sum::storable;
 
-/// Names and addresses stand at the beginning of each body; behind them, in groups, come lists of members.
 const FIND: &str = "SELECT id, body, sum FROM mirror_objects WHERE connection = $1 AND side = 'directory' AND kind = $2 \
-    AND (lower(substr(body, 1, 1200)) LIKE $3 ESCAPE '!' OR id LIKE $3 ESCAPE '!') ORDER BY id";
+    AND find LIKE $3 ESCAPE '!' ORDER BY find";
+/// What an Entrain wrote that does not know of names to look for. Names and addresses stand at the beginning of each body;
+/// behind them, in groups, come lists of members.
+const FIND_OLD: &str = "SELECT id, body, sum FROM mirror_objects WHERE connection = $1 AND side = 'directory' AND kind = $2 \
+    AND find IS NULL AND (lower(substr(body, 1, 1200)) LIKE $3 ESCAPE '!' OR id LIKE $3 ESCAPE '!') ORDER BY find";
+
+/// A text as a pattern for names in small letters.
+fn name_pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in storable(&text.to_lowercase()).chars() {
+        if ['!', '%', '_'].contains(&c) {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
 
 /// A text as a pattern for bodies, which are JSON. The databases fold the case of ASCII alone: what has a case beyond it
 /// stands for anything, and whoever reads the rows compares them exactly.
@@ -38,7 +55,7 @@ fn pattern(text: &str) -> String {
 }
 
 impl Store {
-    /// The objects of the directory that `take` wants, at most so many, in the order of ids.
+    /// The objects of the directory that `take` wants, at most so many, in the order of names.
     async fn find<T>(
         &self,
         connection: &str,
@@ -47,20 +64,21 @@ impl Store {
         limit: usize,
         mut take: impl FnMut(&str, &str) -> Result<Option<T>>,
     ) -> Result<Vec<T>> {
-        let pattern = pattern(text);
         let mut found = Vec::new();
-        on!(Pool, &self.inner.readers, db => {
-            let mut rows = sqlx::query_as::<_, (String, String, i64)>(FIND)
-                .bind(connection).bind(kind).bind(pattern).fetch(db);
-            while found.len() < limit {
-                let Some((id, body, sum)) = rows.try_next().await.map_err(Error::database("searching the mirror"))?
-                else { break };
-                if object_sum(connection, DIRECTORY, kind, &id, &body) != sum {
-                    return Err(Error::row("mirror_objects", &id));
+        for (sql, pattern) in [(FIND, name_pattern(text)), (FIND_OLD, pattern(text))] {
+            on!(Pool, &self.inner.readers, db => {
+                let mut rows = sqlx::query_as::<_, (String, String, i64)>(sql)
+                    .bind(connection).bind(kind).bind(pattern).fetch(db);
+                while found.len() < limit {
+                    let row = rows.try_next().await.map_err(Error::database("searching the mirror"))?;
+                    let Some((id, body, sum)) = row else { break };
+                    if object_sum(connection, DIRECTORY, kind, &id, &body) != sum {
+                        return Err(Error::row("mirror_objects", &id));
+                    }
+                    found.extend(take(&id, &body)?);
                 }
-                found.extend(take(&id, &body)?);
-            }
-        });
+            });
+        }
         Ok(found)
     }
 
@@ -156,6 +174,16 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::ways;
+
+    #[tokio::test]
+    async fn a_search_reads_the_index_of_names_and_of_old_objects_none_where_there_are_none() {
+        for (sql, how) in [(FIND, "kind=?)"), (FIND_OLD, "kind=? AND find=?)")] {
+            let ways = ways(sql).await;
+            assert!(ways[0].contains("mirror_objects_by_name (connection=? AND side=? AND "), "{ways:?}");
+            assert!(ways[0].ends_with(how), "{ways:?}");
+        }
+    }
 
     #[test]
     fn signs_of_patterns_and_of_json_are_letters_like_others() {

@@ -408,12 +408,7 @@ pub struct LadderRow {
     pub groups: Vec<Arc<str>>,
 }
 
-/// Everybody on the ladder, whoever is due first in front, then those who have been on it longest.
-pub fn ladder_report(memory: &crate::memory::Memory, rules: &crate::policy::Rules) -> Vec<LadderRow> {
-    ladder_rows(memory.ladder(), rules)
-}
-
-/// [`ladder_report`] of those places.
+/// These places on the ladder, whoever is due first in front, then those who have been on it longest.
 pub fn ladder_rows<'a>(
     places: impl IntoIterator<Item = &'a OnLadder>,
     rules: &crate::policy::Rules,

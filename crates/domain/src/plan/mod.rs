@@ -31,7 +31,7 @@ pub use digest::Digest;
 pub use drift::{ByHand, Drift, DriftKind, Treatment};
 pub use focus::Focus;
 pub use guard::{Approval, Before, Guard, Held, History};
-pub use ladder::{DueRung, LadderRow, ladder_report, ladder_rows, rungs_due};
+pub use ladder::{DueRung, LadderRow, ladder_rows, rungs_due};
 pub use marks::is_flip;
 pub use matching::{Lookup, LookupBy, Lookups, accounts_to_look_up};
 pub use part::{Part, Unfit};
@@ -44,7 +44,7 @@ pub use step::{
     SetAside, Step, StepId, StepKind, Undo, Update,
 };
 pub use targets::Former;
-pub use told::{PlanRow, PlanRowsWanted};
+pub use told::{PlanOf, PlanRow, PlanRowsWanted};
 
 pub use undo::{groups_to_undo, undo};
 

@@ -1,5 +1,25 @@
 //! A plan told apart: a row for each person and each group, so that a page of a plan is made without the rest of it.
 
+use crate::model::RunId;
+
+/// Whose plan it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanOf {
+    /// A run's.
+    Run(RunId),
+    /// The newest preview of a connection, or of a draft of one.
+    Preview(String),
+}
+
+impl std::fmt::Display for PlanOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Run(run) => write!(f, "run {run}"),
+            Self::Preview(connection) => write!(f, "preview {connection}"),
+        }
+    }
+}
+
 /// What becomes of one person, or of one group, in a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanRow {

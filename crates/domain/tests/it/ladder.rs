@@ -6,7 +6,7 @@ use std::time::Duration;
 use entrain_domain::memory::{Hand, MemoryChange, Origin};
 use entrain_domain::model::*;
 use entrain_domain::plan::explain::{OnTheLadder, explain_user, find_user};
-use entrain_domain::plan::{Guard, Plan, PlanInput, ladder_report, plan, rungs_due};
+use entrain_domain::plan::{Guard, Plan, PlanInput, ladder_rows, plan, rungs_due};
 use entrain_domain::policy::{Delays, LeaverAccounts, Leavers, Measure};
 use entrain_domain::verify::verify;
 
@@ -61,7 +61,7 @@ fn each_rung_is_taken_in_its_time_and_once() {
         assert_eq!(kinds(&world.converge()), [kind]);
         assert!(world.plan().is_empty(), "once");
     }
-    let report = ladder_report(&world.memory, &world.rules);
+    let report = ladder_rows(world.memory.ladder(), &world.rules);
     assert_eq!((report.len(), report[0].reached, report[0].next), (1, "remove", None));
 }
 
@@ -192,7 +192,7 @@ fn accounts_that_were_there_before_are_taken_only_where_the_rules_say_so() {
     assert_eq!(world.memory.user(&uid("ana")).unwrap().origin, Origin::Found);
     world.disable("ana");
     assert_eq!(kinds(&world.converge()), ["remove_member ana"]);
-    let row = &ladder_report(&world.memory, &world.rules)[0];
+    let row = &ladder_rows(world.memory.ladder(), &world.rules)[0];
     assert!(row.next.is_none() && row.note.contains("before Entrain"), "{row:?}");
     world.rules.leavers.accounts = LeaverAccounts::Linked;
     assert_eq!(kinds(&world.converge()), ["suspend_user ana"]);

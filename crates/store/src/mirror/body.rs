@@ -13,13 +13,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{ASSIGNED, DIRECTORY, SITE};
 use crate::error::{Error, Result};
-use crate::sum::Sum;
+use crate::sum::{Sum, storable};
 
 pub(super) struct Object {
     pub(super) kind: &'static str,
     pub(super) id: String,
     pub(super) body: String,
     pub(super) sum: i64,
+    /// What it is looked for by; nothing of objects that nobody looks for.
+    pub(super) find: Option<String>,
+}
+
+/// Characters of each part that are looked through: an index takes no texts without end.
+const FOUND_BY: usize = 120;
+
+/// What an object of the directory is looked for by: its names, and its id.
+fn found_by(parts: &[Option<&str>], id: &str) -> String {
+    let mut text = String::new();
+    for part in parts.iter().flatten() {
+        text.extend(part.chars().take(FOUND_BY).flat_map(char::to_lowercase));
+        text.push('\n');
+    }
+    text.push_str(id);
+    storable(&text)
 }
 
 /// A user of the directory, as stored.
@@ -102,7 +118,7 @@ pub(super) fn object(
 ) -> Object {
     let body = serde_json::to_string(body).expect("bodies are plain data");
     let sum = object_sum(connection, side, kind, id, &body);
-    Object { kind, id: id.to_owned(), body, sum }
+    Object { kind, id: id.to_owned(), body, sum, find: None }
 }
 
 pub(super) fn joined<'a>(ids: impl Iterator<Item = &'a str>) -> String {
@@ -126,7 +142,12 @@ pub(super) fn user_object(connection: &str, user: &DirectoryUser) -> Object {
         kind: user.kind,
         more: user.attributes.clone(),
     };
-    object(connection, DIRECTORY, "user", user.id.as_str(), &body)
+    let address = user.address().map(|address| address.to_string());
+    let find = found_by(
+        &[Some(user.label()), address.as_deref(), user.user_principal_name.as_deref()],
+        user.id.as_str(),
+    );
+    Object { find: Some(find), ..object(connection, DIRECTORY, "user", user.id.as_str(), &body) }
 }
 
 pub(super) fn gone_object(connection: &str, id: &DirectoryUserId, how: Gone) -> Object {
@@ -134,7 +155,7 @@ pub(super) fn gone_object(connection: &str, id: &DirectoryUserId, how: Gone) -> 
         Gone::SoftDeleted => UserBody::SoftDeleted,
         Gone::Deleted => UserBody::Deleted,
     };
-    object(connection, DIRECTORY, "user", id.as_str(), &body)
+    Object { find: Some(String::new()), ..object(connection, DIRECTORY, "user", id.as_str(), &body) }
 }
 
 pub(super) fn group_object(connection: &str, snapshot: &DirectorySnapshot, group: &DirectoryGroup) -> Object {
@@ -147,7 +168,9 @@ pub(super) fn group_object(connection: &str, snapshot: &DirectorySnapshot, group
             .unwrap_or_default(),
         gone: snapshot.group_is_gone(&group.id),
     };
-    object(connection, DIRECTORY, "group", group.id.as_str(), &body)
+    let find =
+        if body.gone { String::new() } else { found_by(&[Some(&group.display_name)], group.id.as_str()) };
+    Object { find: Some(find), ..object(connection, DIRECTORY, "group", group.id.as_str(), &body) }
 }
 
 /// All objects of a snapshot: what is listed, and of what is gone that which is still named.

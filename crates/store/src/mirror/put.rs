@@ -20,8 +20,7 @@ use crate::writer::{Batch, Write};
 
 /// Rows in one statement.
 const ROWS: usize = 500;
-const SUMS: &str =
-    "SELECT kind, id, sum FROM mirror_objects WHERE connection = $1 AND side = $2 ORDER BY kind, id";
+const SUMS: &str = "SELECT kind, id, sum, find_sum FROM mirror_objects WHERE connection = $1 AND side = $2 ORDER BY kind, id";
 const PATCH: &str = "UPDATE mirror_objects SET body = $1, sum = $2 \
     WHERE connection = $3 AND side = $4 AND kind = $5 AND id = $6";
 const PUT: &str = "INSERT INTO mirror_objects (connection, side, kind, id, body, sum) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -41,15 +40,16 @@ pub(crate) async fn update(batch: &mut Batch, connection: &str, update: &MirrorU
     let doing = "storing the mirror";
     for rows in update.put.chunks(ROWS) {
         let sql = format!(
-            "INSERT INTO mirror_objects (connection, side, kind, id, body, sum) VALUES {} \
-             ON CONFLICT (connection, side, kind, id) DO UPDATE SET body = excluded.body, sum = excluded.sum",
-            placeholders(rows.len(), 6)
+            "INSERT INTO mirror_objects (connection, side, kind, id, body, sum, find, find_sum) VALUES {} \
+             ON CONFLICT (connection, side, kind, id) DO UPDATE SET body = excluded.body, sum = excluded.sum, \
+             find = excluded.find, find_sum = excluded.find_sum",
+            placeholders(rows.len(), 8)
         );
         on!(Tx, &mut batch.tx, tx => {
             let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(rows.len() == ROWS);
             for row in rows {
                 query = query.bind(connection).bind(update.side).bind(row.kind).bind(&row.id).bind(&row.body)
-                    .bind(row.sum);
+                    .bind(row.sum).bind(&row.find).bind(row.find.as_ref().map(|_| row.sum));
             }
             query.execute(&mut **tx).await.map_err(Error::database(doing))?;
         });
@@ -106,7 +106,7 @@ pub(crate) async fn patch(
             users.sort_unstable();
         }
         body.users = Some(joined(users.into_iter()));
-        let Object { kind, id, body, sum } = object(connection, SITE, "group", group.as_str(), &body);
+        let Object { kind, id, body, sum, .. } = object(connection, SITE, "group", group.as_str(), &body);
         on!(Tx, &mut batch.tx, tx => sqlx::query(PATCH).bind(body).bind(sum).bind(connection).bind(SITE).bind(kind)
             .bind(id).execute(&mut **tx).await.map(|_| ()))
         .map_err(Error::database(doing))?;
@@ -116,7 +116,7 @@ pub(crate) async fn patch(
 
 /// Puts one object of the site.
 async fn put(batch: &mut Batch, connection: &str, object: Object) -> Result<()> {
-    let Object { kind, id, body, sum } = object;
+    let Object { kind, id, body, sum, .. } = object;
     on!(Tx, &mut batch.tx, tx => sqlx::query(PUT).bind(connection).bind(SITE).bind(kind).bind(id).bind(body)
         .bind(sum).execute(&mut **tx).await.map(|_| ()))
     .map_err(Error::database("storing the mirror"))
@@ -245,15 +245,16 @@ impl Store {
         mark: Mark,
         objects: Vec<Object>,
     ) -> Result<MirrorUpdate> {
-        let rows: Vec<(String, String, i64)> = on!(Pool, &self.inner.readers, db =>
+        let rows: Vec<(String, String, i64, Option<i64>)> = on!(Pool, &self.inner.readers, db =>
             sqlx::query_as(SUMS).bind(connection).bind(side).fetch_all(db).await)
         .map_err(Error::database("reading the mirror"))?;
-        let mut stored: HashMap<(String, String), i64> =
-            rows.into_iter().map(|(kind, id, sum)| ((kind, id), sum)).collect();
-        let put = objects
-            .into_iter()
-            .filter(|object| stored.remove(&(object.kind.to_owned(), object.id.clone())) != Some(object.sum))
-            .collect();
+        let mut stored: HashMap<(String, String), (i64, Option<i64>)> =
+            rows.into_iter().map(|(kind, id, sum, find)| ((kind, id), (sum, find))).collect();
+        let is_new = |object: &Object| {
+            let found_by = object.find.as_ref().map(|_| object.sum);
+            stored.remove(&(object.kind.to_owned(), object.id.clone())) != Some((object.sum, found_by))
+        };
+        let put = objects.into_iter().filter(is_new).collect();
         let mut drop: Vec<(String, String)> = stored.into_keys().collect();
         drop.sort_unstable();
         Ok(MirrorUpdate { side, mark: mark.sealed(connection, side), put, drop })
