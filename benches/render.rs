@@ -63,7 +63,9 @@ impl House {
         let company = serde_json::to_value(emulator.description())?;
         let folder = tempfile::tempdir()?;
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        let calm = json!({"graph": {"throttle": false}, "atlassian": {"throttle": false}});
+        // A site that announces limits no company has: this one is synced in minutes rather than in hours
+        let burst = json!({"GET": 90_000, "POST": 90_000, "PUT": 90_000, "DELETE": 90_000});
+        let calm = json!({"graph": {"throttle": false}, "atlassian": {"burst_per_second": burst}});
         http.put(format!("{}/settings", emulator.description().control_url))
             .json(&calm)
             .send()

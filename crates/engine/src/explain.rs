@@ -66,8 +66,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let mut world = self.look(freshness, progress).await?;
         let subject = find(&world.input(&self.rules, Approval::None), question)?;
         let groups = self.groups_in_question(&world, &subject);
-        self.read_members(&mut world.site, groups).await?;
-        self.make_sure(&mut world).await?;
+        self.read_members(&mut world.site, groups, progress).await?;
+        self.make_sure(&mut world, progress).await?;
         let plan = self.seated_plan(&mut world, &Purpose::Sync, Approval::None).await?;
         let input = world.input(&self.rules, Approval::None);
         let explanation = match &subject {

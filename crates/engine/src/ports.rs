@@ -40,6 +40,14 @@ pub trait Progress: Send + Sync {
     fn report(&self, event: Event);
 }
 
+/// Nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn report(&self, _: Event) {}
+}
+
 /// What a run tells while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -69,6 +77,16 @@ pub enum Event {
         /// Groups.
         groups: usize,
     },
+    /// The site is asked for one thing after another, and so many of the answers are there. Its limits let 100 a second
+    /// through (atlassian-cloud.md 6.1), so that this is what takes long in a large company. Told a hundred times at most.
+    SiteAsked {
+        /// For what.
+        about: SiteQuestion,
+        /// Answers.
+        done: usize,
+        /// Questions.
+        of: usize,
+    },
     /// The plan stands, with so many steps to do and so many held.
     Planned {
         /// Steps to do.
@@ -90,6 +108,33 @@ pub enum Event {
         /// For what, in words.
         what: String,
     },
+}
+
+/// What the site is asked for one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteQuestion {
+    /// The members of groups.
+    Members,
+    /// The accounts of people whose addresses it may hide.
+    Accounts,
+}
+
+impl SiteQuestion {
+    /// What is asked for, as a word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Accounts => "accounts",
+        }
+    }
+
+    /// What is going on, for people.
+    pub fn doing(self) -> &'static str {
+        match self {
+            Self::Members => "reading the members of groups",
+            Self::Accounts => "searching the site for people whose addresses it may hide",
+        }
+    }
 }
 
 /// How a step ended, for progress.

@@ -32,7 +32,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let mut access = applied.access.clone();
         let mut first = true;
         let fresh = loop {
-            self.read_members(&mut world.site, groups).await?;
+            self.read_members(&mut world.site, groups, progress).await?;
             if first {
                 missing = Self::not_covered(world, applied);
                 first = false;

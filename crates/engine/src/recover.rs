@@ -23,7 +23,7 @@ use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::step::owed;
-use crate::ports::{Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store};
+use crate::ports::{Clock, Directory, Event, Ids, OpenIntent, Progress, Site, Store, Unwatched};
 use crate::report::Draft;
 use crate::run::{Engine, World, fold, side_by_side, stopped};
 
@@ -315,7 +315,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             .collect();
         unread.sort_unstable();
         unread.dedup();
-        self.read_members(&mut world.site, unread).await?;
+        self.read_members(&mut world.site, unread, &Unwatched).await?;
         for open in open {
             if let Intent::AddMember { group, .. } | Intent::RemoveMember { group, .. } = &open.entry.intent
                 && world.site.group(group).is_some()

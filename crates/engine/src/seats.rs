@@ -12,7 +12,7 @@ use entrain_domain::model::{
 use entrain_domain::plan::{Action, Approval, Plan, Step, Waiting, groups_that_tell, seated_by, seats_after};
 
 use crate::apply::Applied;
-use crate::ports::{Clock, Directory, Ids, Site, Store};
+use crate::ports::{Clock, Directory, Ids, Site, Store, Unwatched};
 use crate::report::Draft;
 use crate::run::{Engine, Reach, World, side_by_side};
 
@@ -126,7 +126,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         let (managed, others): (Vec<SiteGroupId>, Vec<SiteGroupId>) =
             groups.into_iter().partition(|group| world.site.members(group).is_some());
-        self.read_members(&mut world.site, managed).await?;
+        self.read_members(&mut world.site, managed, &Unwatched).await?;
         let read = side_by_side(self.options.in_flight, others, |group| async move {
             let members = self.ports.site.members(&group).await;
             (group, members)

@@ -54,11 +54,12 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         &self,
         world: &mut World,
         undoing: &Undoing,
+        progress: &dyn Progress,
     ) -> Result<(), Failure> {
         let groups = groups_to_undo(&world.input(&self.rules, Approval::None), &undoing.journal);
         let groups: Vec<SiteGroupId> =
             groups.into_iter().filter(|group| world.site.members(group).is_none()).collect();
-        self.read_members(&mut world.site, groups).await
+        self.read_members(&mut world.site, groups, progress).await
     }
 
     /// What is left to take back.

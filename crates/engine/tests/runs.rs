@@ -12,7 +12,7 @@ use entrain_domain::model::AccountState;
 use entrain_domain::plan::{Approval, Guard, StepKind};
 use entrain_domain::run::{Outcome, RunStatus, Trigger};
 use entrain_domain::{FailureClass, FailureCode};
-use entrain_engine::ports::Store;
+use entrain_engine::ports::{Event, SiteQuestion, Store};
 use entrain_engine::{Freshness, Purpose, RunOptions, SavedPlan, Wait};
 use support::site::{Fault, refusal};
 use support::{CONNECTION, Fixture, Told};
@@ -396,4 +396,33 @@ async fn a_run_can_be_spawned() {
     let fixture = Fixture::company();
     let report = tokio::spawn(async move { fixture.run().await }).await.unwrap();
     assert_eq!(report.status, RunStatus::Converged);
+}
+
+/// At the site's limits, the searches of a large company take minutes: whoever waits hears of it.
+#[tokio::test(start_paused = true)]
+async fn who_watches_hears_how_far_the_questions_to_the_site_have_got() {
+    let fixture = Fixture::company();
+    let many: Vec<u32> = (1..=250).collect();
+    for n in &many {
+        fixture.directory.person(*n, AccountState::Enabled);
+        let account = fixture.site.account(*n);
+        fixture.site.hide(&account);
+    }
+    fixture.directory.group("Jira A", &many);
+    let told = Told::default();
+    let options = RunOptions::new(Trigger::Manual);
+    fixture.engine().run(options, &told).await.unwrap();
+    let events = told.events.lock().unwrap();
+    let asked: Vec<(usize, usize)> = events
+        .iter()
+        .take_while(|event| !matches!(event, Event::Planned { .. }))
+        .filter_map(|event| match event {
+            Event::SiteAsked { about: SiteQuestion::Accounts, done, of } => Some((*done, *of)),
+            _ => None,
+        })
+        .collect();
+    let (last, of) = *asked.last().unwrap();
+    assert_eq!((last, of), (250, 250), "all whose address the site does not show are searched for");
+    assert!((50..=100).contains(&asked.len()), "{asked:?}");
+    assert!(asked.is_sorted(), "{asked:?}");
 }

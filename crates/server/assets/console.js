@@ -117,7 +117,7 @@ if (live && window.EventSource) {
       if (title) document.title = `${title.textContent} · Entrain`;
     }, 500);
   };
-  for (const name of ["began", "phase", "directory_read", "site_read", "planned", "step", "waiting", "ended"]) {
+  for (const name of ["began", "phase", "directory_read", "site_read", "site_asked", "planned", "step", "waiting", "ended"]) {
     events.addEventListener(name, refresh);
   }
   events.onerror = refresh;
@@ -140,15 +140,15 @@ for (const form of all("form[data-tries]")) {
   });
 }
 
-// A button says how many steps are ticked; a ticked section covers its rows.
+// A button says how many boxes are ticked, here and on other pages; a ticked section covers its rows.
 const ticks = $("[data-ticks]");
 if (ticks) {
   const [plain, counted] = [ticks.textContent, ticks.dataset.ticks];
   const say = () => {
-    let n = 0;
+    let n = Number(ticks.dataset.elsewhere);
     for (const box of all("input[form=part]:checked")) {
       const whole = box.name !== "section" && $("[name=section]", box.closest("section"))?.checked;
-      if (!whole) n += Number(box.dataset.steps);
+      if (!whole) n += 1;
     }
     ticks.textContent = n ? counted.replace("{}", n) : plain;
   };

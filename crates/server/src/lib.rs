@@ -44,6 +44,7 @@ mod listen;
 pub mod metrics;
 pub mod notified;
 pub mod plan_rows;
+pub mod previews;
 mod problem;
 pub mod reports;
 pub mod rulebook;
@@ -51,6 +52,7 @@ mod runs;
 mod scheduler;
 pub mod service;
 pub mod sought;
+pub mod ticks;
 pub mod trials;
 pub mod upkeep;
 

@@ -10,7 +10,7 @@ use entrain_domain::plan::StepKind;
 use entrain_domain::run::Phase;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::Approved;
-use entrain_engine::ports::{Event, Progress, StepResult};
+use entrain_engine::ports::{Event, Progress, SiteQuestion, StepResult};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,8 @@ pub(crate) struct Progressed {
     pub(crate) directory: Option<(usize, usize)>,
     /// Accounts and groups of the site, once read.
     pub(crate) site: Option<(usize, usize)>,
+    /// What the site is being asked for one by one: answers, and questions.
+    pub(crate) asked: Option<(SiteQuestion, usize, usize)>,
     /// Steps to do, and held, once planned.
     pub(crate) planned: Option<(usize, usize)>,
     pub(crate) done: usize,
@@ -74,6 +76,7 @@ impl Progressed {
             Event::Phase(phase) => self.phase = Some(*phase),
             Event::DirectoryRead { users, groups } => self.directory = Some((*users, *groups)),
             Event::SiteRead { accounts, groups } => self.site = Some((*accounts, *groups)),
+            Event::SiteAsked { about, done, of } => self.asked = Some((*about, *done, *of)),
             Event::Planned { steps, held } => self.planned = Some((*steps, *held)),
             Event::Step { kind, done, .. } => {
                 *self.kinds.entry(*kind).or_default() += 1;
@@ -305,6 +308,10 @@ impl Progress for Teller {
             }
             Event::SiteRead { accounts, groups } => {
                 self.tell(json!({ "event": "site_read", "accounts": accounts, "groups": groups }));
+            }
+            Event::SiteAsked { about, done, of } => {
+                let about = about.word();
+                self.tell(json!({ "event": "site_asked", "about": about, "done": done, "of": of }));
             }
             Event::Planned { steps, held } => {
                 self.tell(json!({ "event": "planned", "steps": steps, "held": held }));

@@ -12,7 +12,6 @@ use entrain_domain::{Failure, FailureCode};
 use entrain_engine::Freshness;
 use entrain_engine::schedule::{Due, Health};
 use jiff::Timestamp;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
@@ -181,10 +180,7 @@ async fn apply(runs: &Arc<Runs>, connection: &str) -> Result<(), Failure> {
 pub(crate) async fn preview(service: &dyn Service, connection: &str, now: Timestamp) -> Result<(), Failure> {
     let planned = service.plan(connection, Freshness::Incremental).await;
     metrics::preview_ended(connection, planned.is_ok());
-    let kept = match &planned {
-        Ok(plan) => json!({ "connection": connection, "at": now, "plan": plan }),
-        Err(failure) => json!({ "connection": connection, "at": now, "error": failure }),
-    };
+    let kept = crate::previews::document(connection, now, &planned);
     service.keep_preview(connection, now, kept).await?;
     planned.map(drop)
 }

@@ -173,6 +173,8 @@ pub trait Service:
     + crate::trials::Trials
     + crate::upkeep::Upkeep
     + crate::plan_rows::PlanRows
+    + crate::previews::Previews
+    + crate::ticks::Ticks
 {
     /// Now.
     fn now(&self) -> Timestamp;
@@ -322,8 +324,4 @@ pub trait Service:
         channel: Option<&'a str>,
         by: &'a str,
     ) -> Answer<'a, Vec<Value>>;
-    /// Keeps a preview that the schedule made.
-    fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()>;
-    /// The newest of these.
-    fn preview<'a>(&'a self, connection: &'a str) -> Answer<'a, Option<Value>>;
 }

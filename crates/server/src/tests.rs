@@ -375,9 +375,6 @@ impl Service for Fake {
     fn fired<'a>(&'a self, _: &'a str, _: Option<Timestamp>, _: Timestamp) -> Answer<'a, Turn> {
         self.change(Turn::Ours)
     }
-    fn keep_preview<'a>(&'a self, _: &'a str, _: Timestamp, _: Value) -> Answer<'a, ()> {
-        self.change(())
-    }
     fn look_after_alerts<'a>(&'a self, _: &'a str) -> Answer<'a, Looked> {
         self.give(Looked::default())
     }
@@ -389,10 +386,6 @@ impl Service for Fake {
     }
     fn test_alerts<'a>(&'a self, _: &'a str, channel: Option<&'a str>, _: &'a str) -> Answer<'a, Vec<Value>> {
         self.change(settings::tested(channel))
-    }
-    fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Value>> {
-        let kept = json!({ "connection": self.hostile, "at": now(), "plan": self.made_plan() });
-        self.give(Some(if self.rows > 1 { kept } else { json!({}) }))
     }
 }
 

@@ -32,7 +32,16 @@ use crate::{audit, files, store};
 
 const FORMAT: &str = "entrain-backup-1";
 /// Tables that belong to live processes, let people in who were signed in then, or are made from others again.
-const LEFT_OUT: [&str; 6] = ["claims", "servers", "sessions", "one_time_links", "plan_gists", "plan_rows"];
+const LEFT_OUT: [&str; 8] = [
+    "claims",
+    "servers",
+    "sessions",
+    "one_time_links",
+    "plan_gists",
+    "plan_rows",
+    "preview_gists",
+    "preview_rows",
+];
 /// Tables that mean nothing without the secret key.
 const OF_THE_KEY: [&str; 3] = ["connection_secrets", "draft_secrets", "retired_keys"];
 /// Made by the migrations, with its one row; its end of the audit chain is the file's after a restore.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use entrain_domain::plan::PlanOf;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -83,6 +84,9 @@ pub(crate) async fn apply(batch: &mut Batch, write: &DraftWrite) -> Result<()> {
         for (_, sealed) in secrets {
             crate::rotate::not_retired(batch, &sealed.key_id).await?;
         }
+    }
+    if let DraftWrite::Drop { id } = write {
+        crate::plan_rows::forget(batch, &PlanOf::Preview(id.clone())).await?;
     }
     match write {
         DraftWrite::Keep { entry, secrets } => on!(Tx, &mut batch.tx, tx => async {

@@ -18,6 +18,7 @@
 //! | `backup` | everything as one file, and back |
 //! | `accounts` | people who sign in: accounts, sessions, links that work once |
 //! | `drafts` | connections that somebody is setting up |
+//! | `ticks` | what somebody has ticked in a held plan |
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
 //! | `persons`, `about` | one person's sync beside a run over everything, and what it begins with |
@@ -63,6 +64,7 @@ mod runs;
 mod service;
 mod store;
 mod sum;
+mod ticks;
 mod token;
 mod upkeep;
 mod writer;

@@ -1,8 +1,7 @@
-//! Plans told apart, for pages: see `migrations/0034_plan_rows.sql`. They are made from plans and can be made again, so
-//! that a backup leaves them out.
+//! Plans told apart, for pages: see `migrations/0034_plan_rows.sql` and `0039_preview_rows.sql`. They are made from plans
+//! and can be made again, so that a backup leaves them out.
 
-use entrain_domain::model::RunId;
-use entrain_domain::plan::{PlanRow, PlanRowsWanted};
+use entrain_domain::plan::{PlanOf, PlanRow, PlanRowsWanted};
 use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
@@ -20,19 +19,82 @@ const KEYS: usize = 500;
 
 /// One operation of this module.
 pub(crate) enum PlanWrite {
-    Forget(RunId),
-    Rows(RunId, Vec<PlanRow>),
-    Gist(RunId, String),
+    Forget(PlanOf),
+    Rows(PlanOf, Vec<PlanRow>),
+    Gist(PlanOf, String),
 }
 
-const FORGET: [&str; 2] = ["DELETE FROM plan_gists WHERE run = $1", "DELETE FROM plan_rows WHERE run = $1"];
-const PUT_GIST: &str = "INSERT INTO plan_gists (run, body, sum) VALUES ($1, $2, $3) \
-    ON CONFLICT (run) DO UPDATE SET body = excluded.body, sum = excluded.sum";
-const GIST: &str = "SELECT body, sum FROM plan_gists WHERE run = $1";
-const SOME: &str = "SELECT place, key, held, find, body, sum FROM plan_rows \
-    WHERE run = $1 AND place >= $2 AND place < $3 ORDER BY place LIMIT $4";
-const SOUGHT: &str = "SELECT place, key, held, find, body, sum FROM plan_rows \
-    WHERE run = $1 AND place >= $2 AND place < $3 AND held >= $5 AND find LIKE $6 ESCAPE '!' ORDER BY place LIMIT $4";
+/// Where what is told of a plan is kept: both tables, and their column that says whose it is.
+struct Place {
+    gists: &'static str,
+    rows: &'static str,
+    owner: &'static str,
+}
+
+const OF_RUNS: Place = Place { gists: "plan_gists", rows: "plan_rows", owner: "run" };
+const OF_PREVIEWS: Place = Place { gists: "preview_gists", rows: "preview_rows", owner: "connection" };
+
+fn place(of: &PlanOf) -> (&'static Place, &str) {
+    match of {
+        PlanOf::Run(run) => (&OF_RUNS, run.as_str()),
+        PlanOf::Preview(connection) => (&OF_PREVIEWS, connection),
+    }
+}
+
+impl Place {
+    fn forget(&self) -> [String; 2] {
+        [self.gists, self.rows].map(|table| format!("DELETE FROM {table} WHERE {} = $1", self.owner))
+    }
+
+    fn put_gist(&self) -> String {
+        let Self { gists, owner, .. } = self;
+        format!(
+            "INSERT INTO {gists} ({owner}, body, sum) VALUES ($1, $2, $3) \
+             ON CONFLICT ({owner}) DO UPDATE SET body = excluded.body, sum = excluded.sum"
+        )
+    }
+
+    fn gist(&self) -> String {
+        format!("SELECT body, sum FROM {} WHERE {} = $1", self.gists, self.owner)
+    }
+
+    fn select(&self) -> String {
+        let Self { rows, owner, .. } = self;
+        format!("SELECT place, key, held, find, body, sum FROM {rows} WHERE {owner} = $1")
+    }
+
+    fn some(&self) -> String {
+        format!("{} AND place >= $2 AND place < $3 ORDER BY place LIMIT $4", self.select())
+    }
+
+    fn sought(&self) -> String {
+        format!(
+            "{} AND place >= $2 AND place < $3 AND held >= $5 AND find LIKE $6 ESCAPE '!' ORDER BY place LIMIT $4",
+            self.select()
+        )
+    }
+
+    /// In no order: asked for one, SQLite walks along all rows of the plan instead of looking the keys up.
+    fn by_keys(&self, keys: usize) -> String {
+        let places: Vec<String> = (2..=keys + 1).map(|at| format!("${at}")).collect();
+        format!("{} AND key IN ({})", self.select(), places.join(", "))
+    }
+
+    /// Another server may have written the same rows.
+    fn insert(&self, rows: usize) -> String {
+        let row = |at: usize| {
+            let places: Vec<String> = (1..=7).map(|column| format!("${}", at * 7 + column)).collect();
+            format!("({})", places.join(", "))
+        };
+        let values: Vec<String> = (0..rows).map(row).collect();
+        let Self { rows, owner, .. } = self;
+        format!(
+            "INSERT INTO {rows} ({owner}, place, key, held, find, body, sum) VALUES {} \
+             ON CONFLICT ({owner}, place) DO NOTHING",
+            values.join(", ")
+        )
+    }
+}
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -44,9 +106,10 @@ struct Row {
     sum: i64,
 }
 
-fn row_sum(run: &RunId, row: &PlanRow) -> i64 {
-    Sum::of("plan_rows")
-        .text(run.as_str())
+fn row_sum(of: &PlanOf, row: &PlanRow) -> i64 {
+    let (place, owner) = place(of);
+    Sum::of(place.rows)
+        .text(owner)
         .number(row.place)
         .text(&row.key)
         .number(row.held)
@@ -55,23 +118,26 @@ fn row_sum(run: &RunId, row: &PlanRow) -> i64 {
         .finish()
 }
 
-fn gist_sum(run: &RunId, body: &str) -> i64 {
-    Sum::of("plan_gists").text(run.as_str()).text(body).finish()
+fn gist_sum(of: &PlanOf, body: &str) -> i64 {
+    let (place, owner) = place(of);
+    Sum::of(place.gists).text(owner).text(body).finish()
 }
 
 impl Row {
-    fn checked(self, run: &RunId) -> Result<PlanRow> {
-        let Self { place, key, held, find, body, sum } = self;
-        let row = PlanRow { place, key, held, find, body };
-        if row_sum(run, &row) == sum { Ok(row) } else { Err(Error::row("plan_rows", place)) }
+    fn checked(self, of: &PlanOf) -> Result<PlanRow> {
+        let Self { place: at, key, held, find, body, sum } = self;
+        let row = PlanRow { place: at, key, held, find, body };
+        if row_sum(of, &row) == sum { Ok(row) } else { Err(Error::row(place(of).0.rows, at)) }
     }
 }
 
-/// Throws away what was told of a run's plan.
-pub(crate) async fn forget(batch: &mut Batch, run: &RunId) -> Result<()> {
-    for sql in FORGET {
-        on!(Tx, &mut batch.tx, tx => sqlx::query(sql).bind(run.as_str()).execute(&mut **tx).await.map(drop))
-            .map_err(Error::database("writing the plan"))?;
+/// Throws away what was told of a plan.
+pub(crate) async fn forget(batch: &mut Batch, of: &PlanOf) -> Result<()> {
+    let (place, owner) = place(of);
+    for sql in place.forget() {
+        on!(Tx, &mut batch.tx, tx =>
+            sqlx::query(AssertSqlSafe(sql)).bind(owner).execute(&mut **tx).await.map(drop))
+        .map_err(Error::database("writing the plan"))?;
     }
     Ok(())
 }
@@ -79,18 +145,22 @@ pub(crate) async fn forget(batch: &mut Batch, run: &RunId) -> Result<()> {
 pub(crate) async fn apply(batch: &mut Batch, write: &PlanWrite) -> Result<()> {
     let doing = "writing the plan";
     match write {
-        PlanWrite::Forget(run) => forget(batch, run).await,
-        PlanWrite::Gist(run, body) => on!(Tx, &mut batch.tx, tx => sqlx::query(PUT_GIST)
-            .bind(run.as_str()).bind(body).bind(gist_sum(run, body)).execute(&mut **tx).await.map(drop))
-        .map_err(Error::database(doing)),
-        PlanWrite::Rows(run, rows) => {
+        PlanWrite::Forget(of) => forget(batch, of).await,
+        PlanWrite::Gist(of, body) => {
+            let (place, owner) = place(of);
+            on!(Tx, &mut batch.tx, tx => sqlx::query(AssertSqlSafe(place.put_gist()))
+                .bind(owner).bind(body).bind(gist_sum(of, body)).execute(&mut **tx).await.map(drop))
+            .map_err(Error::database(doing))
+        }
+        PlanWrite::Rows(of, rows) => {
+            let (place, owner) = place(of);
             for rows in rows.chunks(ROWS) {
-                let sql = insert(rows.len());
+                let sql = place.insert(rows.len());
                 on!(Tx, &mut batch.tx, tx => {
                     let mut query = sqlx::query(AssertSqlSafe(sql));
                     for row in rows {
-                        query = query.bind(run.as_str()).bind(row.place).bind(&row.key).bind(row.held)
-                            .bind(&row.find).bind(&row.body).bind(row_sum(run, row));
+                        query = query.bind(owner).bind(row.place).bind(&row.key).bind(row.held)
+                            .bind(&row.find).bind(&row.body).bind(row_sum(of, row));
                     }
                     query.execute(&mut **tx).await.map(drop)
                 })
@@ -101,74 +171,59 @@ pub(crate) async fn apply(batch: &mut Batch, write: &PlanWrite) -> Result<()> {
     }
 }
 
-/// Another server may have written the same rows.
-fn insert(rows: usize) -> String {
-    let row = |at: usize| {
-        let places: Vec<String> = (1..=7).map(|column| format!("${}", at * 7 + column)).collect();
-        format!("({})", places.join(", "))
-    };
-    let rows: Vec<String> = (0..rows).map(row).collect();
-    format!(
-        "INSERT INTO plan_rows (run, place, key, held, find, body, sum) VALUES {} ON CONFLICT (run, place) DO NOTHING",
-        rows.join(", ")
-    )
-}
-
 impl Store {
-    /// Keeps what is told of a run's plan: its rows, and then what is said of all of it. What was told before is gone.
-    pub async fn keep_plan_rows(&self, run: &RunId, gist: &str, rows: Vec<PlanRow>) -> Result<()> {
-        self.write(Write::Plan(PlanWrite::Forget(run.clone()))).await?;
-        let storable = |row: PlanRow| PlanRow {
+    /// Keeps what is told of a plan: its rows, and then what is said of all of it. What was told before is gone.
+    pub async fn keep_plan_rows(&self, of: &PlanOf, gist: &str, rows: Vec<PlanRow>) -> Result<()> {
+        self.write(Write::Plan(PlanWrite::Forget(of.clone()))).await?;
+        let as_stored = |row: PlanRow| PlanRow {
             key: storable(&row.key),
             find: storable(&row.find),
             body: storable(&row.body),
             ..row
         };
-        let mut rows = rows.into_iter().map(storable).peekable();
+        let mut rows = rows.into_iter().map(as_stored).peekable();
         while rows.peek().is_some() {
             let part: Vec<PlanRow> = rows.by_ref().take(PART).collect();
-            self.write(Write::Plan(PlanWrite::Rows(run.clone(), part))).await?;
+            self.write(Write::Plan(PlanWrite::Rows(of.clone(), part))).await?;
         }
-        self.write(Write::Plan(PlanWrite::Gist(run.clone(), crate::sum::storable(gist)))).await
+        self.write(Write::Plan(PlanWrite::Gist(of.clone(), storable(gist)))).await
     }
 
-    /// What is said of all of a run's plan, where its rows are kept.
-    pub async fn plan_gist(&self, run: &RunId) -> Result<Option<String>> {
+    /// What is said of all of a plan, where its rows are kept.
+    pub async fn plan_gist(&self, of: &PlanOf) -> Result<Option<String>> {
+        let (place, owner) = place(of);
         let row: Option<(String, i64)> = on!(Pool, &self.inner.readers, db =>
-            sqlx::query_as(GIST).bind(run.as_str()).fetch_optional(db).await)
+            sqlx::query_as(AssertSqlSafe(place.gist())).bind(owner).fetch_optional(db).await)
         .map_err(Error::database("reading the plan"))?;
         match row {
             None => Ok(None),
-            Some((body, sum)) if gist_sum(run, &body) == sum => Ok(Some(body)),
-            Some(_) => Err(Error::row("plan_gists", run)),
+            Some((body, sum)) if gist_sum(of, &body) == sum => Ok(Some(body)),
+            Some(_) => Err(Error::row(place.gists, owner)),
         }
     }
 
-    /// Rows of a run's plan, in their order.
-    pub async fn plan_rows(&self, run: &RunId, wanted: &PlanRowsWanted) -> Result<Vec<PlanRow>> {
+    /// Rows of a plan, in their order.
+    pub async fn plan_rows(&self, of: &PlanOf, wanted: &PlanRowsWanted) -> Result<Vec<PlanRow>> {
+        let (place, owner) = place(of);
         let escaped = wanted.find.replace('!', "!!").replace('%', "!%").replace('_', "!_");
         let is_any = wanted.held == 0 && wanted.find.is_empty();
         let rows: Vec<Row> = on!(Pool, &self.inner.readers, db => {
-            let query = sqlx::query_as(if is_any { SOME } else { SOUGHT })
-                .bind(run.as_str()).bind(wanted.from).bind(wanted.until).bind(i64::from(wanted.limit));
+            let query = sqlx::query_as(AssertSqlSafe(if is_any { place.some() } else { place.sought() }))
+                .bind(owner).bind(wanted.from).bind(wanted.until).bind(i64::from(wanted.limit));
             let query = if is_any { query } else { query.bind(wanted.held).bind(format!("%{escaped}%")) };
             query.fetch_all(db).await
         })
         .map_err(Error::database("reading the plan"))?;
-        rows.into_iter().map(|row| row.checked(run)).collect()
+        rows.into_iter().map(|row| row.checked(of)).collect()
     }
 
-    /// The rows of a run's plan that are found by these keys.
-    pub async fn plan_rows_of(&self, run: &RunId, keys: &[String]) -> Result<Vec<PlanRow>> {
+    /// The rows of a plan that are found by these keys.
+    pub async fn plan_rows_of(&self, of: &PlanOf, keys: &[String]) -> Result<Vec<PlanRow>> {
+        let (place, owner) = place(of);
         let mut found = Vec::new();
         for keys in keys.chunks(KEYS) {
-            let places: Vec<String> = (2..=keys.len() + 1).map(|at| format!("${at}")).collect();
-            let sql = format!(
-                "SELECT place, key, held, find, body, sum FROM plan_rows WHERE run = $1 AND key IN ({}) ORDER BY place",
-                places.join(", ")
-            );
             let rows: Vec<Row> = on!(Pool, &self.inner.readers, db => {
-                let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(run.as_str());
+                let mut query = sqlx::query_as(AssertSqlSafe(place.by_keys(keys.len()))).bind(owner);
                 for key in keys {
                     query = query.bind(key);
                 }
@@ -176,9 +231,10 @@ impl Store {
             })
             .map_err(Error::database("reading the plan"))?;
             for row in rows {
-                found.push(row.checked(run)?);
+                found.push(row.checked(of)?);
             }
         }
+        found.sort_unstable_by_key(|row| row.place);
         Ok(found)
     }
 }
@@ -189,13 +245,15 @@ mod tests {
     use crate::pool::ways;
 
     #[tokio::test]
-    async fn a_page_of_a_plan_is_a_walk_along_its_key_however_long_the_plan_is() {
-        for sql in [SOME, SOUGHT] {
-            let ways = ways(sql).await;
-            assert_eq!(
-                ways,
-                ["SEARCH plan_rows USING INDEX sqlite_autoindex_plan_rows_1 (run=? AND place>? AND place<?)"]
-            );
+    async fn a_page_of_a_plan_reads_its_rows_however_long_the_plan_is() {
+        for place in [&OF_RUNS, &OF_PREVIEWS] {
+            let Place { rows, owner, .. } = place;
+            for sql in [place.some(), place.sought()] {
+                let along = format!("INDEX sqlite_autoindex_{rows}_1 ({owner}=? AND place>? AND place<?)");
+                assert_eq!(ways(&sql).await, [format!("SEARCH {rows} USING {along}")]);
+            }
+            let looked_up = format!("SEARCH {rows} USING INDEX {rows}_by_key ({owner}=? AND key=?)");
+            assert_eq!(ways(&place.by_keys(2)).await, [looked_up]);
         }
     }
 }

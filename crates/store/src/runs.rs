@@ -2,7 +2,7 @@
 //! afterwards.
 
 use entrain_domain::model::RunId;
-use entrain_domain::plan::{Before, Effect, History, StepId, StepKind};
+use entrain_domain::plan::{Before, Effect, History, PlanOf, StepId, StepKind};
 use entrain_domain::run::{
     AuditNote, Intent, JournalEntry, JournalPage, JournalPart, Outcome, Phase, RunReport, RunStatus,
     RunSummary, StepEnd, Trigger,
@@ -255,7 +255,7 @@ pub(crate) async fn phase(batch: &mut Batch, run: &RunId, phase: Phase, plan: Op
     .await?;
     let Some(plan) = plan else { return Ok(()) };
     // The run may have had another one before it was cut off
-    plan_rows::forget(batch, run).await?;
+    plan_rows::forget(batch, &PlanOf::Run(run.clone())).await?;
     keep_plan(batch, run, plan).await
 }
 

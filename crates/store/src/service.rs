@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use entrain_domain::plan::PlanOf;
 use entrain_domain::run::AuditNote;
 use entrain_domain::service::{Mode, Role, Turn};
 use jiff::Timestamp;
@@ -69,6 +70,9 @@ const FIRED_AGAIN: &str =
 const FIRED: &str = "SELECT connection, fired_at, sum FROM schedule_marks ORDER BY connection";
 const SET_PREVIEW: &str = "INSERT INTO previews (connection, at, body, sum) VALUES ($1, $2, $3, $4) \
     ON CONFLICT (connection) DO UPDATE SET at = excluded.at, body = excluded.body, sum = excluded.sum";
+// Bytes, which are counted without reading them
+const PREVIEW_HEAD: &str =
+    "SELECT at, CASE WHEN octet_length(body) <= 65536 THEN body END, sum FROM previews WHERE connection = $1";
 const PREVIEW: &str = "SELECT at, body, sum FROM previews WHERE connection = $1";
 const MAKE_KEY: &str = "INSERT INTO api_keys (id, name, role, hash, created_at, expires_at, revoked_at, sum) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -196,7 +200,8 @@ pub(crate) async fn apply(batch: &mut Batch, write: &ServiceWrite) -> Result<()>
             on!(Tx, &mut batch.tx, tx => sqlx::query(SET_PREVIEW)
                 .bind(connection).bind(at).bind(&body).bind(preview_sum(connection, at, &body))
                 .execute(&mut **tx).await.map(|_| ()))
-            .map_err(Error::database("storing a preview"))
+            .map_err(Error::database("storing a preview"))?;
+            crate::plan_rows::forget(batch, &PlanOf::Preview(connection.clone())).await
         }
         ServiceWrite::KeyMade { key, author } => make_key(batch, key, author).await,
         ServiceWrite::KeyRevoked { id, author, at } => revoke(batch, id, author, *at).await,
@@ -370,6 +375,20 @@ impl Store {
     pub async fn keep_preview(&self, connection: &str, at: Timestamp, body: &str) -> Result<()> {
         let (connection, body) = (connection.to_owned(), body.to_owned());
         self.write(Write::Service(ServiceWrite::Preview { connection, at, body })).await
+    }
+
+    /// When the newest preview of a connection was made, and its body where that is as small as that of a failure is: a
+    /// plan may be of a hundred thousand people.
+    pub async fn preview_head(&self, connection: &str) -> Result<Option<(Timestamp, Option<String>)>> {
+        let row: Option<(i64, Option<String>, i64)> = on!(Pool, &self.inner.readers, db =>
+            sqlx::query_as(PREVIEW_HEAD).bind(connection).fetch_optional(db).await)
+        .map_err(Error::database("reading a preview"))?;
+        let Some((at, body, sum)) = row else { return Ok(None) };
+        let wrong = || Error::row("previews", connection);
+        if body.as_ref().is_some_and(|body| preview_sum(connection, at, body) != sum) {
+            return Err(wrong());
+        }
+        Ok(Some((Timestamp::from_millisecond(at).map_err(|_| wrong())?, body)))
     }
 
     /// The newest preview of a connection.

@@ -34,6 +34,7 @@ use crate::rotate;
 use crate::runs::{self, Beginning};
 use crate::service::{self, ServiceWrite};
 use crate::store::Store;
+use crate::ticks::{self, NewTicks};
 
 /// One operation, with everything it needs.
 pub(crate) enum Write {
@@ -99,6 +100,7 @@ pub(crate) enum Write {
     Alerts(NewBook),
     Draft(DraftWrite),
     Plan(PlanWrite),
+    Ticks(NewTicks),
 }
 
 /// A queued operation.
@@ -230,7 +232,8 @@ fn fence_of(fences: &Fences, write: &Write) -> Option<Arc<Fence>> {
         | Write::Person { .. }
         | Write::Alerts(_)
         | Write::Draft(_)
-        | Write::Plan(_) => None,
+        | Write::Plan(_)
+        | Write::Ticks(_) => None,
     }
 }
 
@@ -274,5 +277,6 @@ async fn apply(batch: &mut Batch, write: &Write) -> Result<()> {
         Write::Alerts(book) => alerts::apply(batch, book).await,
         Write::Draft(write) => drafts::apply(batch, write).await,
         Write::Plan(write) => plan_rows::apply(batch, write).await,
+        Write::Ticks(write) => ticks::apply(batch, write).await,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use entrain_domain::run::Phase;
-use entrain_engine::ports::{Event, Progress, StepResult};
+use entrain_engine::ports::{Event, Progress, SiteQuestion, StepResult};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::page::{Page, Style, Tone, clean};
@@ -33,7 +33,12 @@ struct State {
     done: usize,
     failed: usize,
     said: usize,
+    /// The tenth of the questions to the site that was told last.
+    asked: Option<(SiteQuestion, usize)>,
 }
+
+/// So many questions to the site take more than ten seconds at its 100 a second.
+const LONG: usize = 1_000;
 
 impl ProgressBars {
     /// Progress shown in this way.
@@ -100,6 +105,22 @@ impl ProgressBars {
         }
     }
 
+    /// How far questions to the site have got; in lines only where they take more than a few seconds.
+    fn asked(shown: Shown, state: &mut State, about: SiteQuestion, (done, of): (usize, usize)) {
+        let text = format!("{}: {done} of {of}", about.doing());
+        match (shown, &state.bar) {
+            (Shown::Bars, Some(bar)) => bar.set_message(text),
+            (Shown::Lines, _) if of >= LONG => {
+                let tenth = done * 10 / of;
+                if state.asked != Some((about, tenth)) {
+                    state.asked = Some((about, tenth));
+                    Self::line(&format!("  {text}"));
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn end_bar(state: &mut State) {
         if let Some(bar) = state.bar.take() {
             bar.finish_and_clear();
@@ -129,6 +150,7 @@ impl Progress for ProgressBars {
             Event::SiteRead { accounts, groups } => {
                 self.begin(state, &format!("site read: {accounts} accounts, {groups} groups"));
             }
+            Event::SiteAsked { about, done, of } => Self::asked(self.shown, state, about, (done, of)),
             Event::Planned { steps, held } => {
                 if held > 0 && self.shown == Shown::Lines {
                     Self::line(&format!("{held} steps are held"));

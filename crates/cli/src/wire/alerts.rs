@@ -162,12 +162,8 @@ async fn preview_failure(
     connection: &str,
     last: Option<&RunSummary>,
 ) -> Result<Option<Failure>, Failure> {
-    let Some((at, text)) = store.preview(connection).await.map_err(|e| e.failure())? else { return Ok(None) };
-    if last.is_some_and(|run| run.started_at > at) {
-        return Ok(None);
-    }
-    let preview: Value = serde_json::from_str(&text).unwrap_or_default();
-    Ok(serde_json::from_value(preview["error"].clone()).ok())
+    let Some(head) = super::plan_rows::preview_head(store, connection).await? else { return Ok(None) };
+    Ok(head.failure.filter(|_| last.is_none_or(|run| run.started_at <= head.at)))
 }
 
 /// A stored connection with what its alerts need.

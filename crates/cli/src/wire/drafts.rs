@@ -13,7 +13,7 @@ use entrain_domain::policy::{Audience, Demand, GroupSelector, Scope, UserScope};
 use entrain_domain::service::slug;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use entrain_engine::Freshness;
-use entrain_engine::ports::Clock as _;
+use entrain_engine::ports::{Clock as _, Unwatched};
 use entrain_server::drafts::{
     Draft, Drafts, Fault, Finding, GroupSeen, Part, Said, Secrets, Seen, State, Tested,
 };
@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::drafts_toml::{toml, write};
-use super::service::{Silent, Wired, environment};
+use super::service::{Wired, environment};
 use super::{SystemClock, build, directory_client, http_options, organization_client, site_client};
 use crate::config::Document;
 use crate::config::document::DocumentError;
@@ -329,7 +329,7 @@ impl Wired {
         let document = parsed(&draft, Part::Whole)?;
         let lasting = self.lasting();
         let connected = build(&environment, &lasting, self.store.clone(), &document, &secrets)?;
-        Ok(Box::pin(connected.engine.preview(Approval::None, Freshness::Full, &Silent)).await?.document)
+        Ok(Box::pin(connected.engine.preview(Approval::None, Freshness::Full, &Unwatched)).await?.document)
     }
 
     async fn become_connection(&self, id: &str, by: &str) -> Result<String, Failure> {

@@ -4,12 +4,12 @@ use entrain_domain::Failure;
 use entrain_domain::plan::Approval;
 use entrain_domain::reports::credentials;
 use entrain_engine::Freshness;
-use entrain_engine::ports::Clock as _;
+use entrain_engine::ports::{Clock as _, Unwatched};
 use entrain_engine::reports::report_leavers;
 use entrain_server::reports::{ExportForm, ExportPart, Report, Reported};
 
 use super::reports::{self, Reporting};
-use super::service::{Silent, Wired, environment};
+use super::service::{Wired, environment};
 use super::{SystemClock, stored};
 use crate::commands::audit::export_text;
 use crate::commands::report::{
@@ -22,7 +22,7 @@ impl Wired {
         Ok(match report {
             Report::Drift => {
                 let engine = self.connect(connection).await?.engine;
-                let preview = engine.preview(Approval::None, Freshness::Full, &Silent);
+                let preview = engine.preview(Approval::None, Freshness::Full, &Unwatched);
                 drift::reported(&Box::pin(preview).await?.plan.drift)
             }
             Report::Ladder => ladder::reported(&self.connect(connection).await?.engine.ladder().await?),

@@ -17,7 +17,7 @@ use entrain_engine::alerts::Looked;
 use entrain_engine::check::Check;
 use entrain_engine::notifications::hints::Waiting;
 use entrain_engine::person::{PersonOrder, PersonOutcome};
-use entrain_engine::ports::{Clock as _, Event, Progress};
+use entrain_engine::ports::{Clock as _, Progress, Unwatched};
 use entrain_engine::schedule::{Health, Past};
 use entrain_engine::{Approved, Freshness, Only, Purpose, Question, RunOptions};
 use entrain_server::reports::{ExportForm, ExportPart, Report, Reported};
@@ -73,13 +73,6 @@ pub(super) fn named(text: &str, name: &str) -> Result<Document, Failure> {
         .of(document.name()));
     }
     Ok(document)
-}
-
-/// Nobody watches.
-pub(super) struct Silent;
-
-impl Progress for Silent {
-    fn report(&self, _: Event) {}
 }
 
 impl Wired {
@@ -350,7 +343,7 @@ impl Service for Wired {
     fn plan<'a>(&'a self, connection: &'a str, freshness: Freshness) -> Answer<'a, Value> {
         Box::pin(async move {
             let engine = self.connect(connection).await?.engine;
-            Ok(Box::pin(engine.preview(Approval::None, freshness, &Silent)).await?.document)
+            Ok(Box::pin(engine.preview(Approval::None, freshness, &Unwatched)).await?.document)
         })
     }
     fn explain<'a>(
@@ -361,7 +354,7 @@ impl Service for Wired {
     ) -> Answer<'a, Explanation> {
         Box::pin(async move {
             let engine = self.connect(connection).await?.engine;
-            Ok(Box::pin(engine.explain(&question, freshness, &Silent)).await?.explanation)
+            Ok(Box::pin(engine.explain(&question, freshness, &Unwatched)).await?.explanation)
         })
     }
     fn what_if<'a>(&'a self, connection: &'a str, document: String) -> Answer<'a, Option<Tried>> {
@@ -564,17 +557,5 @@ impl Service for Wired {
     ) -> Answer<'a, Vec<Value>> {
         let public_url = self.public_url.as_deref();
         Box::pin(alerts::test(&self.store, (connection, channel), by, &environment, public_url))
-    }
-    fn keep_preview<'a>(&'a self, connection: &'a str, at: Timestamp, preview: Value) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let text = preview.to_string();
-            self.store.keep_preview(connection, at, &text).await.map_err(|e| e.failure())
-        })
-    }
-    fn preview<'a>(&'a self, connection: &'a str) -> Answer<'a, Option<Value>> {
-        Box::pin(async move {
-            let kept = self.store.preview(connection).await.map_err(|e| e.failure())?;
-            Ok(kept.and_then(|(_, text)| serde_json::from_str(&text).ok()))
-        })
     }
 }

@@ -102,8 +102,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Found::Nothing(_) => Plan::nothing(&self.rules),
             Found::World(mut world) => {
                 self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
-                self.read_rest(&mut world).await?;
-                self.make_sure(&mut world).await?;
+                self.read_rest(&mut world, progress).await?;
+                self.make_sure(&mut world, progress).await?;
                 self.mark_rule_change(&mut world).await?;
                 self.seated_plan(&mut world, &Purpose::Sync, approval).await?
             }
@@ -232,11 +232,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let patience = if draft.resumed { self.options.patience } else { Duration::ZERO };
         self.see_invited(&mut world, patience, &options.stop).await?;
         until_stopped(&options.stop, async {
-            self.read_rest(&mut world).await?;
+            self.read_rest(&mut world, progress).await?;
             if let Some(undoing) = options.purpose.undoing() {
-                self.read_what_is_undone(&mut world, undoing).await?;
+                self.read_what_is_undone(&mut world, undoing, progress).await?;
             }
-            self.make_sure(&mut world).await
+            self.make_sure(&mut world, progress).await
         })
         .await?;
         let mut recovered = self.recover_memberships(&mut world, draft, recovered).await?;
@@ -334,7 +334,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Found::Nothing(_) => self.read_rolls(progress).await?,
         };
         self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
-        self.read_rest(&mut world).await?;
+        self.read_rest(&mut world, progress).await?;
         Ok(world)
     }
 

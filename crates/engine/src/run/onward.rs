@@ -168,7 +168,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// Asks the site for what a plan over its mirror rests on and the mirror may not know.
-    pub(crate) async fn make_sure(&self, world: &mut World) -> Result<(), Failure> {
+    pub(crate) async fn make_sure(&self, world: &mut World, progress: &dyn Progress) -> Result<(), Failure> {
         if world.reach == Reach::Full {
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         if self.read_seat_holders(world, &draft.waiting).await? {
             draft = plan(&world.input(&self.rules, Approval::None));
         }
-        self.read_members(&mut world.site, doubtful_members(&draft)).await?;
+        self.read_members(&mut world.site, doubtful_members(&draft), progress).await?;
         if world.reach == Reach::Rolls {
             return Ok(());
         }
@@ -197,7 +197,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 _ => {}
             }
         }
-        self.search(world, strangers).await?;
+        self.search(world, strangers, progress).await?;
         let found = side_by_side(self.options.in_flight, names, |name| async move {
             self.ports.site.find_groups(&name).await
         })
@@ -209,7 +209,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         }
         self.guard(world);
         // A group that has turned up is one whose members have to be known.
-        self.read_rest(world).await
+        self.read_rest(world, progress).await
     }
 }
 

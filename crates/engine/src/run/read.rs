@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
@@ -22,7 +23,9 @@ use jiff::Timestamp;
 
 use super::Engine;
 use crate::error::EngineError;
-use crate::ports::{Basis, Clock, Directory, DirectoryRead, Event, Gate, Ids, Progress, Site, Store};
+use crate::ports::{
+    Basis, Clock, Directory, DirectoryRead, Event, Gate, Ids, Progress, Site, SiteQuestion, Store, Unwatched,
+};
 
 /// How much of the site was read for a plan; the rest is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +107,28 @@ pub(crate) async fn side_by_side<T, F: Future>(
         match running.next().await {
             Some(result) => results.push(result),
             None => return results,
+        }
+    }
+}
+
+/// Counts answers of the site, and tells of them.
+struct Tally<'a> {
+    progress: &'a dyn Progress,
+    about: SiteQuestion,
+    of: usize,
+    done: AtomicUsize,
+}
+
+impl<'a> Tally<'a> {
+    fn new(progress: &'a dyn Progress, about: SiteQuestion, of: usize) -> Self {
+        Self { progress, about, of, done: AtomicUsize::new(0) }
+    }
+
+    fn answered(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let percent = |done: usize| done * 100 / self.of.max(1);
+        if percent(done) > percent(done - 1) {
+            self.progress.report(Event::SiteAsked { about: self.about, done, of: self.of });
         }
     }
 }
@@ -209,13 +234,13 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// The members of every managed group, then the look-ups.
-    pub(crate) async fn read_rest(&self, world: &mut World) -> Result<(), Failure> {
+    pub(crate) async fn read_rest(&self, world: &mut World, progress: &dyn Progress) -> Result<(), Failure> {
         let targets = group_targets(&world.directory.snapshot, &world.site, &self.rules, &world.memory);
         let targets: Vec<SiteGroupId> =
             targets.into_iter().filter(|group| world.site.members(group).is_none()).collect();
-        self.read_members(&mut world.site, targets).await?;
+        self.read_members(&mut world.site, targets, progress).await?;
         self.ask_who_renames(world).await;
-        self.look_up(world).await?;
+        self.look_up(world, progress).await?;
         self.ask_whose_profile(world).await;
         self.ask_before_rungs(world).await
     }
@@ -232,7 +257,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let administrators: Vec<SiteGroupId> =
             world.site.standing().administrative_groups.iter().cloned().collect();
         let unread = administrators.into_iter().filter(|group| world.site.members(group).is_none()).collect();
-        self.read_members(&mut world.site, unread).await?;
+        self.read_members(&mut world.site, unread, &Unwatched).await?;
         let mut accounts: Vec<AccountId> = due.iter().map(|rung| rung.account.clone()).collect();
         accounts.sort_unstable();
         accounts.dedup();
@@ -311,9 +336,12 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         &self,
         site: &mut SiteSnapshot,
         groups: Vec<SiteGroupId>,
+        progress: &dyn Progress,
     ) -> Result<(), Failure> {
+        let tally = &Tally::new(progress, SiteQuestion::Members, groups.len());
         let read = side_by_side(self.options.in_flight, groups, |group| async move {
             let members = self.ports.site.members(&group).await;
+            tally.answered();
             (group, members)
         })
         .await;
@@ -336,11 +364,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
 
     /// The accounts of people who may hide. The organization is exact, so where a key is configured the site's search
     /// is not asked at all, and not fallen back to either: what it might find is no answer to what could not be asked.
-    async fn look_up(&self, world: &mut World) -> Result<(), Failure> {
+    async fn look_up(&self, world: &mut World, progress: &dyn Progress) -> Result<(), Failure> {
         let by = self.ports.site.look_up_by();
         let people =
             accounts_to_look_up(&world.directory.snapshot, &world.site, &self.rules, &world.memory, by);
-        self.search(world, people).await
+        self.search(world, people, progress).await
     }
 
     /// Searches for people by their complete addresses, where it is exact.
@@ -348,9 +376,10 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         &self,
         world: &mut World,
         people: Vec<(DirectoryUserId, EmailAddress)>,
+        progress: &dyn Progress,
     ) -> Result<(), Failure> {
         match self.ports.site.look_up_by() {
-            LookupBy::Site => self.look_up_on_site(world, people).await,
+            LookupBy::Site => self.look_up_on_site(world, people, progress).await,
             LookupBy::Organization => self.look_up_in_organization(world, people).await,
         }
     }
@@ -399,9 +428,12 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         &self,
         world: &mut World,
         people: Vec<(DirectoryUserId, EmailAddress)>,
+        progress: &dyn Progress,
     ) -> Result<(), Failure> {
+        let tally = &Tally::new(progress, SiteQuestion::Accounts, people.len());
         let answers = side_by_side(self.options.in_flight, people, |(user, address)| async move {
             let hits = self.ports.site.find_accounts(&address).await;
+            tally.answered();
             (user, address, hits)
         })
         .await;

@@ -136,6 +136,7 @@ pub(super) async fn plan(ask: Ask) -> Result {
 pub(super) async fn preview(ask: Ask) -> Result {
     let connection = ask.connection().await?;
     let preview = ask.api.service.preview(&connection.name).await?;
+    let preview: Option<Value> = preview.and_then(|preview| serde_json::from_str(&preview).ok());
     preview.map(Reply::json).ok_or_else(|| {
         Problem::local(
             FailureCode::AddressUnknown,

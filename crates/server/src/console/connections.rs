@@ -7,12 +7,12 @@ use entrain_domain::service::{Mode, Role, slug};
 use entrain_engine::Freshness;
 use entrain_engine::check::Verdict;
 use entrain_engine::schedule::Rhythm;
-use serde_json::json;
 
 use super::overview::next_run;
 use super::parts::{Chip, When, icon, sentence};
 use super::shell::{Shell, encoded, standing};
 use super::visit::{Reply, Visit};
+use crate::previews::document;
 use crate::problem::Problem;
 use crate::runs::Started;
 use crate::service::{Connection, Order, What};
@@ -164,7 +164,7 @@ pub(super) async fn plan(visit: Visit) -> Result {
     let service = &visit.console.service;
     let plan = service.plan(&connection.name, freshness(&visit)).await?;
     let now = service.now();
-    let kept = json!({ "connection": connection.name, "at": now, "plan": plan });
+    let kept = document(&connection.name, now, &Ok(plan));
     service.keep_preview(&connection.name, now, kept).await?;
     let slug = encoded(&slug(&connection.name));
     Reply::saying(&format!("/connections/{slug}/preview"), "planned")

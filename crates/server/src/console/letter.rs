@@ -82,6 +82,7 @@ pub(crate) struct Row {
     pub(crate) held: usize,
     /// The field under which it is chosen for an approval: `person` or `step`.
     pub(crate) field: &'static str,
+    pub(crate) ticked: bool,
 }
 
 /// Rows under one heading.
@@ -94,6 +95,7 @@ pub(crate) struct Section {
     pub(crate) say: Option<String>,
     /// The word under which all of it is chosen for an approval, with its number of held steps.
     pub(crate) pick: Option<(&'static str, usize)>,
+    pub(crate) ticked: bool,
     pub(crate) rows: Vec<Row>,
     /// Rows that are not shown here.
     pub(crate) more: usize,
@@ -160,6 +162,9 @@ pub(crate) struct Letter {
     paged: usize,
     /// Whether held steps can be chosen for an approval.
     pub(crate) picks: bool,
+    /// Boxes that are ticked, and how many of them stand on other pages of it.
+    pub(crate) ticked: usize,
+    pub(crate) elsewhere: usize,
 }
 
 fn guard_word(guard: &str) -> String {
@@ -224,6 +229,8 @@ impl Letter {
             next: None,
             paged: 0,
             picks: false,
+            ticked: 0,
+            elsewhere: 0,
         }
     }
 }
@@ -246,6 +253,7 @@ fn group_row(step: &StepView) -> Row {
         cost: "",
         held: usize::from(step.held_by.is_some()),
         field: "step",
+        ticked: false,
     }
 }
 
@@ -363,7 +371,7 @@ mod tests {
     #[test]
     fn a_plan_that_was_told_apart_makes_the_same_letter() {
         let plan = plan();
-        let (gist, rows) = Gist::and_rows(&plan);
+        let (gist, rows) = Gist::and_rows(&plan, None);
         // As they are kept
         let gist: Gist = serde_json::from_str(&serde_json::to_string(&gist).unwrap()).unwrap();
         assert_eq!(rows.len(), 11, "ten who leave and one who joins");
@@ -387,7 +395,7 @@ mod tests {
         let plan = PlanView::of(
             &json!({"connection": "c", "status": "changes", "steps": steps, "held": [], "set_aside": []}),
         );
-        let (gist, rows) = Gist::and_rows(&plan);
+        let (gist, rows) = Gist::and_rows(&plan, None);
         for (show, find, all) in [("joiners", "", 0..100), ("leavers", "", 100..150), ("", "person", 0..150)]
         {
             let (mut from, mut seen, mut pages) = (0, Vec::new(), 0);

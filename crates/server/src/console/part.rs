@@ -1,6 +1,7 @@
-//! Choosing a part of a held plan: what was ticked, what it comes to, what stays held; and its approval.
+//! Choosing a part of a held plan: what was ticked, what it comes to, what stays held; and its approval. Ticks are kept on
+//! the server from page to page, for who made them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -8,13 +9,16 @@ use entrain_domain::model::RunId;
 use entrain_domain::plan::Approval;
 use entrain_domain::run::Trigger;
 use entrain_engine::Selection;
-use entrain_engine::plan_view::{Life, PlanView, StepView};
+use entrain_engine::plan_view::{PlanView, StepView};
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 
 use super::connections::begin;
-use super::letter::{Letter, OF_GROUPS, Parts, Section, Wanted, did, key};
+use super::letter::{Letter, Section, Wanted, did};
 use super::parts::{count, icon, number};
-use super::plan::{note_reason, of_run};
+use super::plan::{no_plan, note_reason};
 use super::shell::Shell;
+use super::told::{Chosen, told};
 use super::visit::{Reply, Visit};
 use crate::problem::Problem;
 use crate::service::What;
@@ -23,65 +27,95 @@ type Result<T = Reply> = std::result::Result<T, Problem>;
 
 /// Missing steps that are named.
 const NAMED: usize = 12;
+/// Ticks that are kept of one plan; who wants more of it ticks sections.
+const MOST: usize = 20_000;
 
 /// What was ticked: sections, people, steps.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Picked {
-    sections: Vec<String>,
-    people: Vec<String>,
-    steps: Vec<String>,
+    pub(super) sections: Vec<String>,
+    pub(super) people: Vec<String>,
+    pub(super) steps: Vec<String>,
 }
 
 impl Picked {
+    /// What a form says.
     pub(super) fn of(visit: &Visit) -> Self {
         let all = |name| visit.all(name).map(str::to_owned).collect();
         Self { sections: all("section"), people: all("person"), steps: all("step") }
     }
 
+    /// What who asks has ticked so far.
+    pub(super) async fn kept(visit: &Visit, run: &RunId) -> Result<Self> {
+        let kept = visit.console.service.ticks(run, &visit.who()?.account.id).await?;
+        Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()).unwrap_or_default())
+    }
+
+    async fn keep(&self, visit: &Visit, run: &RunId) -> Result<()> {
+        let text = (!self.is_empty()).then(|| serde_json::to_string(self)).transpose();
+        let text = text.map_err(|_| Problem::internal())?;
+        Ok(visit.console.service.keep_ticks(run, &visit.who()?.account.id, text).await?)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.sections.is_empty() && self.people.is_empty() && self.steps.is_empty()
+        self.len() == 0
     }
 
-    /// The held steps that are meant, by name.
-    fn steps(&self, plan: &PlanView) -> BTreeSet<String> {
-        let lives = plan.lives();
-        let (parts, _) = Parts::of(&lives);
-        let people: BTreeSet<&str> = self.people.iter().map(String::as_str).collect();
-        let named = self.sections.iter().flat_map(|word| parts.named(word)).copied();
-        let chosen = lives.iter().filter(|life| people.contains(key(life).as_str()));
-        let of_people = named.chain(chosen).flat_map(Life::steps);
-        let groups = self.sections.iter().any(|word| word == "groups");
-        let steps: BTreeSet<&str> = self.steps.iter().map(String::as_str).collect();
-        let of_groups = plan.steps.iter().filter(|step| {
-            steps.contains(step.id.as_str()) || groups && OF_GROUPS.contains(&step.kind.as_str())
-        });
-        let held = of_people.chain(of_groups).filter(|step| step.held_by.is_some());
-        held.map(|step| step.id.clone()).collect()
+    fn len(&self) -> usize {
+        self.sections.len() + self.people.len() + self.steps.len()
     }
-}
 
-/// What the chosen steps need and what was not chosen, and what that needs in turn.
-fn missing<'a>(plan: &'a PlanView, chosen: &BTreeSet<String>) -> Vec<&'a StepView> {
-    let steps: BTreeMap<&str, &StepView> = plan.steps.iter().map(|step| (step.id.as_str(), step)).collect();
-    let mut found: BTreeMap<&str, &StepView> = BTreeMap::new();
-    let mut look: Vec<&str> = chosen.iter().map(String::as_str).collect();
-    while let Some(step) = look.pop().and_then(|id| steps.get(id)) {
-        for before in step.after.iter().filter(|before| !chosen.contains(*before)) {
-            if let Some(step) = steps.get(before.as_str())
-                && found.insert(before, step).is_none()
-            {
-                look.push(before);
-            }
+    fn field(&mut self, name: &str) -> Option<&mut Vec<String>> {
+        match name {
+            "section" => Some(&mut self.sections),
+            "person" => Some(&mut self.people),
+            "step" => Some(&mut self.steps),
+            _ => None,
         }
     }
-    found.into_values().collect()
+
+    /// What is ticked once a page was sent: of what it showed, as `person:u1`, that which is ticked there; the rest stays.
+    fn after<'a>(mut self, shown: impl Iterator<Item = &'a str>, ticked: Self) -> Self {
+        for (field, value) in shown.filter_map(|one| one.split_once(':')) {
+            if let Some(values) = self.field(field) {
+                values.retain(|known| known != value);
+            }
+        }
+        for (field, values) in
+            [("section", ticked.sections), ("person", ticked.people), ("step", ticked.steps)]
+        {
+            if let Some(known) = self.field(field) {
+                known.extend(values);
+                known.sort_unstable();
+                known.dedup();
+            }
+        }
+        self
+    }
+
+    /// Ticks what a page shows of it, and tells how much of it stands elsewhere.
+    pub(super) fn put(&self, letter: &mut Letter) {
+        let mut here = 0;
+        for section in &mut letter.sections {
+            if let Some((word, _)) = section.pick {
+                section.ticked = self.sections.iter().any(|known| known == word);
+                here += usize::from(section.ticked);
+            }
+            for row in section.rows.iter_mut().filter(|row| row.held > 0) {
+                let known = if row.field == "person" { &self.people } else { &self.steps };
+                row.ticked = known.contains(&row.key);
+                here += usize::from(row.ticked);
+            }
+        }
+        letter.ticked = self.len();
+        letter.elsewhere = self.len().saturating_sub(here);
+    }
 }
 
-/// Only these steps of a plan; nothing of it is held for them any more.
-fn only(plan: &PlanView, chosen: &BTreeSet<String>) -> PlanView {
-    let of_it = |step: &&StepView| chosen.contains(&step.id);
-    let steps = plan.steps.iter().filter(of_it).cloned().map(|step| StepView { held_by: None, ..step });
-    PlanView { steps: steps.collect(), held: Vec::new(), set_aside: Vec::new(), ..plan.clone() }
+/// The chosen steps by themselves; nothing of them is held any more.
+fn only(chosen: &Chosen) -> PlanView {
+    let steps = chosen.steps.values().cloned().map(|step| StepView { held_by: None, ..step });
+    PlanView::of_steps(steps.collect())
 }
 
 #[derive(Template)]
@@ -111,37 +145,40 @@ fn dangerous(part: &PlanView) -> bool {
     ["remove_member", "remove_user"].iter().any(|kind| part.of_kind(kind).next().is_some())
 }
 
-fn empties(plan: &PlanView) -> bool {
-    plan.held.iter().any(|held| held.guard == "empty_directory")
+async fn chosen(visit: &Visit, run: &RunId, picked: &Picked) -> Result<Chosen> {
+    let summary = visit.console.service.summary(run).await?;
+    let told = told(visit, &summary).await?.ok_or_else(no_plan)?;
+    told.chosen(visit, picked).await?.ok_or_else(no_plan)
 }
 
-async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PartPage> {
-    let plan = of_run(visit, run).await?;
+async fn made(
+    visit: &Visit,
+    run: &RunId,
+    picked: Picked,
+    chosen: &Chosen,
+    error: Option<String>,
+) -> Result<PartPage> {
     let connection = visit.console.service.summary(run).await?.connection;
-    let picked = Picked::of(visit);
-    let chosen = picked.steps(&plan);
-    let held = plan.steps.iter().filter(|step| step.held_by.is_some()).count();
-    let part = only(&plan, &chosen);
+    let all = Letter::begun(&chosen.gist, Wanted::default());
+    let part = only(chosen);
     let letter = Letter::of(&part, Wanted::default());
-    let missing = missing(&plan, &chosen);
-    let headline = if chosen.is_empty() {
+    let steps = chosen.steps.len();
+    let headline = if steps == 0 {
         "Nothing is ticked".to_owned()
     } else {
-        format!(
-            "Approve {} of {}?",
-            number(chosen.len() as u64),
-            count(held as u64, "held step", "held steps")
-        )
+        let held = count(all.held_steps as u64, "held step", "held steps");
+        format!("Approve {} of {held}?", number(steps as u64))
     };
-    let number = (dangerous(&part) || empties(&plan)).then(|| chosen.len().to_string());
+    let number = (dangerous(&part) || all.empties).then(|| steps.to_string());
     Ok(PartPage {
         shell: visit.shell_of(&connection, headline.clone()).await?.at("Plans"),
         run: run.to_string(),
         headline,
         error,
-        paragraphs: if chosen.is_empty() { Vec::new() } else { letter.paragraphs },
+        paragraphs: if steps == 0 { Vec::new() } else { letter.paragraphs },
         sections: letter.sections,
-        missing: missing
+        missing: chosen
+            .missing
             .iter()
             .take(NAMED)
             .map(|step| {
@@ -149,103 +186,124 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PartP
                 format!("{}{}", who.unwrap_or_default(), did(step))
             })
             .collect(),
-        more_missing: missing.len().saturating_sub(NAMED),
-        needs: missing.iter().map(|step| step.id.clone()).collect(),
+        more_missing: chosen.missing.len().saturating_sub(NAMED),
+        needs: chosen.missing.iter().map(|step| step.id.clone()).collect(),
         picked,
-        steps: chosen.len(),
-        rest: held - chosen.len(),
+        steps,
+        rest: all.held_steps.saturating_sub(steps),
         mails: letter.mails,
         number,
-        empties: empties(&plan),
+        empties: all.empties,
     })
 }
 
+/// What is ticked so far.
 pub(super) async fn page(visit: Visit) -> Result {
     let run = visit.run()?;
-    Reply::page(&made(&visit, &run, None).await?)
+    let picked = Picked::kept(&visit, &run).await?;
+    let chosen = chosen(&visit, &run, &picked).await?;
+    Reply::page(&made(&visit, &run, picked, &chosen, None).await?)
+}
+
+/// Keeps what a page of the plan says is ticked, and goes on to where its sender wants to: to another page of the plan, or
+/// to the part that was chosen.
+pub(super) async fn tick(visit: Visit) -> Result {
+    let run = visit.run()?;
+    let to = visit.text("to").unwrap_or_default();
+    let picked = if to == "none" {
+        Picked::default()
+    } else {
+        Picked::kept(&visit, &run).await?.after(visit.all("shown"), Picked::of(&visit))
+    };
+    if picked.len() > MOST {
+        let what = format!("more than {} boxes are ticked", number(MOST as u64));
+        return Err(Problem::request(what, "tick whole sections, or approve this part first"));
+    }
+    picked.keep(&visit, &run).await?;
+    Reply::to(&onward(&run, to, visit.text("find").unwrap_or_default()))
+}
+
+/// An address of this plan.
+fn onward(run: &RunId, to: &str, find: &str) -> String {
+    let plan = format!("/runs/{run}/plan");
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    match to {
+        "part" => return format!("/runs/{run}/part"),
+        "find" => {
+            query.append_pair("find", find.trim());
+        }
+        to => {
+            let fields = form_urlencoded::parse(to.as_bytes());
+            query.extend_pairs(fields.filter(|(name, _)| ["show", "find", "from"].contains(&&**name)));
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { plan } else { format!("{plan}?{query}") }
 }
 
 /// Approves what was ticked.
-pub(super) async fn approve(visit: Visit, run: RunId, plan: &PlanView, picked: &Picked) -> Result {
-    let chosen = picked.steps(plan);
-    let part = only(plan, &chosen);
+pub(super) async fn approve(visit: Visit, run: RunId, picked: Picked) -> Result {
+    let chosen = chosen(&visit, &run, &picked).await?;
+    let empties = Letter::begun(&chosen.gist, Wanted::default()).empties;
+    let steps = chosen.steps.len();
     let reason = visit.text("reason").map(str::trim).unwrap_or_default();
-    let asks = dangerous(&part) || empties(plan);
-    let error = if chosen.is_empty() {
+    let asks = dangerous(&only(&chosen)) || empties;
+    let error = if steps == 0 {
         Some("Nothing that is held is ticked.".to_owned())
-    } else if !missing(plan, &chosen).is_empty() {
+    } else if !chosen.missing.is_empty() {
         Some("It needs something that is not ticked.".into())
-    } else if asks && visit.text("number").map(str::trim) != Some(&*chosen.len().to_string()) {
-        Some(format!("The number is not {}: so many steps are ticked.", number(chosen.len() as u64)))
+    } else if asks && visit.text("number").map(str::trim) != Some(&*steps.to_string()) {
+        Some(format!("The number is not {}: so many steps are ticked.", number(steps as u64)))
     } else if asks && reason.is_empty() {
         Some("Say why: it stands in the audit log.".into())
-    } else if empties(plan) && visit.text("accept_empty").is_none() {
+    } else if empties && visit.text("accept_empty").is_none() {
         Some("The directory or the scope reads as empty. Tick that this is so.".into())
     } else {
         None
     };
     if error.is_some() {
-        return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &made(&visit, &run, error).await?);
+        let page = made(&visit, &run, picked, &chosen, error).await?;
+        return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     note_reason(&visit, &run, reason).await?;
-    let approval = if empties(plan) { Approval::EvenEmpty } else { Approval::Held };
+    let approval = if empties { Approval::EvenEmpty } else { Approval::Held };
     let connection = visit.console.service.summary(&run).await?.connection;
-    let selection = Selection { steps: chosen.into_iter().collect(), people: Vec::new() };
+    let steps: BTreeSet<_> = chosen.steps.into_keys().collect();
+    let selection = Selection { steps: steps.into_iter().collect(), people: Vec::new() };
+    Picked::default().keep(&visit, &run).await?;
     begin(&visit, connection, What::Approve(run, approval, selection), Trigger::Approval, "approved").await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    fn plan() -> PlanView {
-        let member = |person: &str, held: bool| {
-            let mut step = json!({"id": format!("add_member/g/{person}"), "kind": "add_member", "undoable": true,
-                "user": {"name": person, "directory_id": person}, "group": {"name": "Jira A"}, "reason": "member"});
-            if held {
-                step["held_by"] = json!("additions");
-                step["after"] = json!(["adopt_group/g", format!("create_user/{person}")]);
-            }
-            step
-        };
-        let invite = |person: &str| {
-            json!({"id": format!("create_user/{person}"), "kind": "create_user", "reason": "enabled",
-            "user": {"name": person, "directory_id": person}, "held_by": "additions"})
-        };
-        let steps = json!([
-            {"id": "adopt_group/g", "kind": "adopt_group", "group": {"name": "Jira A"}, "reason": "bears the name", "held_by": "adoption"},
-            invite("ana"), member("ana", true), invite("ben"), member("ben", true), member("carl", false)
-        ]);
-        PlanView::of(
-            &json!({"connection": "c", "digest": "d", "status": "held", "steps": steps, "set_aside": [], "held": []}),
-        )
-    }
-
-    fn picked(sections: &[&str], people: &[&str], steps: &[&str]) -> Vec<String> {
+    fn picked(sections: &[&str], people: &[&str], steps: &[&str]) -> Picked {
         let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let picked = Picked { sections: own(sections), people: own(people), steps: own(steps) };
-        picked.steps(&plan()).into_iter().collect()
+        Picked { sections: own(sections), people: own(people), steps: own(steps) }
     }
 
     #[test]
-    fn a_person_a_section_and_a_step_mean_their_held_steps_and_no_others() {
-        assert_eq!(picked(&[], &["ana"], &[]), ["add_member/g/ana", "create_user/ana"]);
-        assert_eq!(picked(&[], &["carl"], &[]), [""; 0], "what is not held is done without anybody");
-        assert_eq!(picked(&["groups"], &[], &[]), ["adopt_group/g"]);
-        assert_eq!(picked(&[], &[], &["adopt_group/g", "no/such/step"]), ["adopt_group/g"]);
-        assert_eq!(picked(&["joiners"], &["ana"], &[]).len(), 4);
+    fn a_page_says_of_what_it_showed_what_is_ticked_and_nothing_of_the_rest() {
+        let before = picked(&["groups"], &["ana", "ben"], &["adopt_group/g"]);
+        let shown = ["person:ben", "person:carl", "section:joiners", "step:a:b", "number:1", "nonsense"];
+        let after = before.after(shown.into_iter(), picked(&["joiners"], &["carl"], &[]));
+        assert_eq!(after, picked(&["groups", "joiners"], &["ana", "carl"], &["adopt_group/g"]));
+        let none = after.after(["section:groups", "section:joiners"].into_iter(), Picked::default());
+        assert_eq!(none, picked(&[], &["ana", "carl"], &["adopt_group/g"]));
     }
 
     #[test]
-    fn what_a_choice_needs_is_found_to_its_end() {
-        let plan = plan();
-        let names = |chosen: &[&str]| {
-            let chosen = chosen.iter().map(|id| (*id).to_owned()).collect();
-            missing(&plan, &chosen).into_iter().map(|step| step.id.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(names(&["add_member/g/ana"]), ["adopt_group/g", "create_user/ana"]);
-        assert_eq!(names(&["add_member/g/ana", "create_user/ana"]), ["adopt_group/g"]);
-        assert!(names(&["adopt_group/g"]).is_empty());
+    fn from_the_ticks_it_goes_on_within_the_plan_and_nowhere_else() {
+        let run = RunId::parse("r1").unwrap();
+        for (to, address) in [
+            ("", "/runs/r1/plan"),
+            ("part", "/runs/r1/part"),
+            ("find", "/runs/r1/plan?find=ana+r%26"),
+            ("show=movers&find=&from=60", "/runs/r1/plan?show=movers&find=&from=60"),
+            ("https://evil.example/?show=x&next=//evil.example", "/runs/r1/plan"),
+        ] {
+            assert_eq!(onward(&run, to, " ana r& "), address, "{to}");
+        }
     }
 }

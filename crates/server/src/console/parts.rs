@@ -167,7 +167,8 @@ pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim();
     let mut chars = text.chars();
     let Some(first) = chars.next() else { return String::new() };
-    let end = if text.ends_with(['.', '?', '!', '”']) { "" } else { "." };
+    // What is quoted may end the sentence itself
+    let end = if text.trim_end_matches('”').ends_with(['.', '?', '!']) { "" } else { "." };
     format!("{}{}{end}", first.to_uppercase(), chars.as_str())
 }
 
@@ -193,6 +194,8 @@ mod tests {
         assert_eq!(count(1_u64, "person", "people"), "1 person");
         assert_eq!([420, 1_640, 125_000].map(took), ["420 ms", "1.6 s", "2 min 5 s"]);
         assert_eq!(sentence("the run has ended"), "The run has ended.");
+        assert_eq!(sentence("member through “A”"), "Member through “A”.");
+        assert_eq!(sentence("it says “No.”"), "It says “No.”");
         assert_eq!(initials("Marta Anna Lindqvist"), "ML");
         assert_eq!(initials("ana"), "A");
         let now: Timestamp = "2026-11-24T09:12:00Z".parse().unwrap();

@@ -8,7 +8,7 @@ use entrain_domain::plan::explain::{Explanation, Member, MemberState, Related};
 use entrain_domain::run::{Intent, Trigger};
 use entrain_domain::service::{Role, slug};
 use entrain_engine::person::{Access, PersonOrder};
-use entrain_engine::ports::Progress;
+use entrain_engine::ports::Unwatched;
 use entrain_engine::{Freshness, Question};
 use serde::Deserialize;
 use serde_json::Value;
@@ -224,13 +224,6 @@ pub(super) async fn person(visit: Visit) -> Result {
         who,
         group,
     })
-}
-
-/// Nobody watches: the page says how it ended.
-struct Unwatched;
-
-impl Progress for Unwatched {
-    fn report(&self, _: entrain_engine::ports::Event) {}
 }
 
 /// Syncs one person now, beside whatever run is under way, and comes back to their page.

@@ -9,7 +9,6 @@ use entrain_domain::service::{Role, slug};
 use entrain_domain::{Failure, FailureCode};
 use entrain_engine::Selection;
 use entrain_engine::plan_view::PlanView;
-use serde_json::Value;
 
 use super::connections::begin;
 use super::letter::{Letter, Wanted, Why};
@@ -17,7 +16,7 @@ use super::part::{self, Picked};
 use super::parts::{When, count, icon, number};
 use super::rows::RunRow;
 use super::shell::{Shell, encoded};
-use super::told::{told, whole};
+use super::told::{self, Told, told};
 use super::visit::{Reply, Visit};
 use crate::problem::Problem;
 use crate::service::What;
@@ -60,14 +59,10 @@ pub(super) fn wanted(visit: &Visit) -> Wanted {
     }
 }
 
-fn no_plan() -> Problem {
+pub(super) fn no_plan() -> Problem {
     let what =
         "there is no plan: it has not got that far, found nothing changed, or was kept by another version";
     Problem::local(FailureCode::AddressUnknown, what, "look at the run itself")
-}
-
-pub(super) async fn of_run(visit: &Visit, run: &RunId) -> Result<PlanView> {
-    whole(visit, run).await?.ok_or_else(no_plan)
 }
 
 pub(super) async fn page(visit: Visit) -> Result {
@@ -81,7 +76,7 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PlanP
     let now = service.now();
     let story = service.story(run).await?;
     let told = told(visit, &story.run).await?.ok_or_else(no_plan)?;
-    let mut letter = told.letter(visit, &story.run, wanted(visit)).await?;
+    let mut letter = told.letter(visit, wanted(visit)).await?;
     let name = &story.run.connection;
     let connection = service.connections().await?.into_iter().find(|known| known.name == *name);
     let waits = connection.and_then(|connection| connection.waits).as_ref() == Some(run);
@@ -98,6 +93,9 @@ async fn made(visit: &Visit, run: &RunId, error: Option<String>) -> Result<PlanP
         RunStatus::Failed => Some("It was not done; the run says why."),
     };
     letter.picks = waits && visit.may(Role::Approver);
+    if letter.picks {
+        Picked::kept(visit, run).await?.put(&mut letter);
+    }
     let decide = waits.then(|| Decide {
         run: run.to_string(),
         number: dangerous(&letter).then(|| letter.held_steps.to_string()),
@@ -133,19 +131,22 @@ fn dangerous(letter: &Letter) -> bool {
     letter.removals > 0 || letter.empties || letter.taken_off > 0
 }
 
-/// The newest preview: its plan, and when it was made; or why it could not be made.
-pub(super) fn kept(preview: &Value) -> Option<std::result::Result<(PlanView, jiff::Timestamp), Failure>> {
-    let at = preview["at"].as_str()?.parse().ok()?;
-    if let Some(plan) = preview.get("plan").and_then(PlanView::read) {
-        return Some(Ok((plan, at)));
+/// The newest preview of a connection, or of a draft of one: its plan, and when it was made; or why it could not be made.
+pub(super) async fn newest(
+    visit: &Visit,
+    connection: &str,
+) -> Result<Option<std::result::Result<(Told, jiff::Timestamp), Failure>>> {
+    let Some(head) = visit.console.service.preview_head(connection).await? else { return Ok(None) };
+    if let Some(failure) = head.failure {
+        return Ok(Some(Err(failure)));
     }
-    serde_json::from_value(preview.get("error")?.clone()).ok().map(Err)
+    let told = told::preview(visit, connection, head.at).await?;
+    Ok(told.map(|told| Ok((told, head.at))))
 }
 
-async fn newest_preview(visit: &Visit, connection: &str) -> Result<(PlanView, jiff::Timestamp)> {
-    let preview = visit.console.service.preview(connection).await?;
-    match preview.as_ref().and_then(kept) {
-        Some(Ok(plan)) => Ok(plan),
+async fn newest_preview(visit: &Visit, connection: &str) -> Result<(Told, jiff::Timestamp)> {
+    match newest(visit, connection).await? {
+        Some(Ok(preview)) => Ok(preview),
         Some(Err(failure)) => Err(failure.into()),
         None => Err(no_plan()),
     }
@@ -153,11 +154,11 @@ async fn newest_preview(visit: &Visit, connection: &str) -> Result<(PlanView, ji
 
 pub(super) async fn preview(visit: Visit) -> Result {
     let connection = visit.connection().await?;
-    let (plan, at) = newest_preview(&visit, &connection.name).await?;
+    let (told, at) = newest_preview(&visit, &connection.name).await?;
     let slug = encoded(&slug(&connection.name));
-    let letter = Letter::of(&plan, wanted(&visit));
-    let headline = if plan.held.is_empty() && plan.has_changes() {
-        format!("{} to do", count(plan.steps.len() as u64, "step", "steps"))
+    let letter = told.letter(&visit, wanted(&visit)).await?;
+    let headline = if letter.held.is_empty() && letter.steps > 0 {
+        format!("{} to do", count(letter.steps as u64, "step", "steps"))
     } else {
         letter.finding.clone()
     };
@@ -201,7 +202,7 @@ pub(super) async fn why(visit: Visit) -> Result {
     let Some(told) = told(&visit, &summary).await? else {
         return gone(&visit, &run, connection).await;
     };
-    let about = told.about_one(&visit, &summary, visit.text("who").unwrap_or_default()).await?;
+    let about = told.about_one(&visit, visit.text("who").unwrap_or_default()).await?;
     explained(&visit, connection, &about, format!("/runs/{run}/plan")).await
 }
 
@@ -226,7 +227,8 @@ async fn gone(visit: &Visit, run: &RunId, connection: &str) -> Result {
 
 pub(super) async fn preview_why(visit: Visit) -> Result {
     let connection = visit.connection().await?;
-    let (plan, _) = newest_preview(&visit, &connection.name).await?;
+    let (told, _) = newest_preview(&visit, &connection.name).await?;
+    let plan = told.about_one(&visit, visit.text("who").unwrap_or_default()).await?;
     let back = format!("/connections/{}/preview", encoded(&slug(&connection.name)));
     explained(&visit, &connection.name, &plan, back).await
 }
@@ -255,12 +257,11 @@ pub(super) async fn plans(visit: Visit) -> Result {
         let what = report.held.iter().map(|held| held.reason.as_str()).next().unwrap_or("a plan is held");
         (run.to_string(), super::parts::sentence(what), When::new(report.started_at, now))
     });
-    let (preview, trouble) = match service.preview(&connection.name).await?.as_ref().and_then(kept) {
-        Some(Ok((plan, at))) => {
-            let what = if plan.has_changes() {
-                count(plan.steps.len() as u64, "step would be done", "steps would be done")
-            } else {
-                "nothing would be done".into()
+    let (preview, trouble) = match newest(&visit, &connection.name).await? {
+        Some(Ok((told, at))) => {
+            let what = match told.in_short().steps {
+                0 => "nothing would be done".into(),
+                steps => count(steps as u64, "step would be done", "steps would be done"),
             };
             (Some((what, When::new(at, now))), None)
         }
@@ -284,12 +285,12 @@ pub(super) async fn plans(visit: Visit) -> Result {
 
 pub(super) async fn approve(visit: Visit) -> Result {
     let run = visit.run()?;
-    let plan = of_run(&visit, &run).await?;
     let picked = Picked::of(&visit);
     if !picked.is_empty() {
-        return part::approve(visit, run, &plan, &picked).await;
+        return part::approve(visit, run, picked).await;
     }
-    let letter = Letter::of(&plan, Wanted::default());
+    let summary = visit.console.service.summary(&run).await?;
+    let letter = told(&visit, &summary).await?.ok_or_else(no_plan)?.in_short();
     let reason = visit.text("reason").map(str::trim).unwrap_or_default();
     let error = if dangerous(&letter)
         && visit.text("number").map(str::trim) != Some(&*letter.held_steps.to_string())
@@ -306,11 +307,9 @@ pub(super) async fn approve(visit: Visit) -> Result {
         return Reply::page_with(StatusCode::UNPROCESSABLE_ENTITY, &made(&visit, &run, error).await?);
     }
     let approval = if letter.empties { Approval::EvenEmpty } else { Approval::Held };
-    let service = &visit.console.service;
-    let connection = service.summary(&run).await?.connection;
     note_reason(&visit, &run, reason).await?;
     let what = What::Approve(run, approval, Selection::default());
-    begin(&visit, connection, what, Trigger::Approval, "approved").await
+    begin(&visit, summary.connection, what, Trigger::Approval, "approved").await
 }
 
 /// Keeps in the audit log why something is approved.

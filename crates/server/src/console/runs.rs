@@ -30,6 +30,9 @@ type Result<T = Reply> = std::result::Result<T, Problem>;
 const PAGE: u32 = 50;
 /// Steps of a journal on one page.
 const STEPS: u32 = 60;
+/// What was set aside, beside all else that is said of a run, and on a page of its own.
+const FEW_ASIDES: usize = 20;
+const ASIDES: usize = 60;
 
 #[derive(Template)]
 #[template(path = "runs.html")]
@@ -175,6 +178,13 @@ pub(super) fn passages(progress: &Progressed) -> Vec<Passage> {
         }
         None => String::new(),
     };
+    let site = match progress.asked {
+        Some((about, done, of)) if progress.planned.is_none() => {
+            format!("{}: {} of {}", about.doing(), number(done as u64), number(of as u64))
+        }
+        _ => read(progress.site, "accounts"),
+    };
+    let read_all = phase > Phase::Reading || progress.planned.is_some();
     let failed = if progress.failed > 0 {
         format!(", {} failed", number(progress.failed as u64))
     } else {
@@ -190,8 +200,8 @@ pub(super) fn passages(progress: &Progressed) -> Vec<Passage> {
         passage(
             "Read the site",
             Phase::Reading,
-            progress.site.is_some() || phase > Phase::Reading,
-            read(progress.site, "accounts"),
+            progress.site.is_some() && progress.asked.is_none() || read_all,
+            site,
         ),
         passage("Compare", Phase::Planned, progress.planned.is_some(), planned),
         passage(
@@ -227,6 +237,15 @@ struct Said {
     at: When,
 }
 
+/// What was set aside, or is worth knowing, as far as it is shown.
+#[derive(Default)]
+struct Told {
+    all: usize,
+    shown: Vec<Aside>,
+    /// Where the page of the rest begins.
+    next: Option<usize>,
+}
+
 #[derive(Template)]
 #[template(path = "run.html")]
 #[expect(clippy::struct_excessive_bools, reason = "what the template asks")]
@@ -242,8 +261,8 @@ struct RunPage {
     by: &'static str,
     took: Option<String>,
     error: Option<(String, String)>,
-    asides: Vec<Aside>,
-    notes: Vec<Aside>,
+    asides: Told,
+    notes: Told,
     decisions: Vec<Said>,
     /// What it is to another run: a sentence's beginning, and the run.
     relations: Vec<(&'static str, String)>,
@@ -270,11 +289,13 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
     let report = story.run.report.as_ref();
     let show_failed = visit.text("show") == Some("failed");
     let from: usize = visit.text("from").and_then(|from| from.parse().ok()).unwrap_or_default();
+    let of = |what: &str| (visit.text("show") == Some(what)).then_some(from);
+    let from = if of("asides").or(of("notes")).is_some() { 0 } else { from };
     let part = if show_failed { JournalPart::Undone } else { JournalPart::All };
     let journal = service.journal(run, part, from, STEPS).await?;
     let chosen = if show_failed { journal.undone } else { journal.all };
     let steps = match told {
-        Some(told) => told.steps_of(visit, &story.run, &journal.entries).await?,
+        Some(told) => told.steps_of(visit, &journal.entries).await?,
         None => HashMap::new(),
     };
     let named =
@@ -298,8 +319,8 @@ async fn ended(visit: &Visit, run: &RunId) -> Result {
         error: report
             .and_then(|report| report.error.as_ref())
             .map(|error| (sentence(&error.message), sentence(&error.remedy))),
-        asides: report.map(|report| asides(&report.set_aside)).unwrap_or_default(),
-        notes: report.map(|report| asides(&report.notes)).unwrap_or_default(),
+        asides: report.map(|report| asides(&report.set_aside, of("asides"))).unwrap_or_default(),
+        notes: report.map(|report| asides(&report.notes, of("notes"))).unwrap_or_default(),
         decisions: story
             .decisions
             .iter()
@@ -342,13 +363,18 @@ pub(super) fn headline(story: &Story) -> String {
     }
 }
 
-fn asides(all: &[entrain_domain::plan::SetAside]) -> Vec<Aside> {
+/// Some of what was set aside: a few, or a page of them from this place on.
+fn asides(all: &[entrain_domain::plan::SetAside], from: Option<usize>) -> Told {
     let aside = |one: &entrain_domain::plan::SetAside| Aside {
         object: one.object.clone(),
         reason: sentence(&one.reason),
         remedy: sentence(&one.remedy),
     };
-    all.iter().map(aside).collect()
+    let most = if from.is_some() { ASIDES } else { FEW_ASIDES };
+    let from = from.unwrap_or_default();
+    let shown: Vec<Aside> = all.iter().skip(from).take(most).map(aside).collect();
+    let next = from + shown.len();
+    Told { all: all.len(), next: (next < all.len()).then_some(if most == ASIDES { next } else { 0 }), shown }
 }
 
 fn relations(story: &Story) -> Vec<(&'static str, String)> {
@@ -460,4 +486,30 @@ pub(super) async fn undo_run(visit: Visit) -> Result {
     let run = visit.run()?;
     let connection = visit.console.service.summary(&run).await?.connection;
     begin(&visit, connection, What::Undo(run), Trigger::Undo, "undoing").await
+}
+
+#[cfg(test)]
+mod tests {
+    use entrain_engine::ports::SiteQuestion;
+
+    use super::*;
+
+    #[test]
+    fn while_the_site_is_asked_one_by_one_the_page_says_how_far_that_is() {
+        let mut progress = Progressed {
+            phase: Some(Phase::Reading),
+            directory: Some((100_000, 5_000)),
+            site: Some((21_000, 8)),
+            asked: Some((SiteQuestion::Accounts, 1_200, 79_000)),
+            ..Progressed::default()
+        };
+        let site = |progress: &Progressed| {
+            let passage = passages(progress).remove(1);
+            (passage.class, passage.note)
+        };
+        let searching = "searching the site for people whose addresses it may hide: 1,200 of 79,000";
+        assert_eq!(site(&progress), ("now", searching.to_owned()));
+        progress.planned = Some((10, 0));
+        assert_eq!(site(&progress), ("done", "21,000 accounts, 8 groups".to_owned()));
+    }
 }

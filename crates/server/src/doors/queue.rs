@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use entrain_engine::ports::{Event, Progress};
+use entrain_engine::ports::Unwatched;
 use tokio::sync::Semaphore;
 
 use super::behind::{Arrival, Behind, Ending, Synced};
@@ -23,13 +23,6 @@ pub(super) struct Queue {
     runs: Arc<Runs>,
     there: Arc<AtomicUsize>,
     turns: Arc<Semaphore>,
-}
-
-/// Nobody watches.
-struct Silent;
-
-impl Progress for Silent {
-    fn report(&self, _: Event) {}
 }
 
 /// Takes one place less when it goes.
@@ -65,7 +58,7 @@ impl Queue {
                 turn = turns.acquire() => turn,
             };
             let Ok(_turn) = turn else { return };
-            let result = behind.sync(&connection, arrival, Arc::new(Silent)).await;
+            let result = behind.sync(&connection, arrival, Arc::new(Unwatched)).await;
             metrics::door_synced(&connection, door, Synced::word(&result), at.elapsed());
             match result {
                 Ok(synced) => match synced.ending {

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use entrain_domain::model::RunId;
-use entrain_domain::plan::{PlanRow, PlanRowsWanted};
+use entrain_domain::plan::{PlanOf, PlanRow, PlanRowsWanted};
 use entrain_domain::service::Role;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use super::{Behaves, Fake, over, send};
+use super::{Behaves, Fake, now, over, send};
 use crate::console::session::token;
 use crate::plan_rows::PlanRows;
+use crate::previews::{PreviewHead, Previews};
 use crate::service::Answer;
+use crate::ticks::Ticks;
 
 /// What was kept of a plan, and what was asked for.
 #[derive(Default)]
@@ -22,6 +26,7 @@ pub(super) struct Told {
     kept: Mutex<Option<(String, Vec<PlanRow>)>>,
     whole: AtomicUsize,
     rows: AtomicUsize,
+    ticks: Mutex<Option<String>>,
 }
 
 impl Told {
@@ -39,14 +44,14 @@ impl Told {
 }
 
 impl PlanRows for Fake {
-    fn plan_gist<'a>(&'a self, _: &'a RunId) -> Answer<'a, Option<String>> {
+    fn plan_gist<'a>(&'a self, _: &'a PlanOf) -> Answer<'a, Option<String>> {
         self.give(self.told.kept.lock().unwrap().as_ref().map(|(gist, _)| gist.clone()))
     }
-    fn keep_plan_rows<'a>(&'a self, _: &'a RunId, gist: String, rows: Vec<PlanRow>) -> Answer<'a, ()> {
+    fn keep_plan_rows<'a>(&'a self, _: &'a PlanOf, gist: String, rows: Vec<PlanRow>) -> Answer<'a, ()> {
         *self.told.kept.lock().unwrap() = Some((gist, rows));
         self.give(())
     }
-    fn plan_rows<'a>(&'a self, _: &'a RunId, wanted: PlanRowsWanted) -> Answer<'a, Vec<PlanRow>> {
+    fn plan_rows<'a>(&'a self, _: &'a PlanOf, wanted: PlanRowsWanted) -> Answer<'a, Vec<PlanRow>> {
         let fits = |row: &PlanRow| {
             (wanted.from..wanted.until).contains(&row.place)
                 && row.held >= wanted.held
@@ -54,8 +59,32 @@ impl PlanRows for Fake {
         };
         self.give(self.told.some(fits, wanted.limit as usize))
     }
-    fn plan_rows_of<'a>(&'a self, _: &'a RunId, keys: Vec<String>) -> Answer<'a, Vec<PlanRow>> {
+    fn plan_rows_of<'a>(&'a self, _: &'a PlanOf, keys: Vec<String>) -> Answer<'a, Vec<PlanRow>> {
         self.give(self.told.some(|row| keys.contains(&row.key), usize::MAX))
+    }
+}
+
+impl Previews for Fake {
+    fn keep_preview<'a>(&'a self, _: &'a str, _: Timestamp, _: Value) -> Answer<'a, ()> {
+        self.change(())
+    }
+    fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<String>> {
+        self.told.asked();
+        let kept = json!({ "connection": self.hostile, "at": now(), "plan": self.made_plan() });
+        self.give(Some(if self.rows > 1 { kept.to_string() } else { "{}".into() }))
+    }
+    fn preview_head<'a>(&'a self, _: &'a str) -> Answer<'a, Option<PreviewHead>> {
+        self.give(Some(PreviewHead { at: now(), failure: None }))
+    }
+}
+
+impl Ticks for Fake {
+    fn ticks<'a>(&'a self, _: &'a RunId, _: &'a str) -> Answer<'a, Option<String>> {
+        self.give(self.told.ticks.lock().unwrap().clone())
+    }
+    fn keep_ticks<'a>(&'a self, _: &'a RunId, _: &'a str, ticks: Option<String>) -> Answer<'a, ()> {
+        *self.told.ticks.lock().unwrap() = ticks;
+        self.change(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use entrain_domain::FailureCode;
 use entrain_domain::memory::{MemoryChange, Origin};
 use entrain_domain::model::{AccountId, RunId, SiteGroupId};
-use entrain_domain::plan::{Before, PerKind, PlanRow, PlanRowsWanted, StepId, StepKind};
+use entrain_domain::plan::{Before, PerKind, PlanOf, PlanRow, PlanRowsWanted, StepId, StepKind};
 use entrain_domain::run::{
     AuditNote, Intent, JournalPart, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd, Trigger,
 };
@@ -168,12 +168,9 @@ on_both!(a_journal_is_read_by_pages_and_counted_without_being_read, |world| {
     assert_eq!((none.all, none.done, none.undone, none.entries.len()), (0, 0, 0, 0));
 });
 
-on_both!(a_plan_that_was_told_apart_is_read_row_by_row_until_it_is_stored_anew, |world| {
-    let store = world.open().await;
-    let id = run_id("r-told");
-    store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
-    store.phase(&id, Phase::Planned, Some("{}")).await.unwrap();
-    assert_eq!(store.plan_gist(&id).await.unwrap(), None);
+/// Keeps rows of a plan, and reads them in every way.
+async fn is_read_row_by_row(store: &Store, of: &PlanOf) {
+    assert_eq!(store.plan_gist(of).await.unwrap(), None);
     let row = |place: i64| PlanRow {
         place,
         key: format!("u{}", place / 2),
@@ -183,13 +180,13 @@ on_both!(a_plan_that_was_told_apart_is_read_row_by_row_until_it_is_stored_anew, 
     };
     // More than one transaction, and more than one statement
     let rows: Vec<PlanRow> = (0..4_321).map(row).collect();
-    store.keep_plan_rows(&id, "{\"steps\":1}", rows.clone()).await.unwrap();
+    store.keep_plan_rows(of, "{\"steps\":1}", rows.clone()).await.unwrap();
     // Again, in the place of the first
-    store.keep_plan_rows(&id, "{\"steps\":2}", rows).await.unwrap();
-    assert_eq!(store.plan_gist(&id).await.unwrap().as_deref(), Some("{\"steps\":2}"));
+    store.keep_plan_rows(of, "{\"steps\":2}", rows).await.unwrap();
+    assert_eq!(store.plan_gist(of).await.unwrap().as_deref(), Some("{\"steps\":2}"));
     let places = async |from, until, held, find: &str, limit| {
         let wanted = PlanRowsWanted { from, until, held, find: find.into(), limit };
-        let rows = store.plan_rows(&id, &wanted).await.unwrap();
+        let rows = store.plan_rows(of, &wanted).await.unwrap();
         rows.into_iter()
             .map(|found| {
                 assert_eq!(found, row(found.place));
@@ -206,16 +203,39 @@ on_both!(a_plan_that_was_told_apart_is_read_row_by_row_until_it_is_stored_anew, 
     }
     assert_eq!(places(7, 9, 0, "100%_sure!", 9).await, [7, 8]);
     let keys: Vec<String> = (0..700).map(|n| format!("u{}", n * 3)).collect();
-    let of = store.plan_rows_of(&id, &keys).await.unwrap();
-    assert_eq!(of.len(), 1_400, "every key has two rows");
-    assert!(store.plan_rows_of(&id, &[]).await.unwrap().is_empty());
+    let found = store.plan_rows_of(of, &keys).await.unwrap();
+    assert_eq!(found.len(), 1_400, "every key has two rows");
+    assert!(store.plan_rows_of(of, &[]).await.unwrap().is_empty());
+}
+
+on_both!(a_plan_that_was_told_apart_is_read_row_by_row_until_it_is_stored_anew, |world| {
+    let store = world.open().await;
+    let id = run_id("r-told");
+    store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    store.phase(&id, Phase::Planned, Some("{}")).await.unwrap();
+    let of = PlanOf::Run(id.clone());
+    is_read_row_by_row(&store, &of).await;
     world.tamper("UPDATE plan_rows SET held = 0 WHERE place = 11").await;
     let wanted = PlanRowsWanted { from: 11, until: 12, limit: 1, ..PlanRowsWanted::default() };
-    assert_eq!(store.plan_rows(&id, &wanted).await.unwrap_err().failure().code, FailureCode::StoreUnreadable);
+    assert_eq!(store.plan_rows(&of, &wanted).await.unwrap_err().failure().code, FailureCode::StoreUnreadable);
     // Another plan of the same run: nothing of the old one is shown
     store.phase(&id, Phase::Planned, Some("{\"other\":1}")).await.unwrap();
-    assert_eq!(store.plan_gist(&id).await.unwrap(), None);
-    assert!(places(0, 9_999, 0, "", 9).await.is_empty());
+    assert_eq!(store.plan_gist(&of).await.unwrap(), None);
+    let all = PlanRowsWanted { until: 9_999, limit: 9, ..PlanRowsWanted::default() };
+    assert!(store.plan_rows(&of, &all).await.unwrap().is_empty());
+});
+
+on_both!(a_preview_that_was_told_apart_is_read_row_by_row_until_there_is_a_newer_one, |world| {
+    let store = world.open().await;
+    store.keep_preview("Azure AD", world.now(), "{}").await.unwrap();
+    let of = PlanOf::Preview("Azure AD".into());
+    is_read_row_by_row(&store, &of).await;
+    let other = PlanOf::Preview("Other".into());
+    assert_eq!(store.plan_gist(&other).await.unwrap(), None);
+    assert!(store.plan_rows_of(&other, &["u1".into()]).await.unwrap().is_empty());
+    store.keep_preview("Azure AD", world.now(), "{\"n\":2}").await.unwrap();
+    assert_eq!(store.plan_gist(&of).await.unwrap(), None);
+    assert!(store.plan_rows_of(&of, &["u1".into()]).await.unwrap().is_empty());
 });
 
 on_both!(a_step_is_settled_once_and_only_after_its_intent, |world| {
@@ -427,4 +447,22 @@ on_both!(a_changed_a_missing_and_a_cut_off_audit_entry_are_named, |world| {
     assert_eq!(broken(store.audit_verify().await.unwrap()), 3);
     world.tamper("DELETE FROM audit WHERE seq = 2").await;
     assert_eq!(broken(store.audit_verify().await.unwrap()), 2);
+});
+
+on_both!(what_is_ticked_in_a_plan_outlasts_a_restart_and_is_one_persons, |world| {
+    let store = world.open().await;
+    let id = run_id("r-ticks");
+    store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
+    assert_eq!(store.ticks(&id, "ana").await.unwrap(), None);
+    store.keep_ticks(&id, "ana", Some("{\"n\":1}")).await.unwrap();
+    store.keep_ticks(&id, "ana", Some("{\"n\":2}")).await.unwrap();
+    store.keep_ticks(&id, "ben", Some("{\"n\":3}")).await.unwrap();
+    drop(store);
+    let store = world.open().await;
+    assert_eq!(store.ticks(&id, "ana").await.unwrap().as_deref(), Some("{\"n\":2}"));
+    store.keep_ticks(&id, "ana", None).await.unwrap();
+    assert_eq!(store.ticks(&id, "ana").await.unwrap(), None);
+    assert_eq!(store.ticks(&id, "ben").await.unwrap().as_deref(), Some("{\"n\":3}"));
+    world.tamper("UPDATE ticks SET body = '{}'").await;
+    assert_eq!(store.ticks(&id, "ben").await.unwrap_err().failure().code, FailureCode::StoreUnreadable);
 });

@@ -33,6 +33,11 @@ on_both!(modes_starts_and_previews_are_kept_by_connection, |world| {
     assert_eq!(store.modes().await.unwrap(), [("Azure AD".to_owned(), Mode::Apply)].into());
     assert_eq!(store.fired_at().await.unwrap(), [("Azure AD".to_owned(), world.now())].into());
     assert_eq!(store.preview("Azure AD").await.unwrap(), Some((world.now(), "{\"n\":2}".to_owned())));
+    let head = store.preview_head("Azure AD").await.unwrap();
+    assert_eq!(head, Some((world.now(), Some("{\"n\":2}".to_owned()))), "as small as that of a failure");
+    let large = "ä".repeat(40_000);
+    store.keep_preview("Large", world.now(), &large).await.unwrap();
+    assert_eq!(store.preview_head("Large").await.unwrap(), Some((world.now(), None)), "80,000 bytes");
     let entry = store.audit_before(None, 1).await.unwrap().remove(0);
     assert_eq!((&*entry.actor, &*entry.action, &*entry.detail), ("ana", "connection_mode", "mode apply"));
     assert!(store.audit_before(Some(1), 10).await.unwrap().is_empty());

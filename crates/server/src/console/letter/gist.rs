@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use entrain_domain::plan::PlanRow;
 use entrain_engine::plan_view::{Life, PlanView, SeatsView, StepView};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::people::{self, Parts, key};
@@ -49,6 +50,9 @@ pub(crate) struct Gist {
     /// Before, after, in all.
     pub(super) seats: BTreeMap<String, (u64, u64, Option<u64>)>,
     pub(super) tallies: BTreeMap<String, Tally>,
+    /// When the plan was made, if it is a preview's.
+    #[serde(default)]
+    made: Option<Timestamp>,
 }
 
 /// The sections, in their order.
@@ -114,14 +118,21 @@ impl Gist {
                 })
                 .collect(),
             tallies: SECTIONS.iter().map(|word| ((*word).to_owned(), tally_of(word))).collect(),
+            made: None,
         }
     }
 
-    /// A plan told apart: what is said of all of it, and its rows in the order of sections.
-    pub(crate) fn and_rows(plan: &PlanView) -> (Self, Vec<PlanRow>) {
+    /// When the plan was made, if it is a preview's.
+    pub(crate) fn made(&self) -> Option<Timestamp> {
+        self.made
+    }
+
+    /// A plan told apart: what is said of all of it, and its rows in the order of sections. Of a preview, it is said when
+    /// that was made.
+    pub(crate) fn and_rows(plan: &PlanView, made: Option<Timestamp>) -> (Self, Vec<PlanRow>) {
         let lives = plan.lives();
         let (parts, cause) = Parts::of(&lives);
-        let gist = Self::of(plan, &parts, cause);
+        let gist = Self { made, ..Self::of(plan, &parts, cause) };
         let mut rows = Vec::new();
         let mut put = |key: String, shown: &Row, steps: Vec<&StepView>| {
             rows.push(PlanRow {
@@ -148,7 +159,7 @@ impl Gist {
     }
 
     /// The places of a section's rows: the first, and the one behind the last.
-    pub(super) fn places(&self, word: &str) -> (i64, i64) {
+    pub(in crate::console) fn places(&self, word: &str) -> (i64, i64) {
         let before = SECTIONS.iter().take_while(|section| **section != word);
         let place = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
         let first: usize = before.map(|section| self.tally(section).rows).sum();

@@ -44,6 +44,7 @@ pub(super) fn row(life: &Life<'_>) -> Row {
         cost: if life.steps().any(|step| !step.undoable) { "cannot be undone" } else { "" },
         held: life.steps().filter(|step| step.held_by.is_some()).count(),
         field: "person",
+        ticked: false,
         cuts,
         adds,
     }

@@ -1,22 +1,21 @@
 //! The last steps: the first plan, the first sync with its progress, and what happens by itself from then on.
 
 use askama::Template;
+use entrain_domain::FailureCode;
 use entrain_domain::model::RunId;
 use entrain_domain::run::{RunStatus, Trigger};
 use entrain_domain::service::{Mode, slug};
-use entrain_domain::{Failure, FailureCode};
 use entrain_engine::Freshness;
-use entrain_engine::plan_view::PlanView;
-use serde_json::json;
 
 use super::{Frame, Result, Step, at, draft, keep};
 use crate::console::letter::{Letter, Why};
 use crate::console::parts::{When, count, icon, sentence};
-use crate::console::plan::{kept, wanted};
+use crate::console::plan::{newest, wanted};
 use crate::console::runs::{Passage, headline, live_headline, passages};
 use crate::console::shell::encoded;
 use crate::console::visit::{Reply, Visit};
-use crate::drafts::{Draft, Part, Secrets};
+use crate::drafts::{Part, Secrets};
+use crate::previews::document;
 use crate::problem::Problem;
 use crate::runs::Started;
 use crate::service::{Order, What};
@@ -35,14 +34,6 @@ struct PreviewPage {
     why: String,
 }
 
-/// The newest plan of a draft.
-async fn planned(
-    visit: &Visit,
-    draft: &Draft,
-) -> Result<Option<std::result::Result<(PlanView, jiff::Timestamp), Failure>>> {
-    Ok(visit.console.service.preview(&draft.id).await?.as_ref().and_then(kept))
-}
-
 pub(in crate::console) async fn preview(visit: Visit) -> Result {
     let draft = match at(&visit, Step::Preview).await? {
         Ok(draft) => draft,
@@ -59,18 +50,17 @@ pub(in crate::console) async fn preview(visit: Visit) -> Result {
         why: format!("{base}/why"),
         here: base,
     };
-    match planned(&visit, &draft).await? {
+    match newest(&visit, &draft.id).await? {
         None => {}
         Some(Err(failure)) => {
             page.headline = "There is no plan yet".into();
             page.failure = Some((sentence(&failure.message), sentence(&failure.remedy)));
         }
-        Some(Ok((plan, made))) => {
-            let letter = Letter::of(&plan, wanted(&visit));
-            page.headline = if plan.has_changes() {
-                format!("The first sync would take {}", count(plan.steps.len() as u64, "step", "steps"))
-            } else {
-                letter.finding.clone()
+        Some(Ok((told, made))) => {
+            let letter = told.letter(&visit, wanted(&visit)).await?;
+            page.headline = match letter.steps {
+                0 => letter.finding.clone(),
+                steps => format!("The first sync would take {}", count(steps as u64, "step", "steps")),
             };
             page.old = draft.said.planned.is_none();
             page.made = Some(When::new(made, visit.console.service.now()));
@@ -89,11 +79,7 @@ pub(in crate::console) async fn plan(visit: Visit) -> Result {
     let result = service.plan_draft(&draft.id).await;
     let now = service.now();
     draft.said.planned = result.is_ok().then_some(now);
-    let name = draft.text("name");
-    let preview = match result {
-        Ok(plan) => json!({ "connection": name, "at": now, "plan": plan }),
-        Err(failure) => json!({ "connection": name, "at": now, "error": failure }),
-    };
+    let preview = document(draft.text("name"), now, &result);
     service.keep_preview(&draft.id, now, preview).await?;
     keep(&visit, &draft, Secrets::new()).await?;
     Reply::to(&Step::Preview.address(&draft))
@@ -112,11 +98,12 @@ pub(in crate::console) async fn why(visit: Visit) -> Result {
         Ok(draft) => draft,
         Err(elsewhere) => return Ok(elsewhere),
     };
-    let plan = match planned(&visit, &draft).await? {
-        Some(Ok((plan, _))) => Some(plan),
+    let who = visit.text("who").unwrap_or_default();
+    let plan = match newest(&visit, &draft.id).await? {
+        Some(Ok((told, _))) => Some(told.about_one(&visit, who).await?),
         _ => None,
     };
-    let why = plan.and_then(|plan| Why::of(&plan, visit.text("who").unwrap_or_default()));
+    let why = plan.and_then(|plan| Why::of(&plan, who));
     let why = why.ok_or_else(|| {
         let what = "the plan says nothing of them";
         Problem::local(FailureCode::ObjectUnknown, what, "go back to the plan and open a row of it")
@@ -176,9 +163,9 @@ pub(in crate::console) async fn sync_page(visit: Visit) -> Result {
     let frame = Frame::of(&visit, &draft, Step::Sync, "first sync");
     let run = draft.said.run.as_deref().and_then(|run| RunId::parse(run).ok());
     let Some(run) = run else {
-        let plan = match planned(&visit, &draft).await? {
-            Some(Ok((plan, _))) => {
-                let letter = Letter::of(&plan, crate::console::letter::Wanted::default());
+        let plan = match newest(&visit, &draft.id).await? {
+            Some(Ok((told, _))) => {
+                let letter = told.in_short();
                 Some((count(letter.steps as u64, "step", "steps"), letter.held_steps, letter.mails))
             }
             _ => None,
