@@ -123,6 +123,23 @@ impl SitePort {
         Self { confluence: Some(site), ..self }
     }
 
+    /// The checks of Jira, with the seats of Confluence where they are counted.
+    async fn with_confluence(
+        &self,
+        jira: impl Future<Output = Result<SiteStanding, entrain_connect::Error>>,
+    ) -> Result<SiteStanding, Failure> {
+        let confluence = async {
+            match &self.confluence {
+                Some(site) => confluence(self.organization()?, site).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let jira = async { jira.await.map_err(|e| e.failure()) };
+        let (mut standing, confluence) = tokio::try_join!(jira, confluence)?;
+        standing.products.extend(confluence);
+        Ok(standing)
+    }
+
     fn organization(&self) -> Result<&Organization, Failure> {
         self.organization.as_deref().ok_or_else(|| {
             Failure::new(
@@ -159,16 +176,10 @@ pub(crate) async fn confluence(organization: &Organization, site: &BaseUrl) -> R
 
 impl Site for SitePort {
     async fn standing(&self) -> Result<SiteStanding, Failure> {
-        let confluence = async {
-            match &self.confluence {
-                Some(site) => confluence(self.organization()?, site).await.map(Some),
-                None => Ok(None),
-            }
-        };
-        let jira = async { self.jira.standing().await.map_err(|e| e.failure()) };
-        let (mut standing, confluence) = tokio::try_join!(jira, confluence)?;
-        standing.products.extend(confluence);
-        Ok(standing)
+        self.with_confluence(Box::pin(self.jira.standing())).await
+    }
+    async fn standing_at_once(&self) -> Result<SiteStanding, Failure> {
+        self.with_confluence(Box::pin(self.jira.standing_at_once())).await
     }
     fn protect(&self, protected: &Protected, standing: &SiteStanding, groups: &[SiteGroup]) {
         let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();

@@ -61,6 +61,25 @@ async fn the_checks_take_six_requests_and_find_rights_groups_and_seats() {
     assert!(site.asked().iter().all(|a| a.authorization.as_deref().is_some_and(|v| v.starts_with("Basic "))));
 }
 
+/// P-8: somebody who waits for a sign-in waits for one round trip.
+#[tokio::test]
+async fn p_8_the_checks_find_the_same_when_all_are_asked_at_once() {
+    let (calm, hasty) = (Site::start(good).await, Site::start(good).await);
+    let at_once = hasty.jira.standing_at_once().await.unwrap();
+    assert_eq!(hasty.lines().len(), 6);
+    assert_eq!(format!("{at_once:?}"), format!("{:?}", calm.jira.standing().await.unwrap()));
+
+    // Nobody waits for the answer to `myself`: the others were asked although it is refused
+    let refuses = |asked: &Asked| match asked.path.as_str() {
+        "/rest/api/3/myself" => says(404, "no such path"),
+        _ => good(asked),
+    };
+    let (calm, hasty) = (Site::start(refuses).await, Site::start(refuses).await);
+    assert_fails(calm.jira.standing().await, FailureCode::SiteNotCloud, FailureClass::Connection);
+    assert_fails(hasty.jira.standing_at_once().await, FailureCode::SiteNotCloud, FailureClass::Connection);
+    assert_eq!((calm.lines().len(), hasty.lines().len()), (1, 6));
+}
+
 #[tokio::test]
 async fn groups_named_without_an_id_are_looked_up() {
     let site = Site::start(|asked| match asked.path.as_str() {

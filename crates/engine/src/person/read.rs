@@ -265,7 +265,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         });
         let now = self.ports.clock.now();
         if few && now.duration_since(known.checked_at) > COUNTED {
-            let standing = self.standing().await?;
+            let standing = self.standing_at_once().await?;
             known.standing = standing.distrusting_unfiltered_lists(&known.ground.site);
             known.checked_at = now;
         }
@@ -296,7 +296,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 Known { stamp, ground, ..known }
             }
             _ => {
-                let (standing, ground) = tokio::try_join!(self.standing(), store.ground(&self.connection))?;
+                let (standing, ground) =
+                    tokio::try_join!(self.standing_at_once(), store.ground(&self.connection))?;
                 let standing = standing.distrusting_unfiltered_lists(&ground.site);
                 Known { checked_at: now, standing, stamp, ground: Arc::new(ground) }
             }

@@ -52,6 +52,8 @@ pub enum AccessAct {
 pub trait Site: Send + Sync {
     /// The checks that begin a run, at most six requests.
     fn standing(&self) -> impl Future<Output = Result<SiteStanding, Failure>> + Send;
+    /// The same in one round trip, for somebody who waits.
+    fn standing_at_once(&self) -> impl Future<Output = Result<SiteStanding, Failure>> + Send;
     /// From now on refuses every write that touches one of these, or the technical account, or a privileged group.
     fn protect(&self, protected: &Protected, standing: &SiteStanding, groups: &[SiteGroup]);
     /// Accounts that a mirror knows and that were not read now: what is protected by its address is so by its id.

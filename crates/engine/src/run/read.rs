@@ -182,7 +182,15 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// The checks that begin every run which looks at the site; a mirror never hides that the technical account has
     /// lost its rights.
     pub(crate) async fn standing(&self) -> Result<SiteStanding, Failure> {
-        let standing = self.ports.site.standing().await?;
+        Self::that_sees(self.ports.site.standing().await?)
+    }
+
+    /// The same in one round trip, for somebody who waits.
+    pub(crate) async fn standing_at_once(&self) -> Result<SiteStanding, Failure> {
+        Self::that_sees(self.ports.site.standing_at_once().await?)
+    }
+
+    fn that_sees(standing: SiteStanding) -> Result<SiteStanding, Failure> {
         if standing.browse_users == Some(false) {
             return Err(EngineError::RightMissing("Browse users and groups").into());
         }

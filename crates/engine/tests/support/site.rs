@@ -329,6 +329,9 @@ fn visible(at: Option<Instant>) -> bool {
 }
 
 impl Site for FakeSite {
+    async fn standing_at_once(&self) -> Result<SiteStanding, Failure> {
+        self.standing().await
+    }
     async fn standing(&self) -> Result<SiteStanding, Failure> {
         self.call().await;
         Ok(SiteStanding {
