@@ -1,8 +1,9 @@
 //! How long somebody waits who signs in (P-8): from the end of the sign-in at Entra until the access page says that they
 //! can go on, with Graph 100 ms and Jira 340 ms away.
 //!
-//! `cargo bench -p entrain --bench sign_in [-- [notified] PEOPLE]`; with `notified` it measures a burst of notifications instead; `docs/benchmarks.md` says what each row means. The real program
-//! serves; the emulator plays Entra, Graph and Jira; each person is a browser of their own that listens to its page.
+//! `cargo bench -p entrain --bench sign_in [-- [notified] PEOPLE]`; with `notified` it measures a burst of notifications
+//! instead. `docs/benchmarks.md` says what each row means. The real program serves; the emulator plays Entra, Graph and
+//! Jira; each person is a browser of their own that listens to its page.
 
 #[path = "sign_in/notified.rs"]
 mod notified;

@@ -1,5 +1,7 @@
 //! Reports: what each is for, its rows, and the same as a file for spreadsheets; and the audit log as a file.
 
+use std::ops::Range;
+
 use askama::Template;
 use entrain_domain::FailureCode;
 use entrain_domain::service::slug;
@@ -135,7 +137,15 @@ struct Shaped {
     rows: Vec<Vec<Cell>>,
 }
 
-fn shaped(header: &[&'static str], rows: &[Vec<String>], slug: &str, now: Timestamp) -> Shaped {
+/// A part of all rows. A column of which no row says anything is left out.
+fn shaped(
+    header: &[&'static str],
+    all: &[Vec<String>],
+    part: Range<usize>,
+    slug: &str,
+    now: Timestamp,
+) -> Shaped {
+    let rows = &all[part];
     let place = |name: &str| header.iter().position(|column| *column == name);
     let who = |row: &[String]| {
         ["directory_id", "account_id"]
@@ -143,7 +153,9 @@ fn shaped(header: &[&'static str], rows: &[Vec<String>], slug: &str, now: Timest
             .filter_map(|column| row.get(place(column)?).cloned())
             .find(|id| !id.is_empty())
     };
-    let mut shown: Vec<usize> = (0..header.len()).filter(|at| !header[*at].ends_with("_id")).collect();
+    let says = |at: &usize| all.iter().any(|row| row.get(*at).is_some_and(|text| !text.is_empty()));
+    let columns = (0..header.len()).filter(|at| !header[*at].ends_with("_id"));
+    let mut shown: Vec<usize> = columns.filter(says).collect();
     // Whom or what a row is about stands in front
     if let Some(name) = place("name") {
         shown.sort_by_key(|at| *at != name);
@@ -218,7 +230,7 @@ pub(super) async fn page(visit: Visit) -> Result {
         total: rows.len() as u64,
         before: (from > 0).then(|| from.saturating_sub(PAGE)),
         after: (from + PAGE < rows.len()).then_some(from + PAGE),
-        table: shaped(&header, &rows[from..rows.len().min(from + PAGE)], &slug, visit.console.service.now()),
+        table: shaped(&header, &rows, from..rows.len().min(from + PAGE), &slug, visit.console.service.now()),
         slug,
         from,
         asked,
@@ -249,15 +261,15 @@ mod tests {
     #[test]
     fn people_lead_to_their_pages_and_ids_are_left_to_spreadsheets() {
         let now = "2026-05-01T10:00:00Z".parse().unwrap();
-        let row = ["acc/1", "Ana <b>", "2026-05-01T09:58:00.123Z", "r1"].map(str::to_owned).to_vec();
-        let Shaped { header, rows } = shaped(&["account_id", "name", "last_seen", "run"], &[row], "a", now);
-        assert_eq!(header, ["Name", "Last seen", "Run"]);
+        let row = ["acc/1", "Ana <b>", "2026-05-01T09:58:00.123Z", "r1", ""].map(str::to_owned).to_vec();
+        let Shaped { header, rows } = shaped(&["account_id", "name", "last_seen", "run", "role"], &[row], 0..1, "a", now);
+        assert_eq!(header, ["Name", "Last seen", "Run"], "nobody has a role");
         assert!(matches!(&rows[0][0], Cell::Link(to, text)
             if to == "/connections/a/person?who=acc%2F1" && text == "Ana <b>"));
         assert!(matches!(&rows[0][1], Cell::At(at) if at.words() == "1 minute ago"));
         assert!(matches!(&rows[0][2], Cell::Link(to, _) if to == "/runs/r1"));
         let nobody = ["", "Ana", "", ""].map(str::to_owned).to_vec();
-        let Shaped { rows, .. } = shaped(&["account_id", "name", "last_seen", "run"], &[nobody], "a", now);
+        let Shaped { rows, .. } = shaped(&["account_id", "name", "last_seen", "run"], &[nobody], 0..1, "a", now);
         assert!(rows[0].iter().all(|cell| matches!(cell, Cell::Text(_))), "nothing to lead to");
     }
 
