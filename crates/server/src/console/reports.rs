@@ -262,14 +262,16 @@ mod tests {
     fn people_lead_to_their_pages_and_ids_are_left_to_spreadsheets() {
         let now = "2026-05-01T10:00:00Z".parse().unwrap();
         let row = ["acc/1", "Ana <b>", "2026-05-01T09:58:00.123Z", "r1", ""].map(str::to_owned).to_vec();
-        let Shaped { header, rows } = shaped(&["account_id", "name", "last_seen", "run", "role"], &[row], 0..1, "a", now);
+        let Shaped { header, rows } =
+            shaped(&["account_id", "name", "last_seen", "run", "role"], &[row], 0..1, "a", now);
         assert_eq!(header, ["Name", "Last seen", "Run"], "nobody has a role");
         assert!(matches!(&rows[0][0], Cell::Link(to, text)
             if to == "/connections/a/person?who=acc%2F1" && text == "Ana <b>"));
         assert!(matches!(&rows[0][1], Cell::At(at) if at.words() == "1 minute ago"));
         assert!(matches!(&rows[0][2], Cell::Link(to, _) if to == "/runs/r1"));
         let nobody = ["", "Ana", "", ""].map(str::to_owned).to_vec();
-        let Shaped { rows, .. } = shaped(&["account_id", "name", "last_seen", "run"], &[nobody], 0..1, "a", now);
+        let Shaped { rows, .. } =
+            shaped(&["account_id", "name", "last_seen", "run"], &[nobody], 0..1, "a", now);
         assert!(rows[0].iter().all(|cell| matches!(cell, Cell::Text(_))), "nothing to lead to");
     }
 
