@@ -239,7 +239,7 @@ struct Said {
 
 /// What was set aside, or is worth knowing, as far as it is shown.
 #[derive(Default)]
-struct Told {
+struct Listed {
     all: usize,
     shown: Vec<Aside>,
     /// Where the page of the rest begins.
@@ -261,8 +261,8 @@ struct RunPage {
     by: &'static str,
     took: Option<String>,
     error: Option<(String, String)>,
-    asides: Told,
-    notes: Told,
+    asides: Listed,
+    notes: Listed,
     decisions: Vec<Said>,
     /// What it is to another run: a sentence's beginning, and the run.
     relations: Vec<(&'static str, String)>,
@@ -364,7 +364,7 @@ pub(super) fn headline(story: &Story) -> String {
 }
 
 /// Some of what was set aside: a few, or a page of them from this place on.
-fn asides(all: &[entrain_domain::plan::SetAside], from: Option<usize>) -> Told {
+fn asides(all: &[entrain_domain::plan::SetAside], from: Option<usize>) -> Listed {
     let aside = |one: &entrain_domain::plan::SetAside| Aside {
         object: one.object.clone(),
         reason: sentence(&one.reason),
@@ -374,7 +374,11 @@ fn asides(all: &[entrain_domain::plan::SetAside], from: Option<usize>) -> Told {
     let from = from.unwrap_or_default();
     let shown: Vec<Aside> = all.iter().skip(from).take(most).map(aside).collect();
     let next = from + shown.len();
-    Told { all: all.len(), next: (next < all.len()).then_some(if most == ASIDES { next } else { 0 }), shown }
+    Listed {
+        all: all.len(),
+        next: (next < all.len()).then_some(if most == ASIDES { next } else { 0 }),
+        shown,
+    }
 }
 
 fn relations(story: &Story) -> Vec<(&'static str, String)> {

@@ -31,8 +31,8 @@ pub(super) enum Told {
 #[derive(Default)]
 pub(super) struct Telling(tokio::sync::Mutex<()>);
 
-/// What is said of all of a plan, where that was kept. The gist of a preview is that of this very one: a server of an
-/// older version does not throw it away with its preview.
+/// What is said of all of a plan, where that was kept. The gist of a preview is that of this very one, by the millisecond: a
+/// server of an older version does not throw it away with its preview.
 async fn gist(visit: &Visit, of: &PlanOf, made: Option<Timestamp>) -> Result<Option<Box<Gist>>> {
     let gist = visit.console.service.plan_gist(of).await?;
     // One of another version is made anew
@@ -62,7 +62,9 @@ async fn whole(visit: &Visit, of: &PlanOf) -> Result<Option<(PlanView, Option<Ti
             return PlanView::parse(&text).map(|plan| (plan, None));
         }
         let Preview { at, plan } = serde_json::from_str(&text).ok()?;
-        plan.map(|plan| (plan, Some(at)))
+        // As exactly as its head tells it
+        let made = Timestamp::from_millisecond(at.as_millisecond()).ok();
+        plan.map(|plan| (plan, made))
     });
     parsed.await.map_err(|_| Problem::internal())
 }

@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode};
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{PlanOf, PlanRow, PlanRowsWanted};
 use entrain_domain::service::Role;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Behaves, Fake, now, over, send};
@@ -70,7 +70,9 @@ impl Previews for Fake {
     }
     fn preview<'a>(&'a self, _: &'a str) -> Answer<'a, Option<String>> {
         self.told.asked();
-        let kept = json!({ "connection": self.hostile, "at": now(), "plan": self.made_plan() });
+        // Kept with all that the clock tells, and told by the millisecond
+        let at = now() + SignedDuration::from_nanos(123_456);
+        let kept = json!({ "connection": self.hostile, "at": at, "plan": self.made_plan() });
         self.give(Some(if self.rows > 1 { kept.to_string() } else { "{}".into() }))
     }
     fn preview_head<'a>(&'a self, _: &'a str) -> Answer<'a, Option<PreviewHead>> {
@@ -122,6 +124,29 @@ async fn a_page_of_a_plan_of_ten_thousand_people_reads_the_rows_that_it_shows() 
         assert!(read <= most, "{address} reads {read} rows");
     }
     assert_eq!(fake.told.whole.load(Ordering::Relaxed), 1, "all of the plan is read once");
+}
+
+#[tokio::test]
+async fn a_preview_of_ten_thousand_people_is_read_whole_once() {
+    let fake = Arc::new(Fake { rows: 10_000, ..Fake::new(Behaves::Well) });
+    let cookie = fake.people.signed_in(Role::Viewer);
+    let routes = over(fake.clone());
+    for (address, shows) in [
+        ("/connections/azure-ad/plans", "10,000 steps would be done"),
+        ("/connections/azure-ad/preview", "<span class=\"n\">10,000</span>"),
+        ("/connections/azure-ad/preview?show=joiners&from=60", "from=120"),
+        ("/connections/azure-ad/preview/why?who=u77", "Person number 77"),
+        ("/connections/azure-ad/plans", "10,000 steps would be done"),
+    ] {
+        let request = Request::get(address)
+            .header("host", "localhost")
+            .header("cookie", format!("entrain={cookie}"))
+            .body(Body::empty())
+            .unwrap();
+        let (status, _, body) = send(&routes, request).await;
+        assert!(status == StatusCode::OK && body.contains(shows), "{address}: {body}");
+    }
+    assert_eq!(fake.told.whole.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
