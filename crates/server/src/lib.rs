@@ -8,6 +8,7 @@
 //! | `console` | the pages for people: one table of pages, likewise |
 //! | [`accounts`] | people who sign in |
 //! | [`dossiers`] | what is known of one person or group without asking a cloud |
+//! | [`plan_rows`], [`previews`], [`ticks`] | plans as pages read them: row by row; plans that nobody does; what is ticked in a held one |
 //! | [`reports`], `download` | reports, and files that are taken away |
 //! | [`federation`] | signing in to the console through the directory |
 //! | [`upkeep`] | what whoever looks after the service asks |

@@ -18,7 +18,7 @@
 //! | `backup` | everything as one file, and back |
 //! | `accounts` | people who sign in: accounts, sessions, links that work once |
 //! | `drafts` | connections that somebody is setting up |
-//! | `ticks` | what somebody has ticked in a held plan |
+//! | `plan_rows`, `ticks` | plans told apart, for pages; what somebody has ticked in a held one |
 //! | `alerts` | what people are told of each connection |
 //! | `claim` | one run per connection at a time, also between processes |
 //! | `persons`, `about` | one person's sync beside a run over everything, and what it begins with |

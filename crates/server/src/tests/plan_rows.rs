@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use entrain_domain::model::RunId;
@@ -90,21 +91,24 @@ impl Ticks for Fake {
     }
 }
 
+/// A page as somebody sees it who is signed in.
+async fn page(routes: &Router, cookie: &str, address: &str) -> String {
+    let request = Request::get(address)
+        .header("host", "localhost")
+        .header("cookie", format!("entrain={cookie}"))
+        .body(Body::empty())
+        .unwrap();
+    let (status, _, body) = send(routes, request).await;
+    assert_eq!(status, StatusCode::OK, "{address}: {body}");
+    body
+}
+
 #[tokio::test]
 async fn a_page_of_a_plan_of_ten_thousand_people_reads_the_rows_that_it_shows() {
     let fake = Arc::new(Fake { rows: 10_000, ..Fake::new(Behaves::Well) });
     let cookie = fake.people.signed_in(Role::Approver);
     let routes = over(fake.clone());
-    let page = async |address: &str| {
-        let request = Request::get(address)
-            .header("host", "localhost")
-            .header("cookie", format!("entrain={cookie}"))
-            .body(Body::empty())
-            .unwrap();
-        let (status, _, body) = send(&routes, request).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        body
-    };
+    let page = async |address: &str| page(&routes, &cookie, address).await;
     let first = page("/runs/r1/plan").await;
     assert!(first.contains("<span class=\"n\">10,000</span>"), "{first}");
     assert_eq!(fake.told.whole.load(Ordering::Relaxed), 1);
@@ -138,13 +142,8 @@ async fn a_preview_of_ten_thousand_people_is_read_whole_once() {
         ("/connections/azure-ad/preview/why?who=u77", "Person number 77"),
         ("/connections/azure-ad/plans", "10,000 steps would be done"),
     ] {
-        let request = Request::get(address)
-            .header("host", "localhost")
-            .header("cookie", format!("entrain={cookie}"))
-            .body(Body::empty())
-            .unwrap();
-        let (status, _, body) = send(&routes, request).await;
-        assert!(status == StatusCode::OK && body.contains(shows), "{address}: {body}");
+        let body = page(&routes, &cookie, address).await;
+        assert!(body.contains(shows), "{address}: {body}");
     }
     assert_eq!(fake.told.whole.load(Ordering::Relaxed), 1);
 }
@@ -154,14 +153,7 @@ async fn the_chain_is_followed_when_somebody_asks_and_the_page_says_what_was_fou
     let fake = Arc::new(Fake { rows: 3, ..Fake::new(Behaves::Well) });
     let cookie = fake.people.signed_in(Role::Viewer);
     let routes = over(fake.clone());
-    let get = || {
-        Request::get("/audit/chain")
-            .header("host", "localhost")
-            .header("cookie", format!("entrain={cookie}"))
-            .body(Body::empty())
-            .unwrap()
-    };
-    let (_, _, before) = send(&routes, get()).await;
+    let before = page(&routes, &cookie, "/audit/chain").await;
     assert!(before.contains("Not checked since this server started"), "{before}");
     let check = Request::post("/audit/chain")
         .header("host", "localhost")
@@ -173,7 +165,7 @@ async fn the_chain_is_followed_when_somebody_asks_and_the_page_says_what_was_fou
     let (status, headers, body) = send(&routes, check).await;
     assert_eq!(status, StatusCode::SEE_OTHER, "{body}");
     assert_eq!(headers["location"], "/audit/chain");
-    let (_, _, after) = send(&routes, get()).await;
+    let after = page(&routes, &cookie, "/audit/chain").await;
     assert!(after.contains("The chain holds over 2 entries"), "{after}");
     assert!(after.contains("Up to entry 2, nothing was altered") && after.contains("for viewer"), "{after}");
 }
