@@ -227,11 +227,6 @@ pub struct Life<'a> {
 }
 
 impl PlanView {
-    /// Reads a document that was kept; nothing where it is of another version.
-    pub fn read(document: &serde_json::Value) -> Option<Self> {
-        Self::deserialize(document).ok()
-    }
-
     /// Reads the text of a document that was kept. Nothing is built in between: a first plan may be of a hundred thousand
     /// people.
     pub fn parse(text: &str) -> Option<Self> {

@@ -11,15 +11,6 @@ pub enum PlanOf {
     Preview(String),
 }
 
-impl std::fmt::Display for PlanOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Run(run) => write!(f, "run {run}"),
-            Self::Preview(connection) => write!(f, "preview {connection}"),
-        }
-    }
-}
-
 /// What becomes of one person, or of one group, in a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanRow {

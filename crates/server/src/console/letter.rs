@@ -11,7 +11,7 @@ use entrain_engine::plan_view::{PlanView, StepView};
 use super::parts::{Chip, number, sentence, share};
 
 pub(crate) use gist::Gist;
-pub(super) use people::{Parts, key};
+use people::{Parts, key};
 pub(crate) use sections::kept;
 pub(crate) use why::Why;
 
@@ -20,7 +20,7 @@ const FEW: usize = 3;
 /// Rows of a page that shows one section alone.
 pub(crate) const MANY: usize = 60;
 /// Kinds of steps about groups alone.
-pub(super) const OF_GROUPS: [&str; 3] = ["create_group", "rename_group", "adopt_group"];
+const OF_GROUPS: [&str; 3] = ["create_group", "rename_group", "adopt_group"];
 /// People leaving one group that are told as one cause, when they are at least half of all leavers.
 const CAUSE: usize = 4;
 
@@ -93,8 +93,8 @@ pub(crate) struct Section {
     pub(crate) note: String,
     pub(crate) chip: Option<Chip>,
     pub(crate) say: Option<String>,
-    /// The word under which all of it is chosen for an approval, with its number of held steps.
-    pub(crate) pick: Option<(&'static str, usize)>,
+    /// The word under which all of it is chosen for an approval, where something of it is held.
+    pub(crate) pick: Option<&'static str>,
     pub(crate) ticked: bool,
     pub(crate) rows: Vec<Row>,
     /// Rows that are not shown here.

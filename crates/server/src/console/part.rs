@@ -1,8 +1,6 @@
 //! Choosing a part of a held plan: what was ticked, what it comes to, what stays held; and its approval. Ticks are kept on
 //! the server from page to page, for who made them.
 
-use std::collections::BTreeSet;
-
 use askama::Template;
 use axum::http::StatusCode;
 use entrain_domain::model::RunId;
@@ -97,7 +95,7 @@ impl Picked {
     pub(super) fn put(&self, letter: &mut Letter) {
         let mut here = 0;
         for section in &mut letter.sections {
-            if let Some((word, _)) = section.pick {
+            if let Some(word) = section.pick {
                 section.ticked = self.sections.iter().any(|known| known == word);
                 here += usize::from(section.ticked);
             }
@@ -148,7 +146,7 @@ fn dangerous(part: &PlanView) -> bool {
 async fn chosen(visit: &Visit, run: &RunId, picked: &Picked) -> Result<Chosen> {
     let summary = visit.console.service.summary(run).await?;
     let told = told(visit, &summary).await?.ok_or_else(no_plan)?;
-    told.chosen(visit, picked).await?.ok_or_else(no_plan)
+    told.chosen(&*visit.console.service, picked).await?.ok_or_else(no_plan)
 }
 
 async fn made(
@@ -268,10 +266,12 @@ pub(super) async fn approve(visit: Visit, run: RunId, picked: Picked) -> Result 
     note_reason(&visit, &run, reason).await?;
     let approval = if empties { Approval::EvenEmpty } else { Approval::Held };
     let connection = visit.console.service.summary(&run).await?.connection;
-    let steps: BTreeSet<_> = chosen.steps.into_keys().collect();
-    let selection = Selection { steps: steps.into_iter().collect(), people: Vec::new() };
+    let selection = Selection { steps: chosen.steps.into_keys().collect(), people: Vec::new() };
+    let what = What::Approve(run.clone(), approval, selection);
+    let begun = begin(&visit, connection, what, Trigger::Approval, "approved").await?;
+    // What could not begin stays ticked
     Picked::default().keep(&visit, &run).await?;
-    begin(&visit, connection, What::Approve(run, approval, selection), Trigger::Approval, "approved").await
+    Ok(begun)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::letter::{Gist, Letter, Wanted, kept};
 use super::part::Picked;
 use super::visit::Visit;
+use crate::plan_rows::PlanRows;
 use crate::problem::Problem;
 
 type Result<T> = std::result::Result<T, Problem>;
@@ -167,9 +168,8 @@ impl Told {
     }
 
     /// What was ticked in the plan of a run that has ended; nothing can be chosen in another one.
-    pub(super) async fn chosen(self, visit: &Visit, picked: &Picked) -> Result<Option<Chosen>> {
+    pub(super) async fn chosen(self, service: &dyn PlanRows, picked: &Picked) -> Result<Option<Chosen>> {
         let Self::Apart(of, gist) = self else { return Ok(None) };
-        let service = &visit.console.service;
         let mut chosen: BTreeMap<String, StepView> = BTreeMap::new();
         let mut put = |step: StepView| {
             if step.held_by.is_some() {
@@ -190,12 +190,16 @@ impl Told {
         let all_keys: BTreeSet<String> = picked.steps.iter().flat_map(|step| keys(step)).collect();
         let rows = service.plan_rows_of(&of, all_keys.into_iter().collect()).await?;
         steps(rows).filter(|step| named.contains(step.id.as_str())).for_each(&mut put);
-        let missing = self::missing(visit, &of, &chosen).await?;
+        let missing = self::missing(service, &of, &chosen).await?;
         Ok(Some(Chosen { gist, steps: chosen, missing }))
     }
 }
 
-async fn missing(visit: &Visit, of: &PlanOf, chosen: &BTreeMap<String, StepView>) -> Result<Vec<StepView>> {
+async fn missing(
+    service: &dyn PlanRows,
+    of: &PlanOf,
+    chosen: &BTreeMap<String, StepView>,
+) -> Result<Vec<StepView>> {
     let mut found: BTreeMap<String, StepView> = BTreeMap::new();
     let mut look: BTreeSet<String> = chosen.values().flat_map(|step| step.after.iter().cloned()).collect();
     loop {
@@ -204,7 +208,7 @@ async fn missing(visit: &Visit, of: &PlanOf, chosen: &BTreeMap<String, StepView>
             return Ok(found.into_values().collect());
         }
         let all_keys: BTreeSet<String> = look.iter().flat_map(|step| keys(step)).collect();
-        let rows = visit.console.service.plan_rows_of(of, all_keys.into_iter().collect()).await?;
+        let rows = service.plan_rows_of(of, all_keys.into_iter().collect()).await?;
         let new: Vec<StepView> = steps(rows).filter(|step| look.contains(&step.id)).collect();
         look = new.iter().flat_map(|step| step.after.iter().cloned()).collect();
         found.extend(new.into_iter().map(|step| (step.id.clone(), step)));
@@ -215,4 +219,86 @@ async fn missing(visit: &Visit, of: &PlanOf, chosen: &BTreeMap<String, StepView>
 fn keys(step: &str) -> impl Iterator<Item = String> {
     let parts = step.split('/').skip(1).map(|part| part.strip_prefix("account:").unwrap_or(part));
     std::iter::once(step).chain(parts).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::service::Answer;
+
+    /// The rows of one plan, as a database has them.
+    struct Kept(Vec<PlanRow>);
+
+    impl PlanRows for Kept {
+        fn plan_gist<'a>(&'a self, _: &'a PlanOf) -> Answer<'a, Option<String>> {
+            unreachable!("the gist is at hand")
+        }
+        fn keep_plan_rows<'a>(&'a self, _: &'a PlanOf, _: String, _: Vec<PlanRow>) -> Answer<'a, ()> {
+            unreachable!("nothing is kept")
+        }
+        fn plan_rows<'a>(&'a self, _: &'a PlanOf, wanted: PlanRowsWanted) -> Answer<'a, Vec<PlanRow>> {
+            let fits =
+                |row: &&PlanRow| (wanted.from..wanted.until).contains(&row.place) && row.held >= wanted.held;
+            let rows = self.0.iter().filter(fits).take(wanted.limit as usize).cloned().collect();
+            Box::pin(async move { Ok(rows) })
+        }
+        fn plan_rows_of<'a>(&'a self, _: &'a PlanOf, keys: Vec<String>) -> Answer<'a, Vec<PlanRow>> {
+            let rows = self.0.iter().filter(|row| keys.contains(&row.key)).cloned().collect();
+            Box::pin(async move { Ok(rows) })
+        }
+    }
+
+    fn plan() -> PlanView {
+        let member = |person: &str, held: bool| {
+            let mut step = json!({"id": format!("add_member/g/{person}"), "kind": "add_member", "undoable": true,
+                "user": {"name": person, "directory_id": person}, "group": {"name": "Jira A"}, "reason": "member"});
+            if held {
+                step["held_by"] = json!("additions");
+                step["after"] = json!(["adopt_group/g", format!("create_user/{person}")]);
+            }
+            step
+        };
+        let invite = |person: &str| {
+            json!({"id": format!("create_user/{person}"), "kind": "create_user", "reason": "enabled",
+            "user": {"name": person, "directory_id": person}, "held_by": "additions"})
+        };
+        let steps = json!([
+            {"id": "adopt_group/g", "kind": "adopt_group", "group": {"name": "Jira A"}, "reason": "bears the name", "held_by": "adoption"},
+            invite("ana"), member("ana", true), invite("ben"), member("ben", true), member("carl", false)
+        ]);
+        PlanView::of(
+            &json!({"connection": "c", "digest": "d", "status": "held", "steps": steps, "set_aside": [], "held": []}),
+        )
+    }
+
+    /// What is chosen by these ticks, and what it needs besides.
+    async fn chosen(sections: &[&str], people: &[&str], steps: &[&str]) -> (Vec<String>, Vec<String>) {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let picked = Picked { sections: own(sections), people: own(people), steps: own(steps) };
+        let (gist, rows) = Gist::and_rows(&plan(), None);
+        let told = Told::Apart(PlanOf::Preview("c".into()), Box::new(gist));
+        let chosen = told.chosen(&Kept(rows), &picked).await.unwrap().unwrap();
+        let missing = chosen.missing.into_iter().map(|step| step.id).collect();
+        (chosen.steps.into_keys().collect(), missing)
+    }
+
+    #[tokio::test]
+    async fn a_person_a_section_and_a_step_mean_their_held_steps_and_no_others() {
+        assert_eq!(chosen(&[], &["ana"], &[]).await.0, ["add_member/g/ana", "create_user/ana"]);
+        assert_eq!(chosen(&[], &["carl"], &[]).await.0, [""; 0], "what is not held is done without anybody");
+        assert_eq!(chosen(&["groups"], &[], &[]).await.0, ["adopt_group/g"]);
+        assert_eq!(chosen(&[], &[], &["adopt_group/g", "no/such/step"]).await.0, ["adopt_group/g"]);
+        assert_eq!(chosen(&["joiners"], &["ana"], &[]).await.0.len(), 4);
+        assert_eq!(chosen(&["no section"], &["nobody"], &[]).await.0, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_a_choice_needs_is_found_to_its_end() {
+        let needs = async |steps: &[&str]| chosen(&[], &[], steps).await.1;
+        assert_eq!(needs(&["add_member/g/ana"]).await, ["adopt_group/g", "create_user/ana"]);
+        assert_eq!(needs(&["add_member/g/ana", "create_user/ana"]).await, ["adopt_group/g"]);
+        assert!(needs(&["adopt_group/g"]).await.is_empty());
+    }
 }

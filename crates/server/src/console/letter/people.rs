@@ -7,7 +7,7 @@ use entrain_engine::plan_view::Life;
 use super::{CAUSE, Row, Tag, group_of};
 
 /// How a person is found again.
-pub(in crate::console) fn key(life: &Life<'_>) -> String {
+pub(super) fn key(life: &Life<'_>) -> String {
     let person = life.person;
     person.directory_id.clone().or_else(|| person.site_id.clone()).unwrap_or_else(|| person.name.clone())
 }
@@ -77,7 +77,7 @@ pub(super) fn cause(lives: &[Life<'_>]) -> Option<(String, usize)> {
     (n >= CAUSE && n * 2 >= leavers.len() && !group.is_empty()).then(|| (group.to_owned(), n))
 }
 
-pub(in crate::console) struct Parts<'a> {
+pub(super) struct Parts<'a> {
     pub(super) held_by: Vec<&'a Life<'a>>,
     pub(super) joiners: Vec<&'a Life<'a>>,
     pub(super) movers: Vec<&'a Life<'a>>,
@@ -87,7 +87,7 @@ pub(in crate::console) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// Everybody, each in one part.
-    pub(in crate::console) fn of(lives: &'a [Life<'a>]) -> (Self, Option<(String, usize)>) {
+    pub(super) fn of(lives: &'a [Life<'a>]) -> (Self, Option<(String, usize)>) {
         let cause = cause(lives);
         let mut parts =
             Self { held_by: vec![], joiners: vec![], movers: vec![], leavers: vec![], others: vec![] };
@@ -108,7 +108,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The people of a section, by its word.
-    pub(in crate::console) fn named(&self, word: &str) -> &[&'a Life<'a>] {
+    pub(super) fn named(&self, word: &str) -> &[&'a Life<'a>] {
         match word {
             "cause" => &self.held_by,
             "joiners" => &self.joiners,

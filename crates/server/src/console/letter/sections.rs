@@ -105,7 +105,7 @@ impl Letter {
             note,
             chip: (tally.held > 0).then(|| Chip::new("warn", "held", held_words)),
             say,
-            pick: (tally.held > 0 && !searched).then_some((word, tally.held)),
+            pick: (tally.held > 0 && !searched).then_some(word),
             ticked: false,
             more: if alone { 0 } else { all.saturating_sub(rows.len()) },
             rows: rows.into_iter().map(|(_, row)| row).collect(),
