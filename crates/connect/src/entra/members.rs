@@ -20,24 +20,106 @@ use super::wire::{
     BatchWire, ErrorBody, GROUP_SELECT, GroupWire, Listed, MemberWire, Page, Selection, UserWire,
 };
 use crate::Error;
-use crate::http::{Answer, Call, Repeat, Target, parse_retry_after};
+use crate::http::{Answer, Call, HttpOptions, Repeat, Target, delay, parse_retry_after};
 
 const BATCH: &str = "/$batch";
 /// Most items that Graph takes in one batch.
 const ITEMS: usize = 20;
 /// Batches under way at once.
 const IN_FLIGHT: usize = 8;
+/// Answers without a refusal after which batches follow one another faster again.
+const CALM: usize = 4;
 /// Attempts for one item after failures of its own.
 const ATTEMPTS: u32 = 5;
-/// Attempts for one item when it is throttled.
-const THROTTLED: u32 = 10;
 
 /// One item of a batch: what is asked, and how often it failed.
 struct Item<K> {
     key: K,
     url: String,
     faults: u32,
-    throttled: u32,
+}
+
+/// How fast batches may follow one another. A bucket that fills while it is emptied lets some items through and refuses
+/// others, so what counts is whether the whole gets on, not how often one item was refused.
+struct Pace {
+    /// Batches that may be under way.
+    window: usize,
+    /// Answers without a refusal since the last one, or since the window grew.
+    smooth: usize,
+    /// What the answers of this round ask for: nothing is sent before it.
+    pause: Option<Duration>,
+    refused: bool,
+    /// How far batches keep apart: a step further with each round that had a refusal, a step nearer after [`CALM`] answers
+    /// that had none.
+    apart: u32,
+    /// Rounds with a refusal since an item last got through, and how long was waited.
+    fruitless: u32,
+    waited: Duration,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            window: IN_FLIGHT,
+            smooth: 0,
+            pause: None,
+            refused: false,
+            apart: 0,
+            fruitless: 0,
+            waited: Duration::ZERO,
+        }
+    }
+
+    fn rest(&mut self, wait: Duration) {
+        self.pause = Some(self.pause.unwrap_or_default().max(wait));
+    }
+
+    fn keep_apart(&mut self, graph: &Graph, steps: u32, asked: Option<Duration>) {
+        let HttpOptions { patience, environment, .. } = graph.http.options();
+        self.rest(delay(patience, steps, asked, environment.random()));
+    }
+
+    /// An item was refused for want of quota. What was asked for is a floor; where it was too little, more follows.
+    fn refused(&mut self, graph: &Graph, asked: Option<Duration>) {
+        self.keep_apart(graph, self.apart + 1, asked);
+        self.refused = true;
+    }
+
+    /// An answer has come, with so many items that got through.
+    fn answered(&mut self, graph: &Graph, through: usize) {
+        if through > 0 {
+            (self.fruitless, self.waited) = (0, Duration::ZERO);
+        }
+        if self.refused {
+            return;
+        }
+        self.smooth += 1;
+        if self.smooth >= self.window.max(CALM) {
+            (self.window, self.smooth) = ((self.window + 1).min(IN_FLIGHT), 0);
+            self.apart = self.apart.saturating_sub(1);
+        }
+        if self.apart > 0 {
+            self.keep_apart(graph, self.apart, Some(Duration::ZERO));
+        }
+    }
+
+    /// Waits what the round asked for, or gives up.
+    async fn wait(&mut self, graph: &Graph, last: &Answer) -> Result<(), Error> {
+        let Some(pause) = self.pause.take() else { return Ok(()) };
+        let HttpOptions { patience, environment, meter, .. } = graph.http.options();
+        if std::mem::take(&mut self.refused) {
+            meter.throttled();
+            (self.window, self.smooth) = ((self.window / 2).max(1), 0);
+            self.apart += 1;
+            self.fruitless += 1;
+            self.waited = self.waited.saturating_add(pause);
+            if self.fruitless >= patience.throttled_attempts || self.waited > patience.pauses {
+                return Err(throttled(graph, last, pause));
+            }
+        }
+        environment.sleep(pause).await;
+        Ok(())
+    }
 }
 
 /// What one answer of an item means.
@@ -64,12 +146,13 @@ pub(super) async fn run<K>(
     mut lose: impl FnMut(&K, Lost) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut queue: VecDeque<Item<K>> =
-        items.into_iter().map(|(key, url)| Item { key, url, faults: 0, throttled: 0 }).collect();
+        items.into_iter().map(|(key, url)| Item { key, url, faults: 0 }).collect();
     let mut under_way = FuturesUnordered::new();
-    let mut renewed = false;
+    let (mut renewed, mut pace) = (false, Pace::new());
     loop {
         // A batch that is not full waits for the others: their next pages may fill it.
-        while under_way.len() < IN_FLIGHT
+        while pace.pause.is_none()
+            && under_way.len() < pace.window
             && (queue.len() >= ITEMS || (under_way.is_empty() && !queue.is_empty()))
         {
             let batch: Vec<Item<K>> = queue.drain(..queue.len().min(ITEMS)).collect();
@@ -79,33 +162,29 @@ pub(super) async fn run<K>(
         let (batch, answer) = result?;
         let wire: BatchWire<'_> = answer.json_borrowed()?;
         let mut batch: HashMap<usize, Item<K>> = batch.into_iter().enumerate().collect();
-        let mut pause = None::<Duration>;
-        let mut refused = false;
+        let (mut through, mut denied) = (0, false);
         for response in &wire.responses {
             let Some(mut item) = response.id.trim().parse().ok().and_then(|id: usize| batch.remove(&id))
             else {
                 return Err(answer.invalid("a part of the batch answers to nothing that was asked, or twice"));
             };
             match response.status {
-                200..=299 => match take(&item.key, &answer, response.body)? {
-                    Step::Done => {}
-                    // Long groups first: their pages come one after another.
-                    Step::More(url) => queue.push_front(Item { url, faults: 0, throttled: 0, key: item.key }),
-                },
-                429 => {
-                    let environment = &graph.http.options().environment;
-                    let asked =
-                        response.retry_after().and_then(|text| parse_retry_after(&text, environment.now()));
-                    item.throttled += 1;
-                    let wait = asked.unwrap_or_else(|| Duration::from_secs(1 << item.throttled.min(5)));
-                    pause = Some(pause.unwrap_or_default().max(wait));
-                    if item.throttled >= THROTTLED {
-                        return Err(throttled(graph, &answer, wait));
+                200..=299 => {
+                    through += 1;
+                    match take(&item.key, &answer, response.body)? {
+                        Step::Done => {}
+                        // Long groups first: their pages come one after another.
+                        Step::More(url) => queue.push_front(Item { url, faults: 0, key: item.key }),
                     }
+                }
+                429 => {
+                    let now = graph.http.options().environment.now();
+                    let asked = response.retry_after().and_then(|text| parse_retry_after(&text, now));
+                    pace.refused(graph, asked);
                     queue.push_back(item);
                 }
                 401 => {
-                    refused = true;
+                    denied = true;
                     queue.push_back(item);
                 }
                 403 => lose(&item.key, Lost::Denied)?,
@@ -119,8 +198,7 @@ pub(super) async fn run<K>(
                     if item.faults >= ATTEMPTS {
                         lose(&item.key, Lost::Failed(status))?;
                     } else {
-                        let wait = Duration::from_millis(500) * (1 << item.faults.min(6));
-                        pause = Some(pause.unwrap_or_default().max(wait));
+                        pace.rest(Duration::from_millis(500) * (1 << item.faults.min(6)));
                         queue.push_back(item);
                     }
                 }
@@ -134,7 +212,7 @@ pub(super) async fn run<K>(
             item.faults += 1;
             if item.faults >= ATTEMPTS { lose(&item.key, Lost::Failed(0))? } else { queue.push_back(item) }
         }
-        if refused {
+        if denied {
             // The token ran out between the batch and its parts: the next batch fetches another one, once.
             if renewed {
                 return Err(unauthenticated(&answer));
@@ -145,11 +223,13 @@ pub(super) async fn run<K>(
                 return Err(unauthenticated(&answer));
             }
         }
-        if let Some(pause) = pause {
-            if pause > graph.http.options().patience.pause {
-                return Err(throttled(graph, &answer, pause));
-            }
-            graph.http.options().environment.sleep(pause).await;
+        pace.answered(graph, through);
+        if let Some(pause) = pace.pause.filter(|pause| *pause > graph.http.options().patience.pause) {
+            return Err(throttled(graph, &answer, pause));
+        }
+        // What is under way is not called back; what would follow it waits.
+        if under_way.is_empty() {
+            pace.wait(graph, &answer).await?;
         }
     }
 }

@@ -39,7 +39,7 @@ impl Meter {
         *kinds.entry((endpoint, method.to_owned())).or_default() += 1;
     }
 
-    pub(super) fn throttled(&self) {
+    pub(crate) fn throttled(&self) {
         self.throttled.fetch_add(1, Ordering::Relaxed);
     }
 

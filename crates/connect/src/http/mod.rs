@@ -25,7 +25,7 @@ pub(crate) use client::tls_error;
 pub use environment::{Environment, SteppedEnvironment};
 pub use meter::Meter;
 pub use options::{HttpOptions, Patience};
-pub(crate) use retry::parse_retry_after;
+pub(crate) use retry::{delay, parse_retry_after};
 pub use shared::Shared;
 pub use url::{BaseUrl, Target};
 

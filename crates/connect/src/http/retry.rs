@@ -69,7 +69,7 @@ pub(super) fn later(now: Timestamp, wait: Duration) -> Timestamp {
 }
 
 /// How long to wait before the next attempt. `tried` counts the attempts made, `random` is in 0..1.
-pub(super) fn delay(patience: &Patience, tried: u32, asked: Option<Duration>, random: f64) -> Duration {
+pub(crate) fn delay(patience: &Patience, tried: u32, asked: Option<Duration>, random: f64) -> Duration {
     let doubled = patience.base_delay.saturating_mul(1 << tried.saturating_sub(1).min(8));
     match asked {
         // Not at once even when allowed: a server that keeps saying zero would be hammered.

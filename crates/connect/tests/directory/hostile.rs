@@ -1,8 +1,11 @@
 //! What goes wrong at Graph, and what must not come of it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use entrain_connect::Error;
+use entrain_connect::http::Environment as _;
 use entrain_domain::model::{DirectoryGroupId, DirectoryUserId};
 use entrain_domain::{FailureClass, FailureCode};
 use serde_json::{Value, json};
@@ -127,6 +130,85 @@ async fn only_the_parts_of_a_batch_that_failed_are_asked_again() {
             let slept: Duration = tenant.environment.sleeps().iter().sum();
             assert!(status != 429 || slept >= Duration::from_secs(7), "{slept:?}");
         }
+    }
+}
+
+/// N-10: a bucket that fills while it is emptied refuses some items again and again, and lets the whole get on.
+#[tokio::test]
+async fn a_quota_ten_times_too_small_is_waited_for_and_not_hammered() {
+    const FULL: f64 = 800.0;
+    const A_SECOND: f64 = 80.0;
+    for told in ["at once", "in whole seconds", "not at all"] {
+        let tenant = tenant(50, 4000, 1).await;
+        let environment = tenant.environment.clone();
+        let bucket = Mutex::new((FULL, Duration::ZERO));
+        let refusals = Arc::new(AtomicUsize::new(0));
+        let counted = refusals.clone();
+        tenant.meddle(move |target, _, mut found| {
+            if target != "/$batch" {
+                return found;
+            }
+            let (left, at) = &mut *bucket.lock().unwrap();
+            let now = environment.monotonic();
+            *left = (*left + now.saturating_sub(*at).as_secs_f64() * A_SECOND).min(FULL);
+            *at = now;
+            for part in found.1["responses"].as_array_mut().unwrap() {
+                if *left >= 2.0 {
+                    *left -= 2.0;
+                    continue;
+                }
+                counted.fetch_add(1, Ordering::Relaxed);
+                let wait = (2.0 - *left) / A_SECOND;
+                part["status"] = json!(429);
+                part["body"] = refuse(429, "TooManyRequests").1;
+                part["headers"] = match told {
+                    "at once" => json!({"Retry-After": format!("{wait:.3}")}),
+                    "in whole seconds" => json!({"Retry-After": wait.ceil().to_string()}),
+                    _ => json!({}),
+                };
+            }
+            found
+        });
+        let read = tenant.entra.read(&demand(&["*"]), &[]).await.unwrap_or_else(|e| panic!("{told}: {e}"));
+        assert!(read.snapshot.groups().all(|group| group.direct().is_some()), "{told}");
+        let (slept, refused) =
+            (tenant.environment.sleeps().iter().sum::<Duration>(), refusals.load(Ordering::Relaxed));
+        // 4,000 parts at two units; the first 800 units are there
+        let least = Duration::from_secs(90);
+        assert!(slept >= least && slept < least * 2, "{told}: {slept:?}");
+        assert!(refused < 2000, "{told}: {refused} refusals for 4,000 parts");
+    }
+}
+
+/// N-01, N-10
+#[tokio::test]
+async fn parts_that_are_refused_without_end_end_the_read_within_the_bounds() {
+    for (asked, least, most) in
+        [("0", 1.0, 300.0), ("0.003", 1.0, 300.0), ("20", 60.0, 300.0), ("3600", 0.0, 0.0)]
+    {
+        let tenant = tenant(50, 400, 1).await;
+        let start = tenant.environment.now();
+        tenant.meddle(move |target, _, mut found| {
+            if target == "/$batch" {
+                for part in found.1["responses"].as_array_mut().unwrap() {
+                    part["status"] = json!(429);
+                    part["headers"] = json!({"Retry-After": asked});
+                }
+            }
+            found
+        });
+        let error = tenant.entra.read(&demand(&["*"]), &[]).await.expect_err(asked);
+        let Error::Throttled { resume_at, .. } = &error else { panic!("{asked}: {error}") };
+        let slept = tenant.environment.sleeps().iter().sum::<Duration>().as_secs_f64();
+        assert!((least..=most).contains(&slept), "{asked}: {slept} s");
+        let wait = asked.parse::<f64>().unwrap();
+        assert!(
+            resume_at.duration_since(start).as_secs_f64() >= slept + wait.floor(),
+            "{asked}: {resume_at}"
+        );
+        let batches = tenant.asked("/$batch");
+        assert!(batches <= 24, "{asked}: {batches} batches");
+        assert_eq!(error.failure().code, FailureCode::DirectoryThrottled);
     }
 }
 
