@@ -141,6 +141,8 @@ pub(crate) struct Draft {
     pub(crate) notes: Vec<SetAside>,
     /// Why the connection was in quarantine when the run began, if it was.
     pub(crate) quarantine: Option<String>,
+    /// Failed steps that an earlier run had seen refused as well.
+    pub(crate) refused_again: usize,
     pub(crate) drift: BTreeMap<entrain_domain::plan::DriftKind, usize>,
     pub(crate) seats: BTreeMap<String, SeatForecast>,
     /// Who waits for a seat.
@@ -185,6 +187,7 @@ impl Draft {
             set_aside: Vec::new(),
             notes: Vec::new(),
             quarantine: None,
+            refused_again: 0,
             drift: BTreeMap::new(),
             seats: BTreeMap::new(),
             waiting: Vec::new(),
@@ -297,10 +300,13 @@ impl Draft {
         }
     }
 
-    /// A run that tries nothing changes nothing about a quarantine; any other decides anew.
+    /// A run that tries nothing changes nothing about a quarantine; any other decides anew. What was refused before and is
+    /// again speaks of these few objects and not of the connection, until that is in quarantine.
     fn quarantine_from_here(&self) -> Option<String> {
         let (failed, done) =
             self.steps.values().fold((0, 0), |(failed, done), n| (failed + n.failed, done + n.done));
+        let known = if self.quarantine.is_none() { self.refused_again } else { 0 };
+        let failed = failed.saturating_sub(known);
         match failed + done {
             0 => self.quarantine.clone(),
             tried => too_many_failed(failed, tried).then(|| {

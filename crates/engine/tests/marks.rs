@@ -154,3 +154,29 @@ async fn d_05_too_many_failures_put_the_connection_in_quarantine_and_success_tak
     assert_eq!((report.status, report.quarantine.clone()), (RunStatus::Converged, None), "{report:?}");
     fixture.assert_in_step("out of quarantine").await;
 }
+
+/// D-05: one bad object stops nothing, and neither do six.
+#[tokio::test(start_paused = true)]
+async fn d_05_what_the_site_refuses_again_and_again_is_no_quarantine() {
+    let fixture = Fixture::new();
+    for n in 1..=40 {
+        fixture.directory.person(n, AccountState::Enabled);
+    }
+    fixture.directory.group("Jira All", &(1..=40).collect::<Vec<_>>());
+    fixture.directory.group("Jira Few", &[1, 2, 3, 4, 5, 6]);
+    fixture.site.refuse_group("Jira Few", refusal(FailureCode::SiteRefused, FailureClass::Object));
+    for run in 1..=3 {
+        let report = full(&fixture, Approval::None).await;
+        assert_eq!(report.steps[&StepKind::AddMember].failed, 6, "{run}: {report:?}");
+        assert_eq!(report.quarantine, None, "{run}");
+    }
+
+    // All that is tried now, but for what is refused once more, is new: it fails as well, and is counted by itself.
+    tokio::time::advance(Duration::from_hours(1)).await;
+    fixture.directory.group("Jira New", &[1, 2, 3, 4, 5]);
+    fixture.site.refuse_group("Jira New", refusal(FailureCode::SiteRefused, FailureClass::Object));
+    let report = full(&fixture, Approval::None).await;
+    assert_eq!(report.steps[&StepKind::AddMember].failed, 11, "{report:?}");
+    let why = report.quarantine.expect("five new steps of six failed");
+    assert!(why.starts_with("5 of 6 steps failed"), "{why}");
+}

@@ -536,6 +536,8 @@ fn settle(
         }
         Verdict::Failed(failure) | Verdict::Open(failure) => {
             draft.failed(kind);
+            let before = world.memory.mark(&step.id(), MarkKind::Refused);
+            draft.refused_again += usize::from(step::refused(&failure) && before.is_some());
             draft.set_aside.push(match given_once(step, &world.memory, &failure) {
                 Some(remedy) => SetAside { remedy, ..aside(object_of(step), &failure) },
                 None => aside(object_of(step), &failure),
