@@ -157,3 +157,16 @@ fn a_group_that_leaves_the_scope_is_left_as_it_is_and_said_so() {
     assert!(said[0].0.contains("Jira b") && said[0].1.contains("no longer in scope"), "{said:?}");
     assert_eq!(world.members("Jira b"), ["ana", "ben"]);
 }
+
+#[test]
+fn of_groups_that_differ_only_in_case_the_one_of_the_very_name_is_meant() {
+    let site = |world: World| world.site_group("Team", &["ben"]).site_group("team", &["ana"]);
+    let world = site(World::new(&["*"]).group("team", &["ana"]).account("ana").account("ben"));
+    let plan = world.plan();
+    let meant: Vec<_> = plan.steps.iter().filter_map(|step| step.action.group()?.site_id.clone()).collect();
+    assert!(!meant.is_empty() && meant.iter().all(|id| *id == sid("team")), "{}", render(&plan));
+
+    let neither = site(World::new(&["*"]).group("TEAM", &["ana"]).account("ana").account("ben")).plan();
+    assert!(neither.steps.is_empty(), "{}", render(&neither));
+    assert!(neither.set_aside[0].reason.contains("but for case or blanks"), "{}", render(&neither));
+}

@@ -273,3 +273,33 @@ fn n_13_a_group_with_a_hundred_thousand_members_is_planned_whole_and_held_for_a_
     assert_eq!(plan.open_steps().count(), 0);
     assert!(plan.held.iter().any(|held| held.guard == Guard::Removals), "{:?}", plan.held);
 }
+
+/// The site hides addresses: it answers for two people with one account.
+#[test]
+fn an_account_that_two_people_are_said_to_have_goes_to_the_linked_one_or_to_neither() {
+    let mut world = World::new(&["g"]).group("g", &["ana", "ben"]);
+    world.put_account("one", None, AccountKind::Person);
+    for name in ["ana", "ben"] {
+        world.lookups.insert(uid(name), Lookup::One(aid("one")));
+    }
+    let neither = world.plan();
+    assert!(neither.steps.iter().all(|step| step.action.person().is_none()), "{}", render(&neither));
+    let reasons: Vec<&str> = neither.set_aside.iter().map(|aside| &*aside.reason).collect();
+    assert_eq!(
+        reasons,
+        ["another person in the directory has the account 712020:one too"; 2],
+        "{}",
+        render(&neither)
+    );
+
+    let mut linked = world.clone();
+    linked.lookups.remove(&uid("ben"));
+    linked.groups.get_mut("g").unwrap().users.remove("ben");
+    linked.converge();
+    assert_eq!(linked.members("g"), ["one"]);
+    linked.groups.get_mut("g").unwrap().users.insert("ben".into());
+    linked.lookups.insert(uid("ben"), Lookup::One(aid("one")));
+    let plan = linked.plan();
+    assert!(plan.steps.is_empty(), "ana keeps it, and ben gets nothing: {}", render(&plan));
+    assert_eq!(plan.set_aside.len(), 1, "{}", render(&plan));
+}

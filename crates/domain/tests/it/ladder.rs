@@ -151,10 +151,25 @@ fn what_somebody_else_did_is_not_taken_back() {
 #[test]
 fn d_06_the_ladder_leaves_protected_people_alone_and_says_so() {
     type Protect = fn(&mut World);
-    let cases: [(Protect, &str); 4] = [
+    let cases: [(Protect, &str); 6] = [
         (
             |w| {
                 w.rules.protected.accounts.insert(aid("ana"));
+            },
+            "protected list",
+        ),
+        // The site hides the address, or the directory has another one by now
+        (
+            |w| {
+                w.rules.protected.addresses.insert(mail("ana"));
+                w.accounts.get_mut(&aid("ana")).unwrap().email = None;
+            },
+            "protected list",
+        ),
+        (
+            |w| {
+                w.rules.protected.addresses.insert(mail("ana"));
+                w.mails.insert("ana".into(), mail("renamed"));
             },
             "protected list",
         ),

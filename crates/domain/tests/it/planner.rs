@@ -286,6 +286,51 @@ fn d_02_removals_beyond_the_limit_hold_the_whole_plan() {
     assert!(world.plan().held.is_empty());
 }
 
+/// D-02: eleven of four hundred memberships, and eleven of the forty in one group.
+#[test]
+fn d_02_one_group_is_held_to_the_limit_though_all_together_are_within_it() {
+    let people: Vec<String> = (0..360).map(|n| format!("p{n:03}")).collect();
+    let names: Vec<&str> = people.iter().map(String::as_str).collect();
+    let mut world = World::new(&["*"]).group("all", &names).group("few", &names[..40]);
+    world.converge();
+    for name in &names[..11] {
+        world.groups.get_mut("few").unwrap().users.remove(*name);
+    }
+    let plan = world.plan();
+    let said: Vec<&str> = plan.held.iter().map(|held| &*held.reason).collect();
+    assert_eq!(said.len(), 1, "{}", render(&plan));
+    assert!(said[0].starts_with("11 memberships of “few” would be removed, of 40 known"), "{said:?}");
+    world.groups.get_mut("few").unwrap().users.insert(names[0].into());
+    assert!(world.plan().held.is_empty(), "ten are within the floor");
+}
+
+/// D-02: from each of four groups fewer than would be held, and twelve people have nothing left.
+#[test]
+fn d_02_so_many_people_do_not_lose_their_last_membership_unseen() {
+    let mut world = World::new(&["*"]);
+    let people: Vec<String> = (0..48).map(|n| format!("p{n:02}")).collect();
+    for (n, twelve) in people.chunks(12).enumerate() {
+        let names: Vec<&str> = twelve.iter().map(String::as_str).collect();
+        world = world.group(&format!("g{n}"), &names);
+    }
+    // Who stays is in the others as well, so that the memberships taken are few of all
+    for n in 0..4 {
+        for (m, name) in people.iter().enumerate() {
+            if m % 12 >= 3 {
+                world.groups.get_mut(&format!("g{n}")).unwrap().users.insert(name.clone());
+            }
+        }
+    }
+    world.converge();
+    for (m, name) in people.iter().enumerate().filter(|(m, _)| m % 12 < 3) {
+        world.groups.get_mut(&format!("g{}", m / 12)).unwrap().users.remove(name);
+    }
+    let plan = world.plan();
+    let said: Vec<&str> = plan.held.iter().map(|held| &*held.reason).collect();
+    assert_eq!(said.len(), 1, "{}", render(&plan));
+    assert!(said[0].starts_with("12 people would lose their last membership, of 48 known"), "{said:?}");
+}
+
 #[test]
 fn a_group_of_five_that_reads_as_empty_has_its_removals_held() {
     let mut world = World::new(&["*"]).group("a", &["p1", "p2", "p3", "p4", "p5"]).group("b", &["p1", "p6"]);
