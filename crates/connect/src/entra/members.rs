@@ -228,7 +228,7 @@ pub(super) async fn run<K>(
             return Err(throttled(graph, &answer, pause));
         }
         // What is under way is not called back; what would follow it waits.
-        if under_way.is_empty() {
+        if under_way.is_empty() && !queue.is_empty() {
             pace.wait(graph, &answer).await?;
         }
     }
