@@ -103,22 +103,29 @@ impl Pace {
         }
     }
 
-    /// Waits what the round asked for, or gives up.
-    async fn wait(&mut self, graph: &Graph, last: &Answer) -> Result<(), Error> {
-        let Some(pause) = self.pause.take() else { return Ok(()) };
-        let HttpOptions { patience, environment, meter, .. } = graph.http.options();
-        if std::mem::take(&mut self.refused) {
-            meter.throttled();
-            (self.window, self.smooth) = ((self.window / 2).max(1), 0);
-            self.apart += 1;
-            self.fruitless += 1;
-            self.waited = self.waited.saturating_add(pause);
-            if self.fruitless >= patience.throttled_attempts || self.waited > patience.pauses {
-                return Err(throttled(graph, last, pause));
-            }
+    /// Nothing is under way any more: takes in what the round came to, or gives up.
+    fn round(&mut self, graph: &Graph, last: &Answer) -> Result<(), Error> {
+        let HttpOptions { patience, meter, .. } = graph.http.options();
+        if !std::mem::take(&mut self.refused) {
+            return Ok(());
         }
-        environment.sleep(pause).await;
+        meter.throttled();
+        (self.window, self.smooth) = ((self.window / 2).max(1), 0);
+        self.apart += 1;
+        self.fruitless += 1;
+        let pause = self.pause.unwrap_or_default();
+        self.waited = self.waited.saturating_add(pause);
+        if self.fruitless >= patience.throttled_attempts || self.waited > patience.pauses {
+            return Err(throttled(graph, last, pause));
+        }
         Ok(())
+    }
+
+    /// Waits what the round asked for.
+    async fn wait(&mut self, graph: &Graph) {
+        if let Some(pause) = self.pause.take() {
+            graph.http.options().environment.sleep(pause).await;
+        }
     }
 }
 
@@ -150,6 +157,13 @@ pub(super) async fn run<K>(
     let mut under_way = FuturesUnordered::new();
     let (mut renewed, mut pace) = (false, Pace::new());
     loop {
+        if under_way.is_empty() {
+            // Only here: what ends while something is left would pass for everything there is
+            if queue.is_empty() {
+                return Ok(());
+            }
+            pace.wait(graph).await;
+        }
         // A batch that is not full waits for the others: their next pages may fill it.
         while pace.pause.is_none()
             && under_way.len() < pace.window
@@ -158,7 +172,7 @@ pub(super) async fn run<K>(
             let batch: Vec<Item<K>> = queue.drain(..queue.len().min(ITEMS)).collect();
             under_way.push(send(graph, batch));
         }
-        let Some(result) = under_way.next().await else { return Ok(()) };
+        let Some(result) = under_way.next().await else { continue };
         let (batch, answer) = result?;
         let wire: BatchWire<'_> = answer.json_borrowed()?;
         let mut batch: HashMap<usize, Item<K>> = batch.into_iter().enumerate().collect();
@@ -228,8 +242,8 @@ pub(super) async fn run<K>(
             return Err(throttled(graph, &answer, pause));
         }
         // What is under way is not called back; what would follow it waits.
-        if under_way.is_empty() && !queue.is_empty() {
-            pace.wait(graph, &answer).await?;
+        if under_way.is_empty() {
+            pace.round(graph, &answer)?;
         }
     }
 }
