@@ -113,6 +113,33 @@ fn signal(process: &Child, name: &str) {
     assert!(done.success());
 }
 
+/// Stops a process and waits until all its threads stand still: on a busy machine the others go on until the one that got
+/// the signal has its turn.
+fn freeze(process: &Child) {
+    signal(process, "-STOP");
+    let tasks = format!("/proc/{}/task", process.id());
+    let stands = |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
+    let all_stand = || {
+        let mut tasks = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+        // A thread that has ended meanwhile stands as well
+        tasks.all(|task| std::fs::read_to_string(task.path().join("stat")).map_or(true, |stat| stands(&stat)))
+    };
+    while !all_stand() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the query counts something.
+async fn until_one(session: &mut PgConnection, query: &'static str) {
+    for _ in 0..3000 {
+        if sqlx::query_scalar::<_, i64>(query).fetch_one(&mut *session).await.unwrap() > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("nothing came of this within a minute: {query}");
+}
+
 async fn claim_in_time(store: &Store) -> Claim {
     for _ in 0..120 {
         match store.claim(CONNECTION, "the second").await {
@@ -176,7 +203,7 @@ async fn r_09_a_holder_that_was_frozen_past_its_lease_is_fenced_when_it_wakes() 
     let Some(world) = World::postgres().await else { return };
     let store = world.open().await;
     let mut first = First::start(&world);
-    signal(&first.process, "-STOP");
+    freeze(&first.process);
 
     let claim = claim_in_time(&store).await;
     let left = store.unfinished(CONNECTION).await.unwrap().expect("the run of the frozen process");
@@ -203,16 +230,12 @@ async fn r_09_a_holder_that_was_frozen_within_a_transaction_does_not_keep_its_cl
     sqlx::raw_sql("BEGIN; LOCK TABLE journal IN ACCESS EXCLUSIVE MODE").execute(&mut gate).await.unwrap();
     first.go_on();
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'journal'::regclass";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut gate).await.unwrap() == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    signal(&first.process, "-STOP");
+    until_one(&mut gate, waiting).await;
+    freeze(&first.process);
     sqlx::raw_sql("COMMIT").execute(&mut gate).await.unwrap();
     let locked = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' \
         AND datname = current_database()";
-    while sqlx::query_scalar::<_, i64>(locked).fetch_one(&mut gate).await.unwrap() == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_one(&mut gate, locked).await;
 
     let claim = tokio::time::timeout(Duration::from_mins(1), claim_in_time(&store));
     let claim = claim.await.expect("the row of the claim stays locked");
