@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use entrain_domain::model::AccountActivity;
 use entrain_domain::plan::StepKind;
 use entrain_domain::run::RunStatus;
 use support::Fixture;
@@ -54,6 +55,42 @@ async fn n_12_a_new_account_that_nobody_knows_yet_is_waited_for_or_left_to_a_lat
             assert_nobody_twice(&fixture, &context);
             fixture.assert_in_step(&context).await;
         }
+    }
+}
+
+/// N-12, N-13: whoever was invited may hide the address and bear no name yet.
+#[tokio::test(start_paused = true)]
+async fn n_12_a_new_account_is_found_by_what_stands_in_for_the_name_before_the_first_sign_in() {
+    let fixture = Fixture::company();
+    fixture.site.newcomers_hide();
+    for _ in 3..=4 {
+        fixture.site.fault(StepKind::CreateUser, Fault::LoseAnswer);
+    }
+    let report = fixture.run().await;
+    assert_eq!(report.status, RunStatus::Converged, "{report:?}");
+    assert_nobody_twice(&fixture, "hidden");
+    fixture.assert_in_step("hidden").await;
+}
+
+/// N-13: a portal customer of the same address is another account; it is neither the person nor in the person's way.
+#[tokio::test(start_paused = true)]
+async fn n_13_a_portal_customer_of_the_same_address_is_not_in_the_way() {
+    let fixture = Fixture::company();
+    fixture.site.call_account(&fixture.site.account_of(2), "Person 2", AccountActivity::Active);
+    fixture.site.hide(&fixture.site.account_of(2));
+    let customers = [fixture.site.customer(2), fixture.site.customer(3)];
+    for customer in &customers {
+        fixture.site.call_account(customer, "Person 3", AccountActivity::Active);
+    }
+    fixture.site.newcomers_hide();
+    fixture.site.fault(StepKind::CreateUser, Fault::LoseAnswer);
+    let report = fixture.run().await;
+    assert_eq!(report.status, RunStatus::Converged, "{report:?}");
+    assert_eq!(fixture.site.mails().keys().filter(|mail| mail.as_str() == "person2@example.com").count(), 0);
+    let inside: Vec<_> = fixture.site.picture().into_values().flatten().flatten().collect();
+    assert!(inside.contains(&"person3@example.com".to_owned()), "{inside:?}");
+    for group in fixture.store.state().memory.groups() {
+        assert!(customers.iter().all(|customer| !fixture.site.members_of(&group.group).contains(customer)));
     }
 }
 

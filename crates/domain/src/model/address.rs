@@ -41,6 +41,18 @@ impl EmailAddress {
         &self.0
     }
 
+    /// Whether an account that hides its address may be the one of this address, by the name that it shows: that of the
+    /// person, or for somebody invited who has not signed in yet, the address or the part of it before the `@`.
+    pub fn is_named(&self, shown: &str, name: &str) -> bool {
+        same_name(shown, name) || self.stand_ins().any(|stand_in| same_name(shown, stand_in))
+    }
+
+    /// What the site shows as the name of somebody invited who has not signed in yet.
+    pub(crate) fn stand_ins(&self) -> impl Iterator<Item = &str> {
+        let local = self.as_str().rsplit_once('@').map(|(local, _)| local);
+        [Some(self.as_str()), local].into_iter().flatten()
+    }
+
     /// The form under which two spellings of one address are equal.
     pub fn key(&self) -> String {
         self.0.to_ascii_lowercase()
@@ -117,6 +129,18 @@ pub(crate) fn folded_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hidden_address_is_told_by_the_name_or_by_what_stands_in_for_it_before_the_first_sign_in() {
+        let address = EmailAddress::parse("Ana.Silva@example.com").unwrap();
+        for shown in ["Ana Silva", "ana  silva", "ana.silva@example.com", "ana.silva", "ANA.SILVA"] {
+            assert!(address.is_named(shown, "Ana Silva"), "{shown}");
+        }
+        for shown in ["", "Ana", "Silva", "ana.silva@example.org", "example.com", "ana silva"] {
+            assert!(!address.is_named(shown, "Ana Maria Silva"), "{shown}");
+        }
+        assert!(!EmailAddress::parse("a@example.com").unwrap().is_named("", ""));
+    }
 
     #[test]
     fn an_address_is_compared_without_case_and_nothing_else() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use entrain_domain::memory::Memory;
 use entrain_domain::model::{
     Account, AccountId, AccountKind, DirectoryGroupId, DirectoryUserId, EmailAddress, Lead, ProfileStanding,
-    RenameBy, SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread, same_name,
+    RenameBy, SiteGroup, SiteGroupId, SiteMembers, SiteSnapshot, SiteStanding, Unread,
 };
 use entrain_domain::plan::{
     Approval, Focus, History, Lookup, LookupBy, Lookups, PlanInput, accounts_to_look_up, group_targets,
@@ -134,18 +134,22 @@ impl<'a> Tally<'a> {
 }
 
 /// What the site's search says of an address. Its answer also holds accounts whose shown address merely begins with
-/// the same letters (atlassian-cloud.md 3.2), so a shown address must agree, and a hidden one needs the name.
+/// the same letters, so a shown address must agree, and a hidden one needs the name. A portal customer or an app of the
+/// same address is another account, into which nobody is put (atlassian-cloud.md 2).
 pub(crate) fn fold(hits: Vec<Account>, address: &EmailAddress, name: &str) -> Lookup {
-    let hits: Vec<Account> =
-        hits.into_iter().filter(|a| a.email.as_ref().is_none_or(|shown| shown == address)).collect();
+    let hits: Vec<Account> = hits
+        .into_iter()
+        .filter(|a| !matches!(a.kind, AccountKind::Customer | AccountKind::App))
+        .filter(|a| a.email.as_ref().is_none_or(|shown| shown == address))
+        .collect();
     match hits.as_slice() {
         [] => Lookup::Nobody,
         [one] if one.kind != AccountKind::Person => {
-            Lookup::Unsure(format!("the search for {address} finds an account that is not a person's"))
+            Lookup::Unsure(format!("the search for {address} finds an account that may not be a person's"))
         }
-        [one] if one.email.is_some() || same_name(&one.display_name, name) => Lookup::One(one.id.clone()),
-        // Somebody invited who has not signed in yet shows the address as the name.
-        [one] if one.display_name.eq_ignore_ascii_case(address.as_str()) => Lookup::One(one.id.clone()),
+        [one] if one.email.is_some() || address.is_named(&one.display_name, name) => {
+            Lookup::One(one.id.clone())
+        }
         [one] => Lookup::Unsure(format!(
             "the search for {address} finds the account “{}”, whose address is hidden and whose name does not fit",
             one.display_name

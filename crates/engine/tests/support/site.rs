@@ -53,6 +53,8 @@ struct SiteState {
     organization: Option<OrganizationState>,
     /// Accounts whose address the site does not show.
     hidden: BTreeSet<AccountId>,
+    /// Who is invited hides the address, and is called by the part of it before the `@`.
+    newcomers_hide: bool,
     properties: BTreeMap<(AccountId, String), PropertyValues>,
     /// Rungs that were taken of accounts, by whomever.
     access: BTreeMap<AccountId, BTreeSet<Measure>>,
@@ -62,6 +64,11 @@ struct SiteState {
 }
 
 impl SiteState {
+    /// The account as the site shows it.
+    fn shown(&self, account: &Account) -> Account {
+        let hidden = self.hidden.contains(&account.id);
+        Account { email: account.email.clone().filter(|_| !hidden), ..account.clone() }
+    }
     fn seated(&self, product: &Product) -> BTreeSet<AccountId> {
         product.groups.iter().filter_map(|id| self.members.get(id)).flatten().cloned().collect()
     }
@@ -94,6 +101,21 @@ impl FakeSite {
         };
         self.state().accounts.push((account, None));
         id
+    }
+    /// A portal customer of the same address, who shows it nowhere.
+    pub(crate) fn customer(&self, n: u32) -> AccountId {
+        let id = self.account(n);
+        let mut state = self.state();
+        let (account, _) = state.accounts.iter_mut().rev().find(|(account, _)| account.id == id).unwrap();
+        account.kind = AccountKind::Customer;
+        account.id = AccountId::parse(format!("qm:{n}")).unwrap();
+        let id = account.id.clone();
+        state.hidden.insert(id.clone());
+        id
+    }
+    /// From now on, who is invited hides the address, and is called by the part of it before the `@`.
+    pub(crate) fn newcomers_hide(&self) {
+        self.state().newcomers_hide = true;
     }
     /// A second account of the same address.
     pub(crate) fn twin(&self, n: u32) -> AccountId {
@@ -358,11 +380,7 @@ impl Site for FakeSite {
     async fn accounts(&self) -> Result<Vec<Account>, Failure> {
         self.call().await;
         let state = self.state();
-        let shown = |account: &Account| {
-            let hidden = state.hidden.contains(&account.id);
-            Account { email: account.email.clone().filter(|_| !hidden), ..account.clone() }
-        };
-        Ok(state.accounts.iter().filter(|(_, at)| visible(*at)).map(|(a, _)| shown(a)).collect())
+        Ok(state.accounts.iter().filter(|(_, at)| visible(*at)).map(|(a, _)| state.shown(a)).collect())
     }
     async fn groups(&self) -> Result<Vec<SiteGroup>, Failure> {
         self.call().await;
@@ -394,7 +412,8 @@ impl Site for FakeSite {
         self.call().await;
         let state = self.state();
         let fits = |a: &Account| a.email.as_ref() == Some(email);
-        Ok(state.accounts.iter().filter(|(a, at)| visible(*at) && fits(a)).map(|(a, _)| a.clone()).collect())
+        let there = state.accounts.iter().filter(|(a, at)| visible(*at) && fits(a));
+        Ok(there.map(|(a, _)| state.shown(a)).collect())
     }
     fn look_up_by(&self) -> LookupBy {
         if self.state().organization.is_some() { LookupBy::Organization } else { LookupBy::Site }
@@ -540,9 +559,8 @@ impl Site for FakeSite {
     async fn invite(&self, email: &EmailAddress, _products: &[String]) -> Result<Account, Failure> {
         self.write(StepKind::CreateUser, |state| {
             *state.mails.entry(email.key()).or_default() += 1;
-            if let Some((account, _)) =
-                state.accounts.iter_mut().find(|(a, _)| a.email.as_ref() == Some(email))
-            {
+            let person = |a: &Account| a.kind == AccountKind::Person && a.email.as_ref() == Some(email);
+            if let Some((account, _)) = state.accounts.iter_mut().find(|(a, _)| person(a)) {
                 if state.access.get_mut(&account.id).is_some_and(|taken| taken.remove(&Measure::Remove)) {
                     account.activity = AccountActivity::Active;
                 }
@@ -551,10 +569,16 @@ impl Site for FakeSite {
             let account = Account {
                 id: AccountId::parse(format!("new-{}", state.accounts.len())).unwrap(),
                 email: Some(email.clone()),
-                display_name: email.as_str().into(),
+                display_name: match email.as_str().split_once('@') {
+                    Some((local, _)) if state.newcomers_hide => local.into(),
+                    _ => email.as_str().into(),
+                },
                 activity: AccountActivity::Active,
                 kind: AccountKind::Person,
             };
+            if state.newcomers_hide {
+                state.hidden.insert(account.id.clone());
+            }
             let at = Instant::now() + state.lag;
             state.accounts.push((account.clone(), Some(at)));
             Ok((account, Effect::Written))
