@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::failure::Failure;
 use crate::memory::MemoryChange;
 use crate::model::RunId;
-use crate::plan::{Digest, DriftKind, Held, SeatForecast, SetAside, StepId, StepKind, Waiting};
+use crate::plan::{Digest, DriftKind, Held, MendedBy, SeatForecast, SetAside, StepId, StepKind, Waiting};
 
 /// What started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -480,6 +480,43 @@ pub fn parked_until(resume_at: Option<Timestamp>, now: Timestamp) -> Option<Time
     resume_at.filter(|at| now < *at && at.duration_since(now) <= longest)
 }
 
+/// Who can mend what a run set aside, where that is all it left. As long as the directory and the rules stay as they are,
+/// the next run need not ask the site for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "who", rename_all = "snake_case")]
+pub enum LeftTo {
+    /// Only who changes the directory or the rules.
+    Directory,
+    /// Somebody on the site, too.
+    Site {
+        /// When a run last looked there.
+        looked_at: Timestamp,
+    },
+}
+
+impl LeftTo {
+    /// Who can mend all of this; `None` where some of it may be over by itself, where there is nothing, and where it is
+    /// not known when the site was last looked at.
+    pub fn of(set_aside: &[SetAside], looked_at: Option<Timestamp>) -> Option<Self> {
+        let any = |by| set_aside.iter().any(|aside| aside.mended_by == by);
+        if set_aside.is_empty() || any(MendedBy::Itself) {
+            None
+        } else if any(MendedBy::Site) {
+            looked_at.map(|looked_at| Self::Site { looked_at })
+        } else {
+            Some(Self::Directory)
+        }
+    }
+
+    /// When a run last looked at the site for it.
+    pub fn looked_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Directory => None,
+            Self::Site { looked_at } => Some(looked_at),
+        }
+    }
+}
+
 /// The result of a run: `entrain sync --json` of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RunReport {
@@ -499,6 +536,9 @@ pub struct RunReport {
     pub held: Vec<Held>,
     /// What was not done, why, and what to do.
     pub set_aside: Vec<SetAside>,
+    /// Who can mend that, where nothing else is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<LeftTo>,
     /// What is worth knowing and needs nobody, such as what an undo cannot take back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<SetAside>,

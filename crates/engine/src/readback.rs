@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use entrain_domain::Failure;
 use entrain_domain::model::{AccountActivity, AccountId, SiteGroup, SiteGroupId};
-use entrain_domain::plan::{Action, Plan, SeatForecast, SetAside, Step, StepId, plan};
+use entrain_domain::plan::{Action, MendedBy, Plan, SeatForecast, SetAside, Step, StepId, plan};
 
 use crate::apply::Applied;
 use crate::ports::{Clock, Directory, Event, Ids, Progress, Site, Store};
@@ -214,5 +214,6 @@ fn not_shown(object: String) -> SetAside {
         object,
         reason: "was written, but the site does not show it yet".into(),
         remedy: "nothing; the next run looks again".into(),
+        mended_by: MendedBy::Itself,
     }
 }

@@ -17,7 +17,7 @@ use entrain_domain::model::{
     Account, AccountActivity, AccountId, AccountKind, AccountState, DirectoryUserId, EmailAddress, Profile,
     ProfileStanding, SiteGroup, SiteGroupId, SiteMembers,
 };
-use entrain_domain::plan::{Action, Lookup, Plan, Reversible, SetAside, StepId, Update};
+use entrain_domain::plan::{Action, Lookup, MendedBy, Plan, Reversible, SetAside, StepId, Update};
 use entrain_domain::policy::Measure;
 use entrain_domain::run::{AuditNote, Intent, Outcome, StepEnd};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,7 @@ impl Recovered {
                 "an earlier run was interrupted in it, and what came of that cannot be read: {reason}"
             ),
             remedy: format!("the next run looks again; {remedy}"),
+            mended_by: MendedBy::Itself,
         });
         self.parked.insert(open.entry.step.clone(), Parked::Unread);
     }

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use entrain_domain::Failure;
 use entrain_domain::model::RunId;
-use entrain_domain::plan::{Action, Person, Plan, SeatForecast, SetAside, Step, StepId, StepKind, Undo};
+use entrain_domain::plan::{
+    Action, MendedBy, Person, Plan, SeatForecast, SetAside, Step, StepId, StepKind, Undo,
+};
 use entrain_domain::policy::Rules;
 use entrain_domain::run::{
-    AuditNote, JournalEntry, LONGEST_PARK, Outcome, RequestCounts, RunReport, RunStatus, StepCount, Trigger,
+    AuditNote, JournalEntry, LONGEST_PARK, LeftTo, Outcome, RequestCounts, RunReport, RunStatus, StepCount,
+    Trigger,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -112,7 +115,12 @@ pub fn object_of(step: &Step) -> String {
 
 /// What went wrong with an object, said as something that was set aside.
 pub(crate) fn aside(object: String, failure: &Failure) -> SetAside {
-    SetAside { object, reason: failure.message.clone(), remedy: failure.remedy.clone() }
+    SetAside {
+        object,
+        reason: failure.message.clone(),
+        remedy: failure.remedy.clone(),
+        mended_by: MendedBy::Itself,
+    }
 }
 
 /// More than so many percent of failures put a connection in quarantine…
@@ -156,6 +164,10 @@ pub(crate) struct Draft {
     pub(crate) gate: Option<Gate>,
     /// Steps that were left to the sync of their person meanwhile.
     pub(crate) overtaken: HashSet<StepId>,
+    /// When a run last looked at the whole site.
+    pub(crate) looked_at: Option<Timestamp>,
+    /// What an earlier run left and to whom, where nothing has changed since.
+    pub(crate) still: Option<LeftTo>,
 }
 
 /// How far the work got, guards and what was set aside not counted.
@@ -197,6 +209,8 @@ impl Draft {
             ending: Ending::Whole,
             gate: None,
             overtaken: HashSet::new(),
+            looked_at: None,
+            still: None,
         }
     }
 
@@ -290,8 +304,7 @@ impl Draft {
             reason: format!("the run is parked until {resume_at}{left}: {}", failure.message),
             remedy: "nothing where a schedule runs it: it goes on after that time; else run it again then, or with \
                      entrain sync --wait"
-                .into(),
-        });
+                .into(), mended_by: MendedBy::Itself });
     }
 
     pub(crate) fn incomplete(&mut self) {
@@ -325,8 +338,19 @@ impl Draft {
         }
     }
 
+    /// Who can mend what is left, where all of it was set aside before anything was tried.
+    fn left_to(&self) -> Option<LeftTo> {
+        let failed = self.steps.values().any(|count| count.failed > 0);
+        let waits = !self.held.is_empty() || !self.waiting.is_empty() || self.resume_at.is_some();
+        if self.ending != Ending::Whole || failed || waits {
+            return None;
+        }
+        self.still.or_else(|| LeftTo::of(&self.set_aside, self.looked_at))
+    }
+
     pub(crate) fn finish(self, connection: &str, requests: RequestCounts, now: Timestamp) -> RunReport {
         let quarantine = self.quarantine_from_here();
+        let left_to = if quarantine.is_none() { self.left_to() } else { None };
         let latest = now.checked_add(LONGEST_PARK).unwrap_or(Timestamp::MAX);
         let duration_ms = u64::try_from(now.duration_since(self.started_at).as_millis()).unwrap_or(0);
         RunReport {
@@ -336,6 +360,7 @@ impl Draft {
             trigger: self.trigger,
             steps: self.steps,
             requests,
+            left_to,
             held: self.held,
             set_aside: self.set_aside,
             notes: self.notes,

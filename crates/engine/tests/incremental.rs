@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use entrain_domain::model::{AccountState, ApplicationId};
 use entrain_domain::plan::{Approval, StepKind};
-use entrain_domain::policy::UserScope;
-use entrain_domain::run::{RunReport, RunStatus, Trigger};
+use entrain_domain::policy::{GroupSelector, Import, Scope, UserScope};
+use entrain_domain::run::{LeftTo, RunReport, RunStatus, Trigger};
 use entrain_domain::{FailureClass, FailureCode};
 use entrain_engine::ports::Store as _;
 use entrain_engine::{Freshness, RunOptions};
@@ -31,8 +31,12 @@ async fn full(fixture: &Fixture) -> RunReport {
 
 /// Directory requests, site requests, full reads of the directory.
 async fn costs(fixture: &Fixture) -> (RunReport, (u64, u64, usize)) {
+    costs_of(fixture, Trigger::Manual).await
+}
+
+async fn costs_of(fixture: &Fixture, trigger: Trigger) -> (RunReport, (u64, u64, usize)) {
     let before = fixture.directory.full_reads();
-    let report = fixture.run().await;
+    let report = fixture.run_with(RunOptions::new(trigger)).await;
     let reads = fixture.directory.full_reads() - before;
     let costs = (report.requests.directory, report.requests.site, reads);
     (report, costs)
@@ -312,6 +316,107 @@ async fn what_was_left_over_is_tried_again_with_a_fresh_look_at_accounts_and_gro
     let (mended, costs_now) = costs(&fixture).await;
     assert_eq!((mended.status, costs_now.2), (RunStatus::Converged, 0), "{mended:?}");
     fixture.assert_in_step("mended").await;
+}
+
+/// P-2: a group that bears an administrators' name is set aside for as long as the directory and the rules stay as they are,
+/// and that is not a reason to ask the site each time.
+#[tokio::test(start_paused = true)]
+async fn p_2_what_only_the_directory_or_the_rules_can_mend_costs_the_site_nothing() {
+    let mut fixture = settled().await;
+    fixture.directory.group("Jira E", &[5]);
+    fixture.directory.rename("Jira E", "site-admins");
+    fixture.rules.scope = Scope::in_groups(vec![GroupSelector::parse("*").unwrap()]);
+    let first = fixture.run().await;
+    assert_eq!((first.status, first.set_aside.len()), (RunStatus::Partial, 1), "{first:?}");
+    assert_eq!(first.left_to, Some(LeftTo::Directory));
+    for trigger in [Trigger::Manual, Trigger::Schedule] {
+        let (again, costs) = costs_of(&fixture, trigger).await;
+        assert_eq!((again.status, costs), (RunStatus::Partial, (1, 0, 0)), "{again:?}");
+        assert_eq!(again.left_to, Some(LeftTo::Directory));
+        let said =
+            |report: &RunReport| (report.set_aside[0].object.clone(), report.set_aside[0].remedy.clone());
+        assert_eq!(said(&again), said(&first), "it is said as long as it is so");
+    }
+    let preview =
+        fixture.engine().preview(Approval::None, Freshness::Incremental, &Told::default()).await.unwrap();
+    assert_eq!((preview.requests.site, preview.plan.set_aside.len()), (0, 1));
+    // Whatever else changes is done meanwhile, and the next run is as quiet.
+    fixture.directory.group("Jira C", &[1]);
+    let (report, _) = costs_of(&fixture, Trigger::Schedule).await;
+    assert_eq!(
+        (report.status, report.steps[&StepKind::AddMember].done),
+        (RunStatus::Partial, 1),
+        "{report:?}"
+    );
+    assert_eq!(costs_of(&fixture, Trigger::Schedule).await.1, (1, 0, 0));
+    fixture.directory.rename("Jira E", "Jira E");
+    let (report, _) = costs_of(&fixture, Trigger::Schedule).await;
+    assert_eq!((report.status, report.left_to), (RunStatus::Converged, None), "{report:?}");
+    fixture.assert_in_step("renamed").await;
+}
+
+/// P-2: what somebody may mend on the site is looked at when a person asks, and now and then by the clock.
+#[tokio::test(start_paused = true)]
+async fn p_2_what_the_site_can_mend_is_looked_at_now_and_then_and_whenever_a_person_asks() {
+    let mut fixture = Fixture::company();
+    fixture.rules.import_users = Import::Report;
+    let first = fixture.run_with(RunOptions::new(Trigger::Schedule)).await;
+    assert_eq!((first.status, first.set_aside.len()), (RunStatus::Partial, 2), "{first:?}");
+    let begun = first.left_to.and_then(LeftTo::looked_at).unwrap();
+    for _ in 0..9 {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let (again, costs) = costs_of(&fixture, Trigger::Schedule).await;
+        assert_eq!((again.status, costs), (RunStatus::Partial, (1, 0, 0)), "{again:?}");
+        assert_eq!((again.set_aside.len(), again.left_to), (2, first.left_to));
+    }
+    // A change of the directory needs no look at what stands in the way, and does not count as one.
+    fixture.directory.group("Jira C", &[1]);
+    let (changed, _) = costs_of(&fixture, Trigger::Notification).await;
+    assert_eq!(
+        (changed.steps[&StepKind::AddMember].done, changed.left_to),
+        (1, first.left_to),
+        "{changed:?}"
+    );
+    tokio::time::advance(Duration::from_mins(1)).await;
+    let (later, costs_later) = costs_of(&fixture, Trigger::Schedule).await;
+    assert!(costs_later.1 > 0, "ten minutes are over: {later:?}");
+    assert!(later.left_to.and_then(LeftTo::looked_at).unwrap() > begun);
+    assert_eq!(costs_of(&fixture, Trigger::Schedule).await.1.1, 0);
+    // Whoever has mended something sees it at once.
+    fixture.site.account(3);
+    let (asked, _) = costs(&fixture).await;
+    assert_eq!(asked.set_aside.len(), 1, "{asked:?}");
+    fixture.site.account(4);
+    tokio::time::advance(Duration::from_mins(10)).await;
+    let (mended, _) = costs_of(&fixture, Trigger::Schedule).await;
+    assert_eq!((mended.status, mended.left_to), (RunStatus::Converged, None), "{mended:?}");
+    fixture.assert_in_step("invited by hand").await;
+}
+
+/// What may be over by itself is looked at by every run: a failure, and members that could not be read.
+#[tokio::test(start_paused = true)]
+async fn what_may_be_over_by_itself_is_looked_at_by_every_run() {
+    let mut fixture = settled().await;
+    fixture.directory.group("Jira E", &[5]);
+    fixture.directory.rename("Jira E", "site-admins");
+    fixture.rules.scope = Scope::in_groups(vec![GroupSelector::parse("*").unwrap()]);
+    fixture.directory.group("Jira C", &[1]);
+    let failure = refusal(FailureCode::SiteUnavailable, FailureClass::Transient);
+    fixture.site.fault(StepKind::AddMember, Fault::Refuse(failure));
+    let failed = fixture.run_with(RunOptions::new(Trigger::Schedule)).await;
+    assert_eq!((failed.steps[&StepKind::AddMember].failed, failed.left_to), (1, None), "{failed:?}");
+    let (next, _) = costs_of(&fixture, Trigger::Schedule).await;
+    assert_eq!(
+        (next.steps[&StepKind::AddMember].done, next.left_to),
+        (1, Some(LeftTo::Directory)),
+        "{next:?}"
+    );
+    fixture.site.members_fail(Some(refusal(FailureCode::SiteUnavailable, FailureClass::Transient)));
+    let unread = full(&fixture).await;
+    assert_eq!((unread.status, unread.left_to), (RunStatus::Partial, None), "{unread:?}");
+    fixture.site.members_fail(None);
+    let (read, costs) = costs_of(&fixture, Trigger::Schedule).await;
+    assert_eq!((read.set_aside.len(), costs.2), (1, 0), "{read:?}");
 }
 
 /// Whatever happens in the directory, and in whatever order runs see it, an incremental run ends where a full one would.

@@ -260,6 +260,7 @@ mod tests {
             requests: RequestCounts::default(),
             held: Vec::new(),
             set_aside: Vec::new(),
+            left_to: None,
             notes: Vec::new(),
             drift: BTreeMap::new(),
             quarantine: None,

@@ -7,7 +7,7 @@ use super::guard::Before;
 use super::matching::{self, Lookups, Match, Matches};
 use super::planner::{Draft, PlanInput};
 use super::reason::{Differing, Reason};
-use super::step::{Action, SetAside, Update};
+use super::step::{Action, MendedBy, SetAside, Update};
 use crate::memory::{AppliedValues, Memory, MemoryChange};
 use crate::model::{
     AccountId, DirectorySnapshot, DirectoryUser, EmailAddress, Profile, ProfileStanding, SiteSnapshot,
@@ -102,14 +102,14 @@ impl Left {
                 remedy: format!(
                     "verify the domain {domain} at admin.atlassian.com (Settings, Domains) and claim its accounts, or \
                      take [attributes.profile] out"
-                ),
-            });
+                ), mended_by: MendedBy::Site });
         }
         for ((reason, remedy), number) in self.unread {
             draft.set_aside.push(SetAside {
                 object: format!("profiles of {}", accounts(number)),
                 reason: reason.to_string(),
                 remedy: remedy.to_string(),
+                mended_by: MendedBy::Itself,
             });
         }
         for (number, whose, why) in [
@@ -121,6 +121,7 @@ impl Left {
                     object: format!("profiles of {} of {whose}", accounts(number)),
                     reason: format!("left as they are: {why}"),
                     remedy: "nothing".into(),
+                    mended_by: MendedBy::Itself,
                 });
             }
         }
@@ -169,6 +170,7 @@ impl Draft<'_> {
                 object: matching::person_label(user),
                 reason: format!("the {part} cannot be written as mapped: {}", problems.join("; ")),
                 remedy: format!("mend the value in Entra ID, or the expression under [attributes.{part}]"),
+                mended_by: MendedBy::Directory,
             });
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::marks::{leave_out, what};
-use super::step::{Action, GroupRef, SetAside, Step};
+use super::step::{Action, GroupRef, MendedBy, SetAside, Step};
 use super::targets::Filled;
 use super::{Digest, Plan};
 use crate::memory::{Memory, MemoryChange};
@@ -154,5 +154,6 @@ pub(super) fn waits(step: &Step, why: &str) -> SetAside {
         object: what(step),
         reason: format!("waits for the next run over everything: {why}"),
         remedy: "nothing, where a schedule is on; else run entrain sync".into(),
+        mended_by: MendedBy::Itself,
     }
 }

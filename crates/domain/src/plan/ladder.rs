@@ -13,7 +13,7 @@ use super::guard::Guard;
 use super::matching::{Match, Matches};
 use super::planner::{Draft, PlanInput};
 use super::reason::{Left, Reason};
-use super::step::{Action, Departed, Person, Reversible, SetAside};
+use super::step::{Action, Departed, MendedBy, Person, Reversible, SetAside};
 use crate::memory::{FormerGroup, Hand, MemoryChange, OnLadder, WayBack};
 use crate::model::{
     AccountId, AccountKind, Closure, CompleteClosure, DirectoryUserId, EmailAddress, LeaverProof, Leaving,
@@ -248,6 +248,7 @@ impl Draft<'_> {
                         place.leaving.in_words()
                     ),
                     remedy: "take the access away by hand at admin.atlassian.com if that is meant".into(),
+                    mended_by: MendedBy::Site,
                 });
                 continue;
             }
@@ -276,6 +277,7 @@ impl Draft<'_> {
                     object: label(&person),
                     reason: format!("has left and still leads {lead}"),
                     remedy: "give it another lead in Jira".into(),
+                    mended_by: MendedBy::Itself,
                 });
             }
         }
@@ -299,6 +301,7 @@ impl Draft<'_> {
                     remedy: "nothing; the next rung goes on. Verified domains make accounts managed \
                              (admin.atlassian.com, Settings, Domains)"
                         .into(),
+                    mended_by: MendedBy::Itself,
                 });
                 return false;
             }
@@ -316,6 +319,7 @@ impl Draft<'_> {
             object: label(person),
             reason: format!("is due to be deactivated, and is not: {}", why.0),
             remedy: why.1,
+            mended_by: MendedBy::Itself,
         });
         false
     }

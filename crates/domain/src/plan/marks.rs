@@ -4,7 +4,7 @@
 
 use super::guard::Guard;
 use super::planner::PlanInput;
-use super::step::{Action, SetAside, Step};
+use super::step::{Action, MendedBy, SetAside, Step};
 use crate::memory::{Mark, MarkKind};
 
 /// Leaves out and holds; what is left out is said.
@@ -21,6 +21,7 @@ pub(super) fn apply(steps: &mut Vec<Step>, input: &PlanInput<'_>) -> Vec<SetAsid
                 object: what(step),
                 reason: "waits for something that the site keeps refusing".into(),
                 remedy: "see what is said of that".into(),
+                mended_by: MendedBy::Site,
             });
             continue;
         }
@@ -39,6 +40,7 @@ pub(super) fn apply(steps: &mut Vec<Step>, input: &PlanInput<'_>) -> Vec<SetAsid
                     until.strftime("%F %R UTC")
                 ),
                 remedy: format!("{remedy}; entrain sync --yes tries at once"),
+                mended_by: MendedBy::Site,
             });
             continue;
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::by_user::ByUser;
-use super::step::SetAside;
+use super::step::{MendedBy, SetAside};
 use crate::memory::{Memory, MemoryChange, Origin, UserLink};
 use crate::model::{
     Account, AccountActivity, AccountId, AccountKind, DirectorySnapshot, DirectoryUser, DirectoryUserId,
@@ -109,7 +109,7 @@ pub(super) struct Matches {
 
 /// The people whose account may hide behind a hidden address: in scope, not linked, no account shows their address,
 /// and there is an account with a hidden address that nobody is linked to. For the site's search it has to be active
-/// and bear their name; the organization needs neither. Everybody else needs no look-up (atlassian-cloud.md 2,
+/// and bear their name, or what stands in for it before the first sign-in; the organization needs neither. Everybody else needs no look-up (atlassian-cloud.md 2,
 /// matching order).
 pub fn accounts_to_look_up(
     directory: &DirectorySnapshot,
@@ -136,11 +136,17 @@ pub fn accounts_to_look_up(
         .people()
         .into_iter()
         .filter(|user| known_account(user, site, memory).is_none())
-        .filter(|user| {
-            by == LookupBy::Organization
-                || user.display_name.as_ref().is_some_and(|name| hidden.contains(&folded_name(name)))
+        .filter_map(|user| {
+            let address = user.address()?;
+            let may_hide = by == LookupBy::Organization
+                || user
+                    .display_name
+                    .iter()
+                    .map(|name| &**name)
+                    .chain(address.stand_ins())
+                    .any(|name| hidden.contains(&folded_name(name)));
+            may_hide.then(|| (user.id.clone(), address))
         })
-        .filter_map(|user| Some((user.id.clone(), user.address()?)))
         .filter(|(_, address)| visible(site, address).is_empty())
         .collect();
     people.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -208,6 +214,7 @@ pub(super) fn match_people(
                     user,
                     format!("another person in the directory has the account {account} too"),
                     "give each of the two an address of their own in Entra ID",
+                    MendedBy::Directory,
                 ))
             }
             other => other.map_err(|aside| *aside),
@@ -244,6 +251,7 @@ fn match_by_address(
             user,
             "the directory has no usable e-mail address for this person".into(),
             "set the mail attribute in Entra ID (for guests: mail or otherMails)",
+            MendedBy::Directory,
         ));
     };
     let sharing = by_address.get(&address).copied().unwrap_or_default();
@@ -252,6 +260,7 @@ fn match_by_address(
             user,
             format!("{sharing} people in the directory share the address {address}"),
             "give each an address of their own in Entra ID",
+            MendedBy::Directory,
         ));
     }
     // The removed account may still show the address; it is the one that the invitation brings back.
@@ -265,10 +274,11 @@ fn match_by_address(
                     user,
                     why.clone(),
                     "compare the two accounts on the site and remove or rename the wrong one",
+                    MendedBy::Site,
                 ));
             }
             Some(Lookup::Failed(why)) => {
-                return Err(aside(user, why.reason.to_string(), &why.remedy));
+                return Err(aside(user, why.reason.to_string(), &why.remedy, MendedBy::Itself));
             }
             Some(Lookup::Nobody) | None => None,
         },
@@ -278,6 +288,7 @@ fn match_by_address(
                 user,
                 format!("{} accounts on the site show the address {address}", several.len()),
                 "keep one of them on the site and remove the others",
+                MendedBy::Site,
             ));
         }
     };
@@ -288,6 +299,7 @@ fn match_by_address(
                 format!("the account of {address} is linked to another directory user ({owner})"),
                 "an address that passed from one person to another is never handed on by itself: give the new person \
                  another address, or remove the old account from the site",
+                MendedBy::Site,
             )),
             None => Ok(Match::Account(account)),
         },
@@ -295,6 +307,7 @@ fn match_by_address(
             user,
             format!("the site has no account of {address}, and import_users is off"),
             "invite the person on the site, or switch import_users on",
+            MendedBy::Site,
         )),
         None => Ok(Match::Invite(address)),
     }
@@ -319,8 +332,8 @@ fn remember(
     records.push(MemoryChange::LinkUser(link));
 }
 
-fn aside(user: &DirectoryUser, reason: String, remedy: &str) -> SetAside {
-    SetAside { object: person_label(user), reason, remedy: remedy.to_owned() }
+fn aside(user: &DirectoryUser, reason: String, remedy: &str, mended_by: MendedBy) -> SetAside {
+    SetAside { object: person_label(user), reason, remedy: remedy.to_owned(), mended_by }
 }
 
 /// `1 person`, `2 people`.

@@ -40,8 +40,8 @@ pub use reason::{Differing, Earlier, Left, Reason, Renamed, Wanted};
 pub use renaming::groups_to_rename;
 pub use seats::{SeatForecast, Waiting, groups_that_tell, seated_by, seats_after};
 pub use step::{
-    Action, Departed, Effect, GroupRef, Hold, Keeping, PerKind, Person, Removal, Renaming, Reversible,
-    SetAside, Step, StepId, StepKind, Undo, Update,
+    Action, Departed, Effect, GroupRef, Hold, Keeping, MendedBy, PerKind, Person, Removal, Renaming,
+    Reversible, SetAside, Step, StepId, StepKind, Undo, Update,
 };
 pub use targets::Former;
 pub use told::{PlanOf, PlanRow, PlanRowsWanted};

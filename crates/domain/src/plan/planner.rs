@@ -14,7 +14,7 @@ use super::by_user::ByUser;
 use super::focus::Focus;
 use super::guard::{Approval, Guard, History};
 use super::matching::Lookups;
-use super::step::{Action, Person, SetAside, Step};
+use super::step::{Action, MendedBy, Person, SetAside, Step};
 use super::targets::{Filled, Target};
 use super::{Digest, Plan, Reason, drift, focus, guard, marks, matching, seats, targets};
 use crate::memory::{Anchor, Memory, MemoryChange};
@@ -232,6 +232,7 @@ impl Draft<'_> {
                 object: format!("scope “{}”", selector.as_str()),
                 reason: "no group in the directory bears this name or id".into(),
                 remedy: "correct it under [scope] groups, or restore the group in Entra ID".into(),
+                mended_by: MendedBy::Directory,
             };
             // A pattern may rightly be empty for a while; a name or id that is not there is a mistake or a loss.
             if selector.is_pattern() {
@@ -253,6 +254,7 @@ impl Draft<'_> {
                 object,
                 reason: format!("{}; nobody is invited or taken out for it", doubt.why.reason),
                 remedy: doubt.why.remedy.to_string(),
+                mended_by: MendedBy::Itself,
             }));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::planner::Draft;
 use super::reason::{Reason, Renamed};
-use super::step::{Action, Renaming, SetAside};
+use super::step::{Action, MendedBy, Renaming, SetAside};
 use super::targets::{self, Target};
 use crate::memory::Memory;
 use crate::model::{DirectorySnapshot, RenameBy, SiteGroupId, SiteSnapshot};
@@ -37,6 +37,7 @@ impl Draft<'_> {
                 Some(why) => format!("{}; {}", why.remedy, swap(&target.group.name, name)),
                 None => format!("configure [site.organization]; {}", swap(&target.group.name, name)),
             },
+            mended_by: MendedBy::Itself,
         };
         match self.input.site.rename_by(site_id) {
             Some(RenameBy::Organization) => {

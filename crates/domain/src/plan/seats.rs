@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::matching;
 use super::planner::PlanInput;
-use super::step::{Action, Person, SetAside, Step};
+use super::step::{Action, MendedBy, Person, SetAside, Step};
 use crate::memory::MemoryChange;
 use crate::model::{DirectoryUserId, Product, ProductKey, SiteGroupId};
 use crate::policy::Ceiling;
@@ -363,8 +363,7 @@ fn say(
                     "nothing, if that is meant: the next free seat goes to whoever is first in line. Else free seats, buy \
                      some, or change [seats.products.{}]",
                     book.product.key.0
-                ),
-            });
+                ), mended_by: MendedBy::Itself });
         }
     }
 }

@@ -584,6 +584,21 @@ pub struct SetAside {
     pub reason: String,
     /// What to do about it.
     pub remedy: String,
+    /// Who can do it.
+    #[serde(skip)]
+    pub mended_by: MendedBy,
+}
+
+/// Where that which stands in the way of something set aside comes to an end, and so when it is worth another look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MendedBy {
+    /// It may be over at any time, and nobody has to do anything: the next run looks.
+    #[default]
+    Itself,
+    /// Somebody's work on the site, or a clock that runs for hours.
+    Site,
+    /// Somebody's work in the directory or on the rules; every run notices both by itself.
+    Directory,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod named;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::step::{GroupRef, Keeping, SetAside};
+use super::step::{GroupRef, Keeping, MendedBy, SetAside};
 use crate::memory::{Anchor, GroupLink, Memory, MemoryChange};
 use crate::model::{
     DirectoryGroup, DirectoryGroupId, DirectorySnapshot, GroupStanding, Nesting, SiteGroup, SiteGroupId,
@@ -161,8 +161,7 @@ pub(super) fn resolve(
                      it is",
                     left.name
                 ),
-                remedy: "nothing, if that is meant; take the binding out, and the link holds again".into(),
-            });
+                remedy: "nothing, if that is meant; take the binding out, and the link holds again".into(), mended_by: MendedBy::Itself });
         }
     }
     let wanted = |group: &DirectoryGroup| rules.names.name(&group.display_name);
@@ -195,8 +194,7 @@ pub(super) fn resolve(
                 reason: format!("several directory groups in scope would bear the name “{}” on the site", quoted(&name)),
                 remedy: "rename one of them in Entra ID, take one out of the scope, or bind them by their ids under \
                          [groups.map], each to a site group of its own or all to one"
-                    .into(),
-            }),
+                    .into(), mended_by: MendedBy::Directory }),
             None if named.contains(&group_name_key(&name)) => Err(named::taken(group, &name)),
             None => {
                 if memory.group(&group.id).is_some() {
@@ -292,6 +290,7 @@ fn keep_linked<'a>(
             object: group_label(group),
             reason: "the linked site group is not there".into(),
             remedy: "run a full sync".into(),
+            mended_by: MendedBy::Itself,
         });
     };
     privileged(&group_label(group), Some(group), found, Opens::Nothing, site, rules)?;
@@ -323,8 +322,7 @@ fn keep_linked<'a>(
                         quoted(theirs),
                         found.name
                     ),
-                },
-            }),
+                }, mended_by: MendedBy::Itself }),
         }
     }
     Ok((TargetState::Managed, Some(found), found.name.clone()))
@@ -357,58 +355,70 @@ fn against_renaming(
         .then(|| "the site has another group of this name".into())
 }
 
+/// What stands against a name.
+struct Against {
+    reason: String,
+    remedy: &'static str,
+    mended_by: MendedBy,
+}
+
+impl Against {
+    fn aside(self, object: String) -> SetAside {
+        SetAside { object, reason: self.reason, remedy: self.remedy.to_owned(), mended_by: self.mended_by }
+    }
+}
+
 /// The site group of a name: one, or none, or nobody knows which.
-fn candidate<'a>(
-    site: &'a SiteSnapshot,
-    name: &str,
-) -> Result<Option<&'a SiteGroup>, (String, &'static str)> {
+fn candidate<'a>(site: &'a SiteSnapshot, name: &str) -> Result<Option<&'a SiteGroup>, Against> {
     let candidates: Vec<&SiteGroup> = site.groups_by_name(name).collect();
     match candidates.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(*one)),
         several => match several.iter().filter(|g| &*g.name == name).collect::<Vec<_>>().as_slice() {
             [exact] => Ok(Some(**exact)),
-            _ => Err((
-                format!("the site has several groups called “{name}” but for case or blanks"),
-                "bind the right one under [groups.map], or remove the others on the site",
-            )),
+            _ => Err(Against {
+                reason: format!("the site has several groups called “{name}” but for case or blanks"),
+                remedy: "bind the right one under [groups.map], or remove the others on the site",
+                mended_by: MendedBy::Site,
+            }),
         },
     }
 }
 
 /// What stands against making a site group of this name.
-fn against_creating(name: &str, rules: &Rules) -> Option<(String, &'static str)> {
+fn against_creating(name: &str, rules: &Rules) -> Option<Against> {
+    let against = |reason, remedy, mended_by| Some(Against { reason, remedy, mended_by });
     if let Some(problem) = site_name_problem(name) {
-        return Some((format!("no site group can be made of it: {problem}"), "rename the group in Entra ID"));
+        let reason = format!("no site group can be made of it: {problem}");
+        return against(reason, "rename the group in Entra ID", MendedBy::Directory);
     }
     if is_administrative_name(name) {
-        return Some((
+        return against(
             format!(
                 "“{name}” is a name that administrators' groups bear on Jira sites; Entrain creates none"
             ),
             "rename the directory group; or, if you mean it, create the group on the site by hand and bind it on \
              purpose under [groups.map]",
-        ));
+            MendedBy::Directory,
+        );
     }
     if listed(name, rules) {
-        return Some((format!("“{name}” is on the protected list"), "take it off [protected] groups"));
+        let reason = format!("“{name}” is on the protected list");
+        return against(reason, "take it off [protected] groups", MendedBy::Directory);
     }
     match rules.import_groups {
         Import::Create => None,
-        Import::Report => Some((
+        Import::Report => against(
             "the site has no group of this name, and import_groups is off".into(),
             "create the group on the site, or switch import_groups on",
-        )),
+            MendedBy::Site,
+        ),
     }
 }
 
 fn find_unlinked<'a>(group: &DirectoryGroup, name: &str, both: &Both<'a>) -> Resolved<'a> {
     let Both { directory, site, rules, memory } = *both;
-    let aside = |(reason, remedy): (String, &str)| SetAside {
-        object: group_label(group),
-        reason,
-        remedy: remedy.to_owned(),
-    };
+    let aside = |against: Against| against.aside(group_label(group));
     let Some(found) = candidate(site, name).map_err(aside)? else {
         return match against_creating(name, rules) {
             Some(why) => Err(aside(why)),
@@ -420,18 +430,20 @@ fn find_unlinked<'a>(group: &DirectoryGroup, name: &str, both: &Both<'a>) -> Res
         _ => None,
     };
     if let Some(other) = former.filter(|other| stands(directory, rules, other)) {
-        return Err(aside((
-            format!("the site group “{}” is linked to another directory group ({other})", found.name),
-            "rename one of the two in Entra ID, take one out of the scope, or fill the site group from both under \
-             [groups.map]",
-        )));
+        return Err(aside(Against {
+            reason: format!("the site group “{}” is linked to another directory group ({other})", found.name),
+            remedy: "rename one of the two in Entra ID, take one out of the scope, or fill the site group from both \
+                     under [groups.map]",
+            mended_by: MendedBy::Directory,
+        }));
     }
     privileged(&group_label(group), Some(group), found, Opens::Nothing, site, rules)?;
     match (rules.existing, former) {
-        (Existing::Skip, _) => Err(aside((
-            format!("the site has a group “{}” already, and existing = \"skip\"", found.name),
-            "set existing to \"ask\" or \"adopt\", or bind the group under [groups.map]",
-        ))),
+        (Existing::Skip, _) => Err(aside(Against {
+            reason: format!("the site has a group “{}” already, and existing = \"skip\"", found.name),
+            remedy: "set existing to \"ask\" or \"adopt\", or bind the group under [groups.map]",
+            mended_by: MendedBy::Directory,
+        })),
         (_, None) => Ok((TargetState::Adopt, Some(found), found.name.clone())),
         (_, Some(other)) => {
             let former = if directory.group_is_gone(other) { Former::Deleted } else { Former::NotInScope };
@@ -483,6 +495,11 @@ fn privileged(
         GroupStanding::External => "is owned by an identity provider",
         GroupStanding::Listed => "is on the protected list",
     };
+    let mended_by = match standing {
+        // The account that an identity provider writes to is given up there.
+        GroupStanding::External => MendedBy::Site,
+        _ => MendedBy::Directory,
+    };
     let remedy = match (standing, group) {
         (GroupStanding::Listed, _) => "take it off [protected] if Entrain is to manage it".to_owned(),
         (GroupStanding::External, _) => {
@@ -501,7 +518,7 @@ fn privileged(
         }
         _ => format!("the site group “{}” {why}; Entrain does not manage it", found.name),
     };
-    Err(SetAside { object: object.to_owned(), reason, remedy })
+    Err(SetAside { object: object.to_owned(), reason, remedy, mended_by })
 }
 
 fn listed(name: &str, rules: &Rules) -> bool {

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use super::guard;
 use super::planner::PlanInput;
 use super::reason::Earlier;
-use super::step::{Action, GroupRef, Keeping, Person, Removal, Renaming, Reversible, SetAside, Step, Update};
+use super::step::{
+    Action, GroupRef, Keeping, MendedBy, Person, Removal, Renaming, Reversible, SetAside, Step, Update,
+};
 use super::{Digest, Plan, Reason, seats};
 use crate::memory::{Anchor, MemoryChange, Origin};
 use crate::model::{AbsenceProof, AccountId, DirectoryUserId, Profile, RunId, SiteGroupId, SiteMembers};
@@ -142,7 +144,12 @@ impl Draft<'_> {
     }
 
     fn note(&mut self, object: String, reason: impl Into<String>, remedy: impl Into<String>) {
-        self.notes.push(SetAside { object, reason: reason.into(), remedy: remedy.into() });
+        self.notes.push(SetAside {
+            object,
+            reason: reason.into(),
+            remedy: remedy.into(),
+            mended_by: MendedBy::Itself,
+        });
     }
 
     fn push(&mut self, entry: &JournalEntry, action: Action) {

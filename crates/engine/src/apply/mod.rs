@@ -14,7 +14,7 @@ use entrain_domain::memory::{Anchor, Mark, MarkKind, Memory, MemoryChange};
 use entrain_domain::model::{
     Account, AccountActivity, AccountId, DirectoryUserId, ProductKey, SiteGroup, SiteGroupId, SiteMembers,
 };
-use entrain_domain::plan::{Action, Person, Plan, SetAside, Step, StepId, StepKind};
+use entrain_domain::plan::{Action, MendedBy, Person, Plan, SetAside, Step, StepId, StepKind};
 use entrain_domain::policy::Rules;
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use futures_util::StreamExt as _;
@@ -209,6 +209,7 @@ impl<'a> Work<'a> {
                     object: object_of(step),
                     reason: format!("waits for {object}, which {why}"),
                     remedy: remedy.to_owned(),
+                    mended_by: MendedBy::Itself,
                 });
                 queue.push(dependent);
             }
@@ -374,6 +375,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                         object: format!("connection “{}”", self.connection),
                         reason: format!("{left} steps were not tried: {}", failure.message),
                         remedy: failure.remedy.clone(),
+                        mended_by: MendedBy::Itself,
                     });
                 }
                 if failure.class == FailureClass::Transient {
@@ -435,8 +437,7 @@ fn job<'a>(
                 object: object_of(step),
                 reason: "was invited, or may have been, and the account does not show; the invitation is not repeated"
                     .into(),
-                remedy: remedy.into(),
-            });
+                remedy: remedy.into(), mended_by: MendedBy::Itself });
             work.abandon(ix, "may be invited already", remedy, draft);
             return None;
         }

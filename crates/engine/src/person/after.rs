@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use entrain_domain::Failure;
 use entrain_domain::model::{Account, AccountId, Presence, RunId, SiteGroupId, SiteMembers};
-use entrain_domain::plan::{Action, Person, Plan, SetAside, plan};
+use entrain_domain::plan::{Action, MendedBy, Person, Plan, SetAside, plan};
 use entrain_domain::policy::Rules;
 
 use super::PersonOrder;
@@ -92,6 +92,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                     object: crate::report::object_of(step),
                     reason: "was written, but the site does not show it yet".into(),
                     remedy: "nothing; the next run looks again".into(),
+                    mended_by: MendedBy::Itself,
                 });
             }
         }

@@ -10,7 +10,7 @@ use entrain_domain::model::{
     GroupSeen, PersonFound, PersonKey, PersonReading, Seats, SiteGroupId, SiteSnapshot, SiteStanding,
     group_name_key, snapshot_of_one,
 };
-use entrain_domain::plan::{Approval, Lookup, LookupBy, Lookups, Plan, SetAside};
+use entrain_domain::plan::{Approval, Lookup, LookupBy, Lookups, MendedBy, Plan, SetAside};
 use entrain_domain::policy::{AttributeRules, Ceiling, Leavers, Memberships, Rules};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -325,6 +325,7 @@ fn shared(
         object: order.who.clone(),
         reason: format!("{} people in the directory share the address {address}", others + 1),
         remedy: "give each an address of their own in Entra ID".into(),
+        mended_by: MendedBy::Itself,
     })
 }
 
@@ -333,6 +334,7 @@ fn waits(order: &PersonOrder, why: &str) -> SetAside {
         object: order.who.clone(),
         reason: format!("waits for a run over everything: {why}"),
         remedy: "run entrain sync once, or wait for the schedule".into(),
+        mended_by: MendedBy::Itself,
     }
 }
 

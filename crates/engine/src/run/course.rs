@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use entrain_domain::run::{RunReport, RunStatus, Trigger};
+use entrain_domain::run::{LeftTo, RunReport, RunStatus, Trigger};
 use entrain_domain::{Failure, FailureClass, FailureCode};
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,6 +20,30 @@ pub enum Freshness {
     /// Everything, on both sides.
     Full,
 }
+
+/// Who wants a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Somebody who waits for it, and may just have mended something.
+    Person,
+    /// The schedule, or a notification of the directory.
+    Clock,
+}
+
+impl From<Trigger> for Asker {
+    fn from(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::Schedule | Trigger::Notification => Self::Clock,
+            Trigger::Manual | Trigger::SavedPlan | Trigger::SignIn | Trigger::Approval | Trigger::Undo => {
+                Self::Person
+            }
+        }
+    }
+}
+
+/// As often as this, runs by the clock look whether somebody has mended on the site what they set aside. Less than the
+/// usual interval of a schedule, so that only a quicker one skips any.
+const LOOKS_AGAIN: Duration = Duration::from_mins(10);
 
 /// Delta links live seven days (microsoft-graph.md 5.3); a day is kept in hand.
 const WATERMARK_LIVES: Duration = Duration::from_hours(6 * 24);
@@ -44,9 +68,10 @@ pub(crate) enum Course {
 /// What the last run left to do.
 #[derive(Debug, Clone)]
 pub(crate) enum Left {
-    /// Nothing: it converged, as its report says.
+    /// Nothing that a look at the site could mend, as its report says: it converged, or it set aside what waits for a
+    /// change in the directory or of the rules.
     Nothing(Box<RunReport>),
-    /// Something was held, set aside, or not done. What stood in the way may have been mended on the site, which no
+    /// Something was held, set aside, or not done, and what stood in the way may have been mended on the site, which no
     /// delta tells.
     Something,
 }
@@ -62,8 +87,8 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// How this run reads.
-    pub(crate) async fn course(&self, freshness: Freshness) -> Result<Course, Failure> {
-        match self.onward(freshness).await? {
+    pub(crate) async fn course(&self, freshness: Freshness, asker: Asker) -> Result<Course, Failure> {
+        match self.onward(freshness, asker).await? {
             Ok(course) => Ok(course),
             Err(why) => {
                 tracing::info!(why, "both sides are read in full");
@@ -73,7 +98,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     }
 
     /// The incremental course, or why there is none.
-    async fn onward(&self, freshness: Freshness) -> Result<Result<Course, &'static str>, Failure> {
+    async fn onward(
+        &self,
+        freshness: Freshness,
+        asker: Asker,
+    ) -> Result<Result<Course, &'static str>, Failure> {
         let store = &self.ports.store;
         if freshness == Freshness::Full {
             return Ok(Err("it was asked for"));
@@ -112,7 +141,14 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Some(report) if matches!(report.trigger, Trigger::Undo | Trigger::Approval) => {
                 Ok(Course::Onward { head, left: Left::Something })
             }
-            Some(report) if report.status == RunStatus::Converged => {
+            Some(report)
+                if report.status == RunStatus::Converged
+                    || match (report.left_to, asker) {
+                        (Some(LeftTo::Directory), _) => true,
+                        (Some(LeftTo::Site { looked_at }), Asker::Clock) => within(looked_at, LOOKS_AGAIN),
+                        (Some(LeftTo::Site { .. }), Asker::Person) | (None, _) => false,
+                    } =>
+            {
                 Ok(Course::Onward { head, left: Left::Nothing(Box::new(report)) })
             }
             Some(_) => Ok(Course::Onward { head, left: Left::Something }),

@@ -15,7 +15,7 @@ mod write;
 use std::time::Duration;
 
 use claim::Abandoned;
-use course::{Course, Left};
+use course::{Asker, Course, Left};
 use entrain_domain::memory::MemoryChange;
 use entrain_domain::plan::{Approval, Plan, PlanInput, SeatForecast, plan};
 use entrain_domain::policy::{Approvers, Rules};
@@ -97,9 +97,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     ) -> Result<Preview, Failure> {
         self.not_parked().await?;
         let before = self.requests();
-        let course = self.course(freshness).await?;
+        let course = self.course(freshness, Asker::Person).await?;
         let plan = match self.read(course, progress).await? {
-            Found::Nothing(_) => Plan::nothing(&self.rules),
+            Found::Nothing(quiet) => Plan { set_aside: quiet.last.set_aside, ..Plan::nothing(&self.rules) },
             Found::World(mut world) => {
                 self.see_invited(&mut world, Duration::ZERO, &CancellationToken::new()).await?;
                 self.read_rest(&mut world, progress).await?;
@@ -128,9 +128,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let gate = store.gate(&self.connection).await?;
         let course = match &options.purpose {
             Purpose::Saved(_) | Purpose::Approval(_) | Purpose::Undo(_) => Course::Full,
-            Purpose::Sync => self.course(freshness).await?,
+            Purpose::Sync => self.course(freshness, options.trigger.into()).await?,
             // Who is meant is known when both sides have been looked at.
-            Purpose::Only(_) => match self.course(freshness).await? {
+            Purpose::Only(_) => match self.course(freshness, Asker::Person).await? {
                 Course::Onward { head, .. } => Course::Onward { head, left: Left::Something },
                 Course::Full => Course::Full,
             },
@@ -159,6 +159,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Draft::new(run, options.trigger, now, Vec::new())
         };
         progress.report(Event::Began { run: draft.run.clone() });
+        draft.looked_at = last.as_ref().and_then(|report| report.left_to?.looked_at());
         draft.quarantine = last.and_then(|report| report.quarantine);
         draft.gate = Some(gate);
         // Of the level of errors, so that every line of the log about the run bears its id
@@ -228,6 +229,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Found::World(world) => *world,
         };
         world.since = draft.gate;
+        if world.reach != Reach::Checks {
+            draft.looked_at = Some(world.now);
+        }
         let recovered = self.recover_creations(&mut world, draft, &options.stop, progress).await?;
         let patience = if draft.resumed { self.options.patience } else { Duration::ZERO };
         self.see_invited(&mut world, patience, &options.stop).await?;
@@ -309,9 +313,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         store.learn_site(&self.connection, &world.site).await
     }
 
-    /// The end of a run that found nothing changed since one that converged: what that one said still stands.
+    /// The end of a run that found nothing changed since one that left nothing to do: what that one said still stands.
     async fn nothing_changed(&self, draft: &mut Draft, quiet: Quiet) -> Result<(), Failure> {
         draft.take_plan(&Plan::nothing(&self.rules));
+        draft.set_aside = quiet.last.set_aside;
+        draft.still = quiet.last.left_to;
         draft.seats = quiet
             .last
             .seats
@@ -325,7 +331,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
     /// did on the site is part of the answer.
     pub(crate) async fn look(&self, freshness: Freshness, progress: &dyn Progress) -> Result<World, Failure> {
         self.not_parked().await?;
-        let course = match self.course(freshness).await? {
+        let course = match self.course(freshness, Asker::Person).await? {
             Course::Onward { head, .. } => Course::Onward { head, left: Left::Something },
             Course::Full => Course::Full,
         };

@@ -34,11 +34,11 @@ enum Due {
 pub(crate) enum Found {
     /// Something to plan over.
     World(Box<World>),
-    /// Nothing has changed since a run that converged.
+    /// Nothing has changed since a run that left nothing to do.
     Nothing(Quiet),
 }
 
-/// A directory in which nothing has changed since a run that converged.
+/// A directory in which nothing has changed since a run that left nothing to do.
 #[derive(Debug)]
 pub(crate) struct Quiet {
     /// Where the next read begins.

@@ -169,6 +169,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
                 format!("the run was stopped with {left} steps not tried")
             },
             remedy: "run again; the next run does what is left".into(),
+            mended_by: entrain_domain::plan::MendedBy::Itself,
         });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::drift::{ByHand, TakenBack};
 use super::super::guard::Guard;
 use super::super::reason::Wanted;
-use super::super::step::{Action, SetAside, StepId};
+use super::super::step::{Action, MendedBy, SetAside, StepId};
 use super::super::targets::{Deleted, Former, Target, TargetState};
 use super::super::{Reason, drift};
 use super::{Draft, PlanInput, filled};
@@ -24,6 +24,7 @@ impl Draft<'_> {
                 first.map_or("not read", |u| &u.reason)
             ),
             remedy: first.map_or_else(|| "run the sync again".to_owned(), |u| u.remedy.to_string()),
+            mended_by: MendedBy::Itself,
         });
     }
 

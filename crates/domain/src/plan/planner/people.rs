@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::by_user::ByUser;
 use super::super::drift::{ByHand, TakenBack};
 use super::super::matching::{Match, Matches};
-use super::super::step::{Action, SetAside, StepId};
+use super::super::step::{Action, MendedBy, SetAside, StepId};
 use super::super::targets::{Target, TargetState};
 use super::super::{Reason, drift, matching, targets};
 use super::{Draft, PathCache, PlanInput};
@@ -144,6 +144,7 @@ impl Draft<'_> {
                     object: format!("group “{}” on the site", target.group.name),
                     reason: format!("its members could not be read, so it is left alone: {}", why.reason),
                     remedy: why.remedy.to_string(),
+                    mended_by: MendedBy::Itself,
                 });
                 continue;
             }
@@ -184,6 +185,7 @@ impl Draft<'_> {
                             object: matching::person_label(user),
                             reason: format!("on the protected list; not added to “{}”", target.group.name),
                             remedy: "take the account off [protected], or add it by hand".into(),
+                            mended_by: MendedBy::Site,
                         });
                         continue;
                     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::drift::{ByHand, TakenBack};
 use super::super::guard::Guard;
 use super::super::matching::{Match, Matches};
-use super::super::step::{Action, GroupRef, Person, Removal, SetAside};
+use super::super::step::{Action, GroupRef, MendedBy, Person, Removal, SetAside};
 use super::super::targets::{Target, TargetState};
 use super::super::{Reason, drift};
 use super::{Draft, Owners, PlanInput};
@@ -66,6 +66,7 @@ impl Draft<'_> {
                         reason: "the ledger owns the membership, but the account is linked to nobody".into(),
                         remedy: "take the account out of the group by hand if it does not belong there"
                             .into(),
+                        mended_by: MendedBy::Site,
                     }),
                     _ => {}
                 }
@@ -165,6 +166,7 @@ impl Draft<'_> {
                 object: format!("account “{}” in “{}”", person.name, target.group.name),
                 reason: "protected: not taken out of the group".into(),
                 remedy: "take it out by hand if it does not belong there".into(),
+                mended_by: MendedBy::Site,
             });
             return None;
         }

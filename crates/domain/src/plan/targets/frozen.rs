@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Both, Targets, holds};
 use crate::memory::{Anchor, GroupLink};
 use crate::model::DirectoryGroupId;
-use crate::plan::SetAside;
+use crate::plan::{MendedBy, SetAside};
 
 /// Notes for every linked site group that no rule fills now.
 pub(super) fn note(
@@ -42,8 +42,7 @@ pub(super) fn note(
             SetAside {
                 object: format!("group “{}”", link.name),
                 reason: reason.into(),
-                remedy: "nothing, if that is meant; put it back into the scope, and it is managed as before".into(),
-            }
+                remedy: "nothing, if that is meant; put it back into the scope, and it is managed as before".into(), mended_by: MendedBy::Itself }
         })
         .collect();
     targets.notes.extend(notes);

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::{
-    Deleted, Filled, Opens, Source, Target, TargetState, Targets, against_creating, candidate, group_label,
-    holds, named_label, privileged, source, stands,
+    Against, Deleted, Filled, Opens, Source, Target, TargetState, Targets, against_creating, candidate,
+    group_label, holds, named_label, privileged, source, stands,
 };
 use crate::memory::{Anchor, GroupLink, Memory, MemoryChange, Origin};
 use crate::model::{
     DirectoryGroup, DirectoryGroupId, DirectorySnapshot, SiteGroup, SiteSnapshot, group_name_key,
 };
-use crate::plan::step::{GroupRef, Keeping, SetAside};
+use crate::plan::step::{GroupRef, Keeping, MendedBy, SetAside};
 use crate::policy::{GroupMode, GroupSelector, Rules, quoted};
 
 /// What named groups are resolved from.
@@ -68,6 +68,7 @@ pub(super) fn taken(group: &DirectoryGroup, name: &str) -> SetAside {
         object: group_label(group),
         reason: format!("the document fills the site group “{}” from elsewhere", quoted(name)),
         remedy: "bind this group to it as well under [groups.map], or bind it to another one".into(),
+        mended_by: MendedBy::Directory,
     }
 }
 
@@ -82,11 +83,7 @@ impl View<'_> {
         let link = self.memory.anchored(&anchor);
         let linked = link.and_then(|link| self.site.group(&link.group));
         let deleted = if link.is_some() && linked.is_none() { Deleted::ByHand } else { Deleted::No };
-        let aside = |(reason, remedy): (String, &str)| SetAside {
-            object: named_label(name),
-            reason,
-            remedy: remedy.to_owned(),
-        };
+        let aside = |against: Against| against.aside(named_label(name));
         let found = match linked {
             Some(found) => Some(found),
             None => candidate(self.site, name).map_err(aside)?,
@@ -146,6 +143,7 @@ impl View<'_> {
                 object: named_label(name),
                 reason: format!("{reason}; the site group is left alone"),
                 remedy: remedy.to_owned(),
+                mended_by: MendedBy::Directory,
             };
             let text = quoted(selector.as_str());
             match (found.next(), found.next()) {
@@ -197,6 +195,7 @@ impl View<'_> {
                     quoted(theirs),
                     quoted(name)
                 ),
+                mended_by: MendedBy::Directory,
             });
         }
         if targets.list.iter().any(|target| holds(target, &found.id)) {
@@ -204,6 +203,7 @@ impl View<'_> {
                 object: named_label(name),
                 reason: format!("the document leads to the site group “{}” under two names", found.name),
                 remedy: "name it once, as it is called on the site".into(),
+                mended_by: MendedBy::Directory,
             });
         }
         Ok(())
