@@ -241,7 +241,7 @@ fn whole_enough(answer: &Answer, page: Vec<User>) -> Result<Vec<Account>, Error>
     Ok(readings.into_iter().filter_map(AccountReading::account).collect())
 }
 
-fn invalid_list(object: &str, reason: &str) -> Error {
+pub(super) fn invalid_list(object: &str, reason: &str) -> Error {
     entrain_domain::Failure::new(
         entrain_domain::FailureCode::SiteAnswerInvalid,
         entrain_domain::FailureClass::Transient,
