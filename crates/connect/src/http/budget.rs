@@ -184,6 +184,13 @@ impl Budgets {
         });
     }
 
+    /// An endpoint that is out of order for a while, as it says: it pauses, and goes on at the pace it had.
+    pub(super) fn rest(&self, endpoint: &'static str, method: &Method, now: Duration, pause: Duration) {
+        self.with(endpoint, method, now, |bucket, _| {
+            bucket.paused_until = bucket.paused_until.max(now.saturating_add(pause));
+        });
+    }
+
     /// A quota is used up: nothing leaves before its reset.
     pub(super) fn stop(&self, until: Duration, name: String) {
         let mut state = self.state.lock().expect("nothing panics while it holds the lock");

@@ -177,11 +177,15 @@ impl Http {
                     if !matches!(status, 408 | 500 | 502 | 503 | 504) {
                         return self.settle(status, headers, body, attempts, context);
                     }
+                    let asked = retry::retry_after(&headers, environment.now());
+                    if let Some(asked) = asked {
+                        let pause = asked.min(patience.pause);
+                        budgets.rest(call.endpoint, &call.method, environment.monotonic(), pause);
+                    }
                     if call.repeat == Repeat::Never {
                         let reason = format!("it answered with status {status}");
                         return Err(Error::Unclear { context: Box::new(context), reason });
                     }
-                    let asked = retry::retry_after(&headers, environment.now());
                     (asked, Ok((status, headers, body)))
                 }
                 Err(Fault::Final(error)) => return Err(error),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entrain_connect::Error;
-use entrain_connect::http::{Authorization, Call, Http, Plane, Repeat, Target};
+use entrain_connect::http::{Authorization, Call, Http, Patience, Plane, Repeat, Target};
 use entrain_domain::{FailureClass, FailureCode};
 use serde_json::json;
 
@@ -200,4 +200,22 @@ async fn callers_that_meet_a_limit_together_wait_together() {
     assert_eq!(server.requests().len(), 44);
     assert_eq!(http.requests().throttled, 4);
     assert!(environment.sleeps().iter().any(|slept| *slept >= Duration::from_secs(3)));
+}
+
+/// N-01: an endpoint that is out of order and says for how long is left alone by everybody until then.
+#[tokio::test]
+async fn who_is_told_that_an_endpoint_is_out_of_order_tells_the_others() {
+    for (asked, at_least) in [("3", 3), ("100000", Patience::default().pause.as_secs())] {
+        let server =
+            Server::playing(vec![answer(503, &[("retry-after", asked)], b""), answer(200, &[], b"1")]).await;
+        let environment = environment();
+        let mut options = options(&server.address, Plane::Site, &environment);
+        options.patience.attempts = 1;
+        let http = Http::new(options).unwrap();
+        let nobody = Authorization::none();
+        assert_eq!(http.send(read(), &nobody).await.unwrap().status, 503);
+        assert!(environment.sleeps().is_empty(), "it is not tried again by the one who was told");
+        assert_eq!(http.send(read(), &nobody).await.unwrap().status, 200);
+        assert_eq!(environment.sleeps(), [Duration::from_secs(at_least)], "{asked}");
+    }
 }
