@@ -17,17 +17,7 @@ impl World {
     pub(crate) fn asked<R>(&self, ask: impl FnOnce(&PlanInput<'_>) -> R) -> R {
         let directory = self.directory();
         let site = self.site(&directory);
-        ask(&PlanInput {
-            directory: &directory,
-            site: &site,
-            rules: &self.rules,
-            memory: &self.memory,
-            lookups: &self.lookups,
-            history: self.history,
-            approval: self.approval,
-            now: self.now,
-            focus: entrain_domain::plan::Focus::Everything,
-        })
+        ask(&self.input(&directory, &site))
     }
     fn user_found(&self, text: &str) -> Result<Who, NotFound> {
         self.asked(|input| find_user(input, text))

@@ -16,3 +16,5 @@ mod properties;
 mod seats;
 mod second_opinion;
 mod support;
+mod undo;
+mod undo_attributes;

@@ -9,8 +9,8 @@ use entrain_domain::memory::{
 };
 use entrain_domain::model::*;
 use entrain_domain::plan::{
-    Action, Approval, Departed, History, Keeping, Lookups, Plan, PlanInput, Removal, Renaming, Reversible,
-    Step, Update, group_targets, groups_to_rename, plan, profiles_to_ask, seated_by,
+    Action, Approval, Departed, Focus, History, Keeping, Lookups, Plan, PlanInput, Removal, Renaming,
+    Reversible, Step, Update, group_targets, groups_to_rename, plan, profiles_to_ask, seated_by,
 };
 use entrain_domain::policy::{Binding, GroupSelector, Measure, PropertyValues, Rules, Scope};
 use entrain_domain::verify::verify;
@@ -257,21 +257,30 @@ impl World {
         site
     }
 
-    /// Plans, and insists that the second opinion agrees.
-    pub(crate) fn plan(&self) -> Plan {
-        let directory = self.directory();
-        let site = self.site(&directory);
-        let input = PlanInput {
-            directory: &directory,
-            site: &site,
+    /// What a plan of these snapshots rests on.
+    pub(crate) fn input<'a>(
+        &'a self,
+        directory: &'a DirectorySnapshot,
+        site: &'a SiteSnapshot,
+    ) -> PlanInput<'a> {
+        PlanInput {
+            directory,
+            site,
             rules: &self.rules,
             memory: &self.memory,
             lookups: &self.lookups,
             history: self.history,
             approval: self.approval,
             now: self.now,
-            focus: entrain_domain::plan::Focus::Everything,
-        };
+            focus: Focus::Everything,
+        }
+    }
+
+    /// Plans, and insists that the second opinion agrees.
+    pub(crate) fn plan(&self) -> Plan {
+        let directory = self.directory();
+        let site = self.site(&directory);
+        let input = self.input(&directory, &site);
         let plan = plan(&input);
         let findings = verify(&input, &plan);
         assert!(findings.is_empty(), "the second opinion finds {findings:?}\nin {}", render(&plan));
