@@ -19,10 +19,10 @@ impl World {
         let site = self.site(&directory);
         ask(&self.input(&directory, &site))
     }
-    fn user_found(&self, text: &str) -> Result<Who, NotFound> {
+    pub(crate) fn user_found(&self, text: &str) -> Result<Who, NotFound> {
         self.asked(|input| find_user(input, text))
     }
-    fn group_found(&self, text: &str) -> Result<Which, NotFound> {
+    pub(crate) fn group_found(&self, text: &str) -> Result<Which, NotFound> {
         self.asked(|input| find_group(input, text))
     }
     pub(crate) fn why_user(&self, text: &str) -> Explanation {
@@ -49,7 +49,7 @@ fn sound(explanation: Explanation) -> Explanation {
     explanation
 }
 
-fn places(explanation: &Explanation) -> &[Place] {
+pub(crate) fn places(explanation: &Explanation) -> &[Place] {
     match &explanation.related {
         Related::Groups(places) => places,
         Related::Members(_) => panic!("of a person"),
@@ -60,21 +60,21 @@ fn paths(place: &Place) -> Vec<String> {
     place.paths.iter().map(|path| path.join(" › ")).collect()
 }
 
-fn states(explanation: &Explanation) -> Vec<(String, MemberState)> {
+pub(crate) fn states(explanation: &Explanation) -> Vec<(String, MemberState)> {
     match &explanation.related {
         Related::Members(members) => members.iter().map(|m| (m.name.to_string(), m.state)).collect(),
         Related::Groups(_) => panic!("of a group"),
     }
 }
 
-fn text(explanation: &Explanation, what: &str) -> String {
+pub(crate) fn text(explanation: &Explanation, what: &str) -> String {
     let texts: Vec<&str> =
         explanation.chain.iter().filter(|link| link.what == what).map(|link| &*link.text).collect();
     texts.join(" | ")
 }
 
 /// Ana through Berlin, Ben directly, both on the site.
-fn settled() -> World {
+pub(crate) fn settled() -> World {
     let mut world = World::new(&["Jira *"])
         .group("Jira users", &["ben"])
         .group("Berlin", &["ana"])

@@ -5,7 +5,7 @@ use entrain_domain::model::*;
 use entrain_domain::plan::Approval;
 use entrain_domain::policy::{GroupMode, GroupNames, GroupSelector, Nesting, PerGroup, Rewriting};
 
-fn each<T: Copy>(settings: &[(&str, T)]) -> PerGroup<T> {
+pub(crate) fn each<T: Copy>(settings: &[(&str, T)]) -> PerGroup<T> {
     settings.iter().map(|(group, setting)| (GroupSelector::parse(group).unwrap(), *setting)).collect()
 }
 

@@ -6,6 +6,8 @@ mod attributes;
 mod audience;
 mod drift;
 mod explain;
+mod explain_groups;
+mod explain_people;
 mod focus;
 mod groups;
 mod guards;

@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) now: jiff::Timestamp,
     /// Deleted in the directory.
     pub(crate) gone: BTreeSet<String>,
+    /// Groups that the directory says are deleted.
+    pub(crate) gone_groups: BTreeSet<String>,
     /// What people lead on the site.
     pub(crate) leads: BTreeMap<AccountId, Vec<Lead>>,
     pub(crate) unread_site_groups: BTreeSet<SiteGroupId>,
@@ -97,6 +99,7 @@ impl World {
             approval: Approval::None,
             now: "2026-11-02T08:00:00Z".parse().unwrap(),
             gone: BTreeSet::new(),
+            gone_groups: BTreeSet::new(),
             leads: BTreeMap::new(),
             unread_site_groups: BTreeSet::new(),
             users_coverage: Coverage::Complete,
@@ -194,6 +197,9 @@ impl World {
         }
         for name in &self.gone {
             reading.user_gone(&uid(name), Gone::SoftDeleted);
+        }
+        for name in &self.gone_groups {
+            reading.group_gone(&gid(name));
         }
         reading.finish(self.users_coverage.clone(), Coverage::Complete)
     }
