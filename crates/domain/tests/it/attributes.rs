@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::support::*;
 use entrain_domain::memory::Memory;
 use entrain_domain::model::*;
-use entrain_domain::plan::{Action, Plan, StepKind, Update};
+use entrain_domain::plan::{Action, Plan, StepKind, Update, profiles_to_ask};
 use entrain_domain::policy::attributes::{AttributeRules, FieldRule, PropertyRule, Source, When};
 use entrain_domain::policy::expr::Expr;
 use entrain_domain::verify::verify;
@@ -124,6 +124,88 @@ fn unmanaged_accounts_keep_their_profile_and_get_the_property_and_one_entry_tell
         ProfileStanding::Unread(Unread { reason: "the key has expired".into(), remedy: "make one".into() }),
     );
     assert!(world.plan().set_aside.iter().any(|a| a.reason == "the key has expired"));
+}
+
+#[test]
+fn a_profile_that_was_written_before_is_written_again_where_it_changed() {
+    let mut world = mapped();
+    world.converge();
+    world.attributes.insert("ana".into(), vec![("jobTitle", "Chef".into()), ("department", "R&D".into())]);
+    let plan = world.converge();
+    assert_eq!(updates(&plan), ["Name ana profile job_title"]);
+    let Action::UpdateUser { update, .. } = &plan.steps[0].action else { panic!() };
+    let title = |value: &str| Profile::from([(ProfileField::JobTitle, value.into())]);
+    assert_eq!(**update, Update::Profile { set: title("Chef"), before: title("Baker") }, "with the way back");
+}
+
+#[test]
+fn profiles_that_stay_are_counted_by_why_they_stay() {
+    let unread = Unread { reason: "the key has expired".into(), remedy: "make one".into() };
+    let both = |standing: &ProfileStanding| {
+        let mut world = mapped();
+        for name in ["ana", "ben"] {
+            world.guests.insert(name.into());
+            world.profiles.insert(aid(name), standing.clone());
+        }
+        let plan = world.plan();
+        let told = plan.set_aside.iter().chain(&plan.notes);
+        told.map(|told| format!("{}: {}", told.object, told.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        both(&ProfileStanding::Unmanaged),
+        [
+            "profiles of 2 accounts of guests: left as they are: accounts of guests belong to other organizations"
+        ]
+    );
+    assert_eq!(
+        both(&ProfileStanding::Synced),
+        [
+            "profiles of 2 accounts of people: left as they are: their profiles come from an identity provider already"
+        ]
+    );
+    assert_eq!(both(&ProfileStanding::Unread(unread)), ["profiles of 2 accounts: the key has expired"]);
+    assert_eq!(both(&ProfileStanding::Managed(Profile::new())), [""; 0]);
+}
+
+#[test]
+fn nothing_is_told_of_profiles_that_would_not_change() {
+    let mut world = mapped();
+    world.converge();
+    for name in ["ana", "ben"] {
+        world.profiles.insert(aid(name), ProfileStanding::Synced);
+    }
+    let plan = world.plan();
+    assert!(plan.notes.is_empty() && plan.set_aside.is_empty(), "{plan:?}");
+}
+
+#[test]
+fn a_guest_who_is_invited_keeps_the_profile_of_the_own_organization() {
+    let mut world = mapped();
+    world.accounts.clear();
+    world.guests.insert("ben".into());
+    assert_eq!(
+        updates(&world.plan()),
+        [
+            "Name ana property department+first",
+            "Name ana profile job_title",
+            "Name ben property department+first"
+        ]
+    );
+}
+
+#[test]
+fn only_profiles_that_would_change_and_may_be_touched_are_asked_for() {
+    let mut world = mapped().account("cem");
+    world.converge();
+    world = world.group("g", &["ana", "ben", "cem"]);
+    for name in ["ben", "cem"] {
+        world.attributes.insert(name.into(), vec![("jobTitle", "Chef".into())]);
+    }
+    world.rules.protected.accounts.insert(aid("ben"));
+    let directory = world.directory();
+    let site = world.site(&directory);
+    let asked = profiles_to_ask(&directory, &site, &world.rules, &world.memory, &world.lookups);
+    assert_eq!(asked, [aid("cem")], "Ana's is as it was written, Ben's is protected");
 }
 
 #[test]

@@ -161,6 +161,7 @@ fn in_which_group_only_direct_members_count_decides_why_somebody_takes_no_part()
 fn a_membership_is_told_by_the_ledger_the_directory_and_the_site() {
     let mut world = settled();
     assert_eq!(on_site(&world, "u-ben", "Jira admins"), "in the group on the site, granted by Entrain");
+    assert_eq!(on_site(&world, "u-ana", "Jira admins"), "not in the group on the site");
     world.by_hand_in("Jira admins", "ana");
     assert_eq!(
         on_site(&world, "u-ana", "Jira admins"),
@@ -196,6 +197,30 @@ fn a_membership_that_the_mode_keeps_is_said_to_stay_for_now() {
         world.why_membership("u-ben", "Jira admins").verdict,
         "Name ben is in “Jira admins” and stays for now, although they are not in “Jira admins”, directly or through nesting"
     );
+}
+
+#[test]
+fn somebody_protected_whom_others_took_out_is_told_why_they_stay_out() {
+    let mut world = settled();
+    world.by_hand_out("Jira admins", "ben");
+    world.rules.protected.addresses.insert(mail("ben"));
+    assert_eq!(
+        on_site(&world, "u-ben", "Jira admins"),
+        "not in the group on the site: on the protected list; not added to “Jira admins”"
+    );
+}
+
+#[test]
+fn a_membership_is_told_with_its_own_step_and_the_invitation_and_no_other() {
+    let world = World::new(&["*"]).group("x", &["ana"]).group("y", &["ana"]);
+    let why = world.why_membership("u-ana", "x");
+    let steps: Vec<&str> = why
+        .chain
+        .iter()
+        .filter(|link| link.what == "step")
+        .map(|link| link.text.split(':').next().unwrap())
+        .collect();
+    assert_eq!(steps, ["create_user", "add_member “x”"]);
 }
 
 #[test]
@@ -249,17 +274,13 @@ fn what_newcomers_are_given_is_told_as_theirs() {
         "he is to be invited"
     );
     world.converge();
+    world.unread_site_groups.insert(sid("everyone"));
+    assert_eq!(on_site(&world, "u-ana", "everyone"), "the members of the site group are not known");
+    world.unread_site_groups.clear();
     let not_read =
         "who is in the group on the site is not read: it is the person's own, and Entrain leaves it alone";
     assert_eq!(on_site(&world, "u-ben", "welcome"), not_read);
     assert_eq!(on_site(&world, "u-ana", "everyone"), "in the group on the site, and was before Entrain came");
-    world.products = vec![Product {
-        key: ProductKey("jira".into()),
-        name: "Jira".into(),
-        groups: [sid("welcome")].into(),
-        default_groups: [].into(),
-        seats: Seats::Unlimited { used: 0 },
-    }];
     assert_eq!(on_site(&world, "u-ana", "welcome"), not_read);
 }
 
