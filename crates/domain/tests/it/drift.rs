@@ -168,5 +168,26 @@ fn drift_is_told_in_words_and_in_json() {
     assert_eq!(json["treatment"], "left_alone");
     assert_eq!(json["group"]["name"], "G");
     assert_eq!(json["user"]["site_id"], "712020:eve");
+    assert!(json.get("before").is_none());
     assert_eq!(plan.drift_tally().into_iter().collect::<Vec<_>>(), [(DriftKind::MemberAdded, 1)]);
+}
+
+#[test]
+fn a_group_that_was_renamed_by_hand_is_told_with_its_name_before() {
+    let mut world = World::new(&["*"]).group("G", &["ana"]);
+    world.converge();
+    world.site_groups.get_mut(&sid("G")).unwrap().0 = "Gee".into();
+    let json = serde_json::to_value(&world.plan().drift[0]).unwrap();
+    assert_eq!((&json["kind"], &json["before"]), (&"group_renamed".into(), &"G".into()));
+    assert!(json.get("user").is_none());
+}
+
+/// The deleted group is made anew at once; the one that is adopted waits for a person.
+#[test]
+fn a_group_that_was_deleted_by_hand_is_told_by_its_own_step_and_no_other_s() {
+    let mut world = World::new(&["*"]).group("G", &[]);
+    world.converge();
+    world.site_groups.remove(&sid("G"));
+    world = world.group("H", &[]).site_group("H", &[]);
+    assert_eq!(told(&world.plan().drift), [(DriftKind::GroupDeleted, Treatment::Undone)]);
 }

@@ -241,3 +241,44 @@ fn a_plan_about_a_person_lets_nobody_else_leave_the_line() {
     assert_eq!(about(Focus::Person(&ben)), ["u-ben"]);
     assert_eq!(about(Focus::Group(&group)), [""; 0]);
 }
+
+/// Of three seats one is taken. Two others wait already when Ben signs in.
+#[test]
+fn at_a_sign_in_the_seats_for_which_others_wait_are_spoken_for() {
+    let mut world = company();
+    joins(&mut world, "Jira a", "ben");
+    world.products[0].seats = Seats::Limited { limit: 3, used: 1 };
+    let waits = |world: &World| {
+        let directory = world.directory_about("ben");
+        let site = world.site(&directory);
+        plan(&world.input(&directory, &site)).waiting.len()
+    };
+    let queue = |world: &mut World, key: &str, name: &str| {
+        let (product, since) = (ProductKey(key.into()), world.now);
+        world.memory.apply(&MemoryChange::AwaitSeat { product, user: uid(name), since });
+    };
+    assert_eq!(waits(&world), 0, "two are free");
+    queue(&mut world, JIRA, "cem");
+    queue(&mut world, "wiki", "dana");
+    queue(&mut world, JIRA, "ben");
+    assert_eq!(
+        waits(&world),
+        0,
+        "one is left beside Cem's: another product and his own place count for nothing"
+    );
+    queue(&mut world, JIRA, "dana");
+    assert_eq!(waits(&world), 1);
+}
+
+#[test]
+fn whoever_gets_access_back_is_not_counted_to_free_a_seat() {
+    let mut world = suspended(false);
+    world.accounts.get_mut(&aid("ana")).unwrap().activity = AccountActivity::Active;
+    world.by_hand_in("Jira a", "ana");
+    world.memory.own_membership(&sid("Jira a"), &aid("ana"), entrain_domain::memory::Origin::Created);
+    world.products[0].seats = Seats::Limited { limit: 10, used: 1 };
+    let plan = world.plan();
+    let kinds: Vec<StepKind> = plan.steps.iter().map(|step| step.action.kind()).collect();
+    assert!(kinds.contains(&StepKind::RemoveMember) && kinds.contains(&StepKind::RestoreUser), "{kinds:?}");
+    assert_eq!(forecast(&plan), (1, 1));
+}

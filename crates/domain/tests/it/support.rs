@@ -1,7 +1,7 @@
 //! A small world for planner tests: both sides in plain collections, a plan applied as a faithful site would, and the
 //! result planned again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use entrain_domain::memory::{
@@ -156,6 +156,20 @@ impl World {
     }
 
     pub(crate) fn directory(&self) -> DirectorySnapshot {
+        self.reading().finish(self.users_coverage.clone(), Coverage::Complete)
+    }
+
+    /// What is known when one of these people signs in, with all the groups that they are in.
+    pub(crate) fn directory_about(&self, name: &str) -> DirectorySnapshot {
+        let mut alone = self.clone();
+        alone.users.retain(|other, _| other == name);
+        for group in alone.groups.values_mut() {
+            group.users.retain(|other| other == name);
+        }
+        alone.reading().finish_about(uid(name), HashMap::new())
+    }
+
+    fn reading(&self) -> DirectoryReading {
         let mut reading = DirectoryReading::new();
         for (name, state) in &self.users {
             reading.put_user(DirectoryUser {
@@ -201,7 +215,7 @@ impl World {
         for name in &self.gone_groups {
             reading.group_gone(&gid(name));
         }
-        reading.finish(self.users_coverage.clone(), Coverage::Complete)
+        reading
     }
 
     pub(crate) fn site(&self, directory: &DirectorySnapshot) -> SiteSnapshot {
