@@ -260,6 +260,21 @@ fn a_step_about_another_group_is_not_told_of_a_group_that_is_set_aside() {
 }
 
 #[test]
+fn the_step_about_a_site_group_is_told_whichever_directory_group_asks_for_it() {
+    let mut world = World::new(&["Staff"]).group("Staff", &["ana", "ben"]).account("ana").account("ben");
+    world.converge();
+    world.groups.remove("Staff");
+    world = world.group("New staff", &["ana"]);
+    world.groups.get_mut("New staff").unwrap().name = "Staff".into();
+    assert_eq!(
+        world.why_membership("u-ben", "g-Staff").verdict,
+        "Name ben is still in “Staff” and is taken out once a person approves (held by adoption), because the directory no \
+         longer lists the group g-Staff",
+        "the new group takes the site group of the old one over"
+    );
+}
+
+#[test]
 fn what_newcomers_are_given_is_told_as_theirs() {
     let mut world = World::new(&["Jira *"])
         .group("Jira users", &["ana", "ben"])
