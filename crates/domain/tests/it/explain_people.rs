@@ -17,6 +17,18 @@ fn on_site(world: &World, user: &str, group: &str) -> String {
 }
 
 #[test]
+fn every_way_into_a_group_but_the_first_is_told_besides() {
+    let mut world = World::new(&["A"]).group("A", &["ana"]).group("B", &["ana"]).nest("A", "B");
+    world.converge();
+    let told = "“A”: member through “A” and one other way; in the group on the site, granted by Entrain | also through “A” › “B”";
+    assert_eq!(text(&world.why_user("u-ana"), "group"), told);
+    assert_eq!(
+        text(&world.why_membership("u-ana", "A"), "group"),
+        "“A”: member through “A” and one other way | also through “A” › “B”"
+    );
+}
+
+#[test]
 fn a_person_is_named_with_the_ids_of_both_sides() {
     let world = settled().user("cleo").account("stranger");
     let object = |text: &str| world.why_user(text).object;

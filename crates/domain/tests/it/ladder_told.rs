@@ -96,6 +96,29 @@ fn whoever_leaves_in_another_way_keeps_the_groups_that_are_known() {
 }
 
 #[test]
+fn whoever_leaves_in_another_way_gets_the_whole_time_of_that_way_unless_deleted_after_disabled() {
+    let since = |plan: &Plan| {
+        plan.records.iter().find_map(|record| match record {
+            MemoryChange::EnterLadder(place) => Some(place.since),
+            _ => None,
+        })
+    };
+    let mut world = company();
+    let delays = world.rules.leavers.disabled;
+    world.rules.leavers.out_of_scope = delays;
+    world.groups.get_mut("Jira Team").unwrap().users.remove("ana");
+    let first = world.now;
+    assert_eq!(since(&world.converge()), Some(first));
+    world.now += DAY;
+    world.disable("ana");
+    assert_eq!(since(&world.converge()), Some(first + DAY), "the delay was not meant for the time before");
+    world.now += DAY;
+    world.users.remove("ana");
+    world.gone.insert("ana".into());
+    assert_eq!(since(&world.converge()), Some(first + DAY), "disabled and then deleted is one leaving");
+}
+
+#[test]
 fn each_leaver_is_told_the_own_place_and_no_other() {
     let mut world = company();
     world.disable("ana");

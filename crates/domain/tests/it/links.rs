@@ -180,6 +180,14 @@ fn a_group_whose_former_one_was_deleted_takes_the_site_group_over_without_a_ques
 }
 
 #[test]
+fn a_site_group_that_was_renamed_by_hand_keeps_its_link_under_the_new_name() {
+    let mut world = World::new(&["*"]).group("a", &["ana"]);
+    world.converge();
+    world.site_groups.get_mut(&sid("a")).unwrap().0 = "a by hand".into();
+    assert_eq!(links(&world.plan()), ["g-a s-a “a by hand” created"]);
+}
+
+#[test]
 fn a_bound_site_group_keeps_its_link_under_a_new_name_and_a_new_one_was_not_made_by_entrain() {
     let mut world = World::new(&["*"]).group("a", &["ana"]);
     world.bind("a", "X");
