@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 use entrain_domain::Failure;
 use entrain_domain::model::RunId;
 use entrain_domain::plan::{
-    Action, MendedBy, Person, Plan, SeatForecast, SetAside, Step, StepId, StepKind, Undo,
+    Action, Digest, Drift, Held, MendedBy, Person, Plan, SeatForecast, SetAside, Step, StepId, StepKind,
+    Tally, Undo, Waiting,
 };
 use entrain_domain::policy::Rules;
 use entrain_domain::run::{
@@ -18,30 +19,69 @@ use serde_json::{Map, Value, json};
 
 use crate::ports::Gate;
 
-/// The plan as `entrain plan --json` prints it (contract, "Other results").
-pub fn plan_document(plan: &Plan, connection: &str, rules: &Rules, requests: RequestCounts) -> Value {
-    let status = if !plan.held.is_empty() {
-        "held"
-    } else if plan.is_empty() {
-        "nothing"
-    } else {
-        "changes"
-    };
-    json!({
-        "connection": connection,
-        "digest": plan.digest,
-        "rules": rules.fingerprint(),
-        "status": status,
-        "steps": plan.steps.iter().map(|step| with_what_it_needs(step, plan)).collect::<Vec<_>>(),
-        "summary": plan.tally(),
-        "held": plan.held,
-        "set_aside": plan.set_aside,
-        "notes": plan.notes,
-        "drift": plan.drift,
-        "seats": seats(plan),
-        "waiting": plan.waiting,
-        "requests": requests,
-    })
+/// The plan as `entrain plan --json` prints it (contract, "Other results"). The keys stand in the order of the alphabet, as
+/// those of a [`Value`] do.
+#[derive(serde::Serialize)]
+pub(crate) struct PlanDocument<'a> {
+    connection: &'a str,
+    digest: &'a Digest,
+    drift: &'a [Drift],
+    held: &'a [Held],
+    notes: &'a [SetAside],
+    requests: RequestCounts,
+    rules: String,
+    seats: BTreeMap<String, SeatForecast>,
+    set_aside: &'a [SetAside],
+    status: &'static str,
+    steps: Steps<'a>,
+    summary: BTreeMap<StepKind, Tally>,
+    waiting: &'a [Waiting],
+}
+
+/// The steps of a document. A first plan has hundreds of thousands, so that they are made one at a time.
+struct Steps<'a>(&'a Plan);
+
+impl serde::Serialize for Steps<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.steps.iter().map(|step| with_what_it_needs(step, self.0)))
+    }
+}
+
+impl<'a> PlanDocument<'a> {
+    pub(crate) fn of(plan: &'a Plan, connection: &'a str, rules: &Rules, requests: RequestCounts) -> Self {
+        let status = if !plan.held.is_empty() {
+            "held"
+        } else if plan.is_empty() {
+            "nothing"
+        } else {
+            "changes"
+        };
+        Self {
+            connection,
+            digest: &plan.digest,
+            drift: &plan.drift,
+            held: &plan.held,
+            notes: &plan.notes,
+            requests,
+            rules: rules.fingerprint(),
+            seats: seats(plan),
+            set_aside: &plan.set_aside,
+            status,
+            steps: Steps(plan),
+            summary: plan.tally(),
+            waiting: &plan.waiting,
+        }
+    }
+
+    /// Its text, with as little beside it as possible.
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(self).expect("strings, numbers and JSON values always serialise")
+    }
+
+    /// The document itself, several times as large as its text.
+    pub(crate) fn value(&self) -> Value {
+        serde_json::to_value(self).expect("strings, numbers and JSON values always serialise")
+    }
 }
 
 /// A held step names the held steps that come before it, so that whoever approves a part sees what belongs together.

@@ -81,7 +81,7 @@ impl Expected {
 }
 
 impl SavedPlan {
-    /// The file of a plan; `document` is what [`plan_document`](crate::report::plan_document) gives.
+    /// The file of a plan; `document` is that of the preview.
     pub fn new(connection: &str, plan: &Plan, document: Value, made_at: Timestamp) -> Self {
         let mut saved = Self {
             format: FORMAT.into(),

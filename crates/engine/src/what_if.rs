@@ -8,7 +8,7 @@ use entrain_domain::model::{Coverage, SiteSnapshot};
 use entrain_domain::plan::{Approval, Lookups, Plan, StepId};
 
 use crate::ports::{Clock, Directory, DirectoryRead, Ids, Site, Store};
-use crate::report::plan_document;
+use crate::report::PlanDocument;
 use crate::run::{Engine, Preview, Reach, World, since};
 
 /// What new rules would change.
@@ -59,7 +59,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         let earlier = entrain_domain::plan::plan(&world.input(before, Approval::None));
         let (with, without) = (ids(&plan), ids(&earlier));
         let requests = since(meter, self.requests());
-        let document = plan_document(&plan, &self.connection, &self.rules, requests);
+        let document = PlanDocument::of(&plan, &self.connection, &self.rules, requests).value();
         Ok(Some(WhatIf {
             preview: Preview { plan, requests, document },
             new: with.difference(&without).cloned().collect(),

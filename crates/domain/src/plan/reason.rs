@@ -149,7 +149,8 @@ pub(crate) fn span(delay: Duration) -> String {
         (days, 0) if days > 0 => format!("{days}d"),
         (0, minutes) if minutes % 60 == 0 => format!("{}h", minutes / 60),
         (0, minutes) => format!("{minutes}m"),
-        (days, minutes) => format!("{days}d {}h", minutes / 60),
+        (days, minutes) if minutes % 60 == 0 => format!("{days}d {}h", minutes / 60),
+        (days, minutes) => format!("{days}d {}h {}m", minutes / 60, minutes % 60),
     }
 }
 

@@ -249,8 +249,6 @@ impl Till {
         let over = usize::try_from(used.saturating_sub(most)).unwrap_or(usize::MAX).min(seats.len());
         let rest = seats.split_off(over);
         let first = seats.into_iter().flatten().collect();
-        // Over the ceiling by more than is freed: nothing is below it.
-        let rest = if used.saturating_sub(most) > over as u64 { Vec::new() } else { rest };
         Self { free: most.saturating_sub(used), first, freed: rest, given: 0, seated: HashMap::new() }
     }
 

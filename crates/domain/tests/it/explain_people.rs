@@ -109,6 +109,17 @@ fn nothing_is_done_about_a_membership_of_a_group_that_the_scope_does_not_name() 
             "Name ana is not in “Jira admins” {nothing} (they are not in “Jira admins”, directly or through nesting)"
         )
     );
+    // Nobody read who is in it: nothing is claimed.
+    world.administrative.clear();
+    let verdict = world.why_membership("u-ben", "Jira admins").verdict;
+    assert!(
+        verdict.starts_with("it is not known whether Name ben is in “Jira admins” on the site ("),
+        "{verdict}"
+    );
+    assert!(
+        verdict.contains("Entrain does nothing about it, because the scope does not name the group"),
+        "{verdict}"
+    );
 }
 
 #[test]

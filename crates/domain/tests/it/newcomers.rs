@@ -92,3 +92,14 @@ fn a_sign_in_of_somebody_else_forgets_nothing() {
     let site = world.site(&directory);
     assert_eq!(forgotten(&plan(&world.input(&directory, &site))), [""; 0]);
 }
+
+/// No complete read, no removal: what is owed to somebody of whom it is not known whether they still take part is kept.
+#[test]
+fn what_a_newcomer_is_owed_is_not_forgotten_for_a_group_that_could_not_be_read() {
+    let mut world = refused_once();
+    world.groups.get_mut("Jira").unwrap().unread = true;
+    assert_eq!(forgotten(&world.plan()), [""; 0]);
+    world.groups.get_mut("Jira").unwrap().unread = false;
+    world.groups.get_mut("Jira").unwrap().users.remove("ben");
+    assert_eq!(forgotten(&world.plan()), [WELCOME], "and is when it was read");
+}

@@ -176,6 +176,7 @@ fn a_rung_is_due_since_a_day_and_after_a_span_in_the_words_of_the_document() {
         (12 * 60, "12h"),
         (1440, "1d"),
         (36 * 60, "1d 12h"),
+        (1440 + 30, "1d 0h 30m"),
         (30 * 1440, "30d"),
     ] {
         assert!(reason(minutes).contains(&format!("suspend_after = {span}; ")), "{}", reason(minutes));

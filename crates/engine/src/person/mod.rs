@@ -36,7 +36,7 @@ use crate::apply::Applied;
 use crate::error::EngineError;
 use crate::ports::{ClaimError, Clock, Directory, Event, Ids, OpenIntent, PlannedRun, Progress, Site, Store};
 use crate::recover::{Parked, Recovered};
-use crate::report::{Draft, end_note, plan_document};
+use crate::report::{Draft, PlanDocument, end_note};
 use crate::run::{Engine, Freshness, Only, Purpose, RunOptions, World, since};
 use read::Seen;
 
@@ -234,7 +234,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         outcome.name = world.directory.snapshot.user(&claimed.user).map(|user| Arc::from(user.label()));
         draft.take_plan(&planned.plan);
         let document =
-            plan_document(&planned.plan, &self.connection, &self.rules, RequestCounts::default()).to_string();
+            PlanDocument::of(&planned.plan, &self.connection, &self.rules, RequestCounts::default()).text();
         let writes = planned.plan.open_steps().next().is_some() && !holds_everything(&planned.plan);
         let phase = if writes { Phase::Applying } else { Phase::Planned };
         let begun =

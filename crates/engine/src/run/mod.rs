@@ -28,7 +28,7 @@ use tracing::Instrument as _;
 
 use crate::error::EngineError;
 use crate::ports::{Clock, Directory, Event, Ids, Learnt, Progress, Site, SiteState, Store};
-use crate::report::{Draft, end_note, plan_document};
+use crate::report::{Draft, PlanDocument, end_note};
 
 pub use course::Freshness;
 pub use options::{Only, Options, Preview, Purpose, RunOptions, Wait};
@@ -109,7 +109,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             }
         };
         let requests = since(before, self.requests());
-        let document = plan_document(&plan, &self.connection, &self.rules, requests);
+        let document = PlanDocument::of(&plan, &self.connection, &self.rules, requests).value();
         Ok(Preview { plan, requests, document })
     }
 
@@ -273,9 +273,11 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         recovered.park_invited(&world, &plan);
         draft.take_plan(&plan);
         self.note_release(draft, &plan, options).await?;
-        let document =
-            plan_document(&plan, &self.connection, &self.rules, RequestCounts::default()).to_string();
-        store.phase(&draft.run, Phase::Planned, Some(&document)).await?;
+        {
+            let document =
+                PlanDocument::of(&plan, &self.connection, &self.rules, RequestCounts::default()).text();
+            store.phase(&draft.run, Phase::Planned, Some(&document)).await?;
+        }
         let open = plan.open_steps().count();
         progress.report(Event::Planned { steps: open, held: plan.steps.len() - open });
         if plan.held.iter().any(|held| held.guard.holds_everything()) {

@@ -7,7 +7,8 @@ use entrain_domain::memory::{MemoryChange, Origin};
 use entrain_domain::model::{AccountId, RunId, SiteGroupId};
 use entrain_domain::plan::{Before, PerKind, PlanOf, PlanRow, PlanRowsWanted, StepId, StepKind};
 use entrain_domain::run::{
-    AuditNote, Intent, JournalPart, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd, Trigger,
+    AuditNote, Intent, JournalPart, LeftTo, Outcome, Phase, RequestCounts, RunReport, RunStatus, StepEnd,
+    Trigger,
 };
 use entrain_store::{AuditVerdict, Error, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -67,6 +68,7 @@ pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport 
         held: Vec::new(),
         notes: Vec::new(),
         quarantine: None,
+        left_to: Some(LeftTo::Site { looked_at: "2026-11-23T10:00:00Z".parse().unwrap() }),
         set_aside: Vec::new(),
         drift: std::collections::BTreeMap::new(),
         seats: BTreeMap::default(),

@@ -11,7 +11,7 @@ use crate::memory::Origin;
 use crate::model::{
     AccountId, AccountState, Closure, DirectoryGroup, DirectoryUserId, Nesting, SiteGroup, SiteMembers,
 };
-use crate::policy::{GroupMode, Import, Memberships};
+use crate::policy::{GroupMode, Memberships};
 
 pub(super) fn explain(view: &View<'_>, which: &Which) -> Explanation {
     let group = which.directory.as_ref().and_then(|id| view.input.directory.group(id));
@@ -374,10 +374,7 @@ fn verdict(
         None => format!("{text} at the next sync"),
     };
     match target.state {
-        TargetState::Create if view.input.rules.import_groups == Import::Create => {
-            format!("“{name}” {}, because {why}", approval("is created"))
-        }
-        TargetState::Create => format!("“{name}” is not on the site, because import_groups is off"),
+        TargetState::Create => format!("“{name}” {}, because {why}", approval("is created")),
         TargetState::TakeOver(_) => format!(
             "“{name}” {}, because {why} and the group that its site group stood for takes no part any more",
             approval("takes the site group over")

@@ -490,11 +490,12 @@ fn membership_verdict(
     }
     if group.is_some() && !in_scope {
         let there = match on_site.member {
-            Some(true) => "is in",
-            _ => "is not in",
+            Some(true) => format!("{name} is in “{at}” on the site"),
+            Some(false) => format!("{name} is not in “{at}” on the site"),
+            None => format!("it is not known whether {name} is in “{at}” on the site ({})", place.site),
         };
         return format!(
-            "{name} {there} “{at}” on the site, and Entrain does nothing about it, because the scope does not name the group ({why})"
+            "{there}, and Entrain does nothing about it, because the scope does not name the group ({why})"
         );
     }
     match (on_site.member, entitled) {

@@ -39,7 +39,7 @@ impl Draft<'_> {
     }
 
     /// Who was invited and has not been given yet what newcomers are given, by group. What is owed to somebody who takes
-    /// no part any more, or of a group that is not for newcomers any more, is forgotten.
+    /// no part any more, or of a group that is not for newcomers any more, is forgotten once the whole scope was read.
     pub(super) fn owed(
         &mut self,
         given: &[Target],
@@ -64,8 +64,8 @@ impl Draft<'_> {
                 }
             }
         }
-        let all_known = self.audience.doubts().is_empty() && self.audience.unsure().is_empty();
-        if directory.speaks_of_everybody() && all_known {
+        let sure = self.audience.doubts().is_empty() && self.audience.unsure().is_empty();
+        if directory.speaks_of_everybody() && sure && self.whole_scope().is_ok() {
             let gone = memory
                 .marks()
                 .filter(|(step, mark)| mark.kind() == MarkKind::Owed && !stands.contains(*step));
