@@ -238,7 +238,7 @@ impl PlanView {
     /// # Panics
     /// When it is not one.
     pub fn of(document: &serde_json::Value) -> Self {
-        serde_json::from_value(document.clone()).expect("the engine writes the plan of the contract")
+        serde::Deserialize::deserialize(document).expect("the engine writes the plan of the contract")
     }
 
     /// These steps of a plan, and nothing else of it.

@@ -360,8 +360,8 @@ impl Store {
     }
 
     /// Notes a passage; with the plan, as the JSON of the contract, once it stands.
-    pub async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<()> {
-        self.write(Write::Phase { run: run.clone(), phase, plan: plan.map(str::to_owned) }).await
+    pub async fn phase(&self, run: &RunId, phase: Phase, plan: Option<String>) -> Result<()> {
+        self.write(Write::Phase { run: run.clone(), phase, plan }).await
     }
 
     /// Journals that a step is about to be sent. Fails when the audit log could not take the step's entry, and when the

@@ -486,7 +486,7 @@ impl Store for StorePort {
         let ground_stamp = ground_stamp.unwrap_or_default();
         Ok(AboutPerson { memory, mirrored, assignments, head, ground_stamp, history })
     }
-    async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Stored<()> {
+    async fn phase(&self, run: &RunId, phase: Phase, plan: Option<String>) -> Stored<()> {
         self.0.phase(run, phase, plan).await.map_err(|e| e.failure())
     }
     async fn intend(

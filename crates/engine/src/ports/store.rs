@@ -318,7 +318,7 @@ pub trait Store: Send + Sync {
         &self,
         run: &RunId,
         phase: Phase,
-        plan: Option<&str>,
+        plan: Option<String>,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Journals that a step is about to be sent. Returns only when it is on disk. A step of this name that the run
     /// has journaled before (a run that goes on after a kill) is opened again: one entry per step and run.

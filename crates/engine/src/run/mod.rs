@@ -273,11 +273,9 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         recovered.park_invited(&world, &plan);
         draft.take_plan(&plan);
         self.note_release(draft, &plan, options).await?;
-        {
-            let document =
-                PlanDocument::of(&plan, &self.connection, &self.rules, RequestCounts::default()).text();
-            store.phase(&draft.run, Phase::Planned, Some(&document)).await?;
-        }
+        let document =
+            PlanDocument::of(&plan, &self.connection, &self.rules, RequestCounts::default()).text();
+        store.phase(&draft.run, Phase::Planned, Some(document)).await?;
         let open = plan.open_steps().count();
         progress.report(Event::Planned { steps: open, held: plan.steps.len() - open });
         if plan.held.iter().any(|held| held.guard.holds_everything()) {

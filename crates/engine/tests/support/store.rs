@@ -528,12 +528,12 @@ impl Store for FakeStore {
             history,
         })
     }
-    async fn phase(&self, run: &RunId, phase: Phase, plan: Option<&str>) -> Result<(), Failure> {
+    async fn phase(&self, run: &RunId, phase: Phase, plan: Option<String>) -> Result<(), Failure> {
         self.write(|state| {
             let run = state.runs.get_mut(run).unwrap();
             run.phase = phase;
             if let Some(plan) = plan {
-                run.plan = Some(plan.to_owned());
+                run.plan = Some(plan);
             }
         })
         .await

@@ -85,7 +85,7 @@ pub(crate) fn report(id: &RunId, status: RunStatus, at: Timestamp) -> RunReport 
 pub(crate) async fn half_a_run(store: &Store, world: &World) -> RunId {
     let (id, now) = (run_id("run-1"), world.now());
     store.begin(&id, "Azure AD", Trigger::Schedule, now).await.unwrap();
-    store.phase(&id, Phase::Applying, Some("{\"steps\":[]}")).await.unwrap();
+    store.phase(&id, Phase::Applying, Some("{\"steps\":[]}".into())).await.unwrap();
     for n in [1, 2] {
         store.intend(&id, &step(n), StepKind::RemoveMember, &intent(n), now).await.unwrap();
     }
@@ -105,7 +105,7 @@ on_both!(an_unfinished_run_is_found_with_its_journal_after_a_restart, |world| {
     let journal: Vec<_> = run.journal.iter().map(|e| (e.step.clone(), e.outcome, e.attempts)).collect();
     assert_eq!(journal, [(step(1), Outcome::Done, 2), (step(2), Outcome::Intent, 0)]);
     assert_eq!(run.journal[1].intent, intent(2));
-    assert_eq!(store.plan(&id).await.unwrap().as_deref(), Some("{\"steps\":[]}"));
+    assert_eq!(store.plan(&id).await.unwrap().as_deref(), Some("{\"steps\":[]}".into()));
     assert!(store.unfinished("Other").await.unwrap().is_none());
     assert!(store.open_intents("Other").await.unwrap().is_empty());
 
@@ -214,14 +214,14 @@ on_both!(a_plan_that_was_told_apart_is_read_row_by_row_until_it_is_stored_anew, 
     let store = world.open().await;
     let id = run_id("r-told");
     store.begin(&id, "Azure AD", Trigger::Manual, world.now()).await.unwrap();
-    store.phase(&id, Phase::Planned, Some("{}")).await.unwrap();
+    store.phase(&id, Phase::Planned, Some("{}".into())).await.unwrap();
     let of = PlanOf::Run(id.clone());
     is_read_row_by_row(&store, &of).await;
     world.tamper("UPDATE plan_rows SET held = 0 WHERE place = 11").await;
     let wanted = PlanRowsWanted { from: 11, until: 12, limit: 1, ..PlanRowsWanted::default() };
     assert_eq!(store.plan_rows(&of, &wanted).await.unwrap_err().failure().code, FailureCode::StoreUnreadable);
     // Another plan of the same run: nothing of the old one is shown
-    store.phase(&id, Phase::Planned, Some("{\"other\":1}")).await.unwrap();
+    store.phase(&id, Phase::Planned, Some("{\"other\":1}".into())).await.unwrap();
     assert_eq!(store.plan_gist(&of).await.unwrap(), None);
     let all = PlanRowsWanted { until: 9_999, limit: 9, ..PlanRowsWanted::default() };
     assert!(store.plan_rows(&of, &all).await.unwrap().is_empty());

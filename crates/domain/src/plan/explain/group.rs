@@ -244,6 +244,10 @@ fn site(
         (Some(site), _, Some(TargetState::Adopt)) => {
             format!("the site has a group “{}” ({}) already, which is to be adopted", site.name, site.id)
         }
+        (Some(site), _, Some(TargetState::TakeOver(_))) => format!(
+            "the site group “{}” ({}) stood for another directory group and is to be taken over",
+            site.name, site.id
+        ),
         (Some(site), None, _) if group.is_none() => {
             format!("“{}” ({}) is not linked; Entrain leaves it alone", site.name, site.id)
         }
