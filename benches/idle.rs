@@ -1,7 +1,8 @@
 //! What a service costs while nothing happens (quality.md P-7): memory, processor time, requests.
 //!
 //! `cargo bench -p entrain --bench idle [-- SECONDS]`. A service with nothing to do, and one with a connection that is in
-//! step and is looked at every minute; each is looked at after it has settled.
+//! step and is looked at every minute; each is looked at after it has settled. `ENTRAIN_BENCH_PROGRAM` names another program
+//! to look at, such as one that is linked for a release.
 
 mod program;
 
@@ -52,7 +53,7 @@ fn main() -> Fallible<()> {
 
     let emulator = Running::start(folder.path(), &["emulate", "--people", "1000", "--groups", "50"])?;
     connect(folder.path(), &emulator.said, "[schedule]\nevery = \"1m\"\n")?;
-    done(entrain(folder.path(), &["sync"]), "")?;
+    done(entrain(folder.path(), &["sync", "--yes"]), "")?;
     done(entrain(folder.path(), &["connection", "mode", "Bench", "apply"]), "")?;
     let polling = Running::start(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--json"])?;
     row(&mut out, "1,000 people in step, polled every minute", &polling, seconds)?;

@@ -11,9 +11,13 @@ use serde_json::Value;
 
 pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// The path of another program than the one linked for benchmarks, such as one linked for a release.
+const PROGRAM: &str = "ENTRAIN_BENCH_PROGRAM";
+
 /// A command of the program over the data in this folder; it gets no input.
 pub(crate) fn entrain(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entrain"));
+    let linked = env!("CARGO_BIN_EXE_entrain").into();
+    let mut command = Command::new(std::env::var_os(PROGRAM).unwrap_or(linked));
     command.args(args).env_clear().env("ENTRAIN_DATA_DIR", folder.join("data")).env("ENTRAIN_LOG", "error");
     command.stdin(Stdio::null());
     command
