@@ -1,8 +1,8 @@
 //! Pages with a total, read whole or not at all: what a page lacks, or shows twice because rows moved while it was
 //! read, is found by counting, and then the list is read once more from the start and given up after that.
 //!
-//! Jira may count a few entries that it does not show: pages are cut first, and what no longer resolves is left out of
-//! them afterwards. A list with few such gaps that is the same when it is read twice is the list.
+//! Jira may count a few members that it does not show: pages are cut first, and who no longer resolves is left out of
+//! them afterwards. Members with few such gaps that are the same when they are read twice are the members.
 
 use std::collections::HashSet;
 
@@ -37,6 +37,16 @@ pub(super) struct List {
     pub(super) endpoint: &'static str,
     pub(super) target: Target,
     pub(super) object: String,
+    pub(super) gaps: Gaps,
+}
+
+/// Whether a list may count what it does not show.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// Every entry counts.
+    None,
+    /// A few, the same each time.
+    Few,
 }
 
 /// What one reading of a list found.
@@ -137,7 +147,8 @@ impl Jira {
         if !all.iter().filter_map(key).all(|key| seen.insert(key)) {
             return Err(Fault::Shifted(invalid("it shows an entry twice, so another one is missing")));
         }
-        if gaps > total / GAPS_ONE_IN {
+        let most = if list.gaps == Gaps::Few { total / GAPS_ONE_IN } else { 0 };
+        if gaps > most {
             return Err(Fault::Shifted(invalid(SUM)));
         }
         Ok(Reading { entries: all, gaps })

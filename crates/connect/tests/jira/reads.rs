@@ -238,6 +238,14 @@ async fn a_list_with_a_few_gaps_that_stay_is_the_list() {
     .await;
     assert_eq!(site.jira.members(&id).await.unwrap().len(), 124);
     assert_eq!(site.lines().len(), 6, "a list with gaps is read twice");
+    // A list of groups is whole or none: a group that is not there would be made anew.
+    let of_groups = Site::start(|asked| {
+        let (all, start) = (groups(131), asked.number("startAt"));
+        let shown: Vec<_> = (start..(start + 50).min(131)).filter(|n| n % 19 != 3).map(|n| &all[n]).collect();
+        ok(&json!({"startAt": start, "maxResults": 50, "total": 131, "isLast": start == 100, "values": shown}))
+    })
+    .await;
+    assert_eq!(failure(of_groups.jira.groups().await).code, FailureCode::SiteAnswerInvalid);
     // Other gaps the second time, too many of them, an end before the end: no list.
     let shifting = Mutex::new(0);
     let other_gaps = Site::start(move |asked| {

@@ -442,7 +442,7 @@ fn find_unlinked<'a>(group: &DirectoryGroup, name: &str, both: &Both<'a>) -> Res
         (Existing::Skip, _) => Err(aside(Against {
             reason: format!("the site has a group “{}” already, and existing = \"skip\"", found.name),
             remedy: "set existing to \"ask\" or \"adopt\", or bind the group under [groups.map]",
-            mended_by: MendedBy::Directory,
+            mended_by: MendedBy::Site,
         })),
         (_, None) => Ok((TargetState::Adopt, Some(found), found.name.clone())),
         (_, Some(other)) => {
