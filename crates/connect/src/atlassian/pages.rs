@@ -99,7 +99,7 @@ impl Jira {
             return Err(invalid_list(&list.object, reason));
         }
         if second.gaps > 0 {
-            tracing::info!(
+            tracing::debug!(
                 list = list.object,
                 gaps = second.gaps,
                 "Jira counts entries that it does not show"
