@@ -109,8 +109,8 @@ pub(super) struct Matches {
 
 /// The people whose account may hide behind a hidden address: in scope, not linked, no account shows their address,
 /// and there is an account with a hidden address that nobody is linked to. For the site's search it has to be active
-/// and bear their name, or what stands in for it before the first sign-in; the organization needs neither. Everybody else needs no look-up (atlassian-cloud.md 2,
-/// matching order).
+/// and bear their name, or what stands in for it before the first sign-in; the organization needs neither. Everybody
+/// else needs no look-up (atlassian-cloud.md 2, matching order).
 pub fn accounts_to_look_up(
     directory: &DirectorySnapshot,
     site: &SiteSnapshot,

@@ -262,3 +262,16 @@ fn in_a_default_group_whoever_nobody_is_linked_to_is_not_taken_for_a_leaver() {
     );
     assert_eq!(states(&why).len(), 2);
 }
+
+#[test]
+fn a_group_that_takes_over_the_site_group_of_another_is_told_which_one() {
+    let mut world = World::new(&["Staff"]).group("Staff", &["ana"]).account("ana");
+    world.converge();
+    world.groups.remove("Staff");
+    world = world.group("New staff", &["ana"]);
+    world.groups.get_mut("New staff").unwrap().name = "Staff".into();
+    let why = world.why_group("Staff");
+    let told = text(&why, "site");
+    assert!(told.ends_with("stood for another directory group and is to be taken over"), "{told}");
+    assert!(why.verdict.contains("takes the site group over"), "{}", why.verdict);
+}
