@@ -7,7 +7,7 @@ use entrain_domain::{Failure, FailureClass, FailureCode};
 use serde::Deserialize;
 
 use super::answers::{self, about, said};
-use super::pages::{Gaps, List};
+use super::pages::List;
 use super::shield::{PlatformRoles, Seen};
 use super::wire::{GroupName, User};
 use super::{Changed, Jira};
@@ -112,7 +112,6 @@ impl Jira {
             endpoint: PROJECTS,
             target: Target::new(PROJECTS).query("expand", "lead"),
             object: "projects".to_owned(),
-            gaps: Gaps::None,
         };
         let projects: Vec<Project> = self.pages(list, |project: &Project| project.key.as_deref()).await?;
         for project in &projects {
@@ -128,12 +127,7 @@ impl Jira {
             let target = chunk
                 .iter()
                 .fold(Target::new(COMPONENTS), |target, key| target.query("projectIdsOrKeys", key));
-            let list = List {
-                endpoint: COMPONENTS,
-                target,
-                object: "components of projects".to_owned(),
-                gaps: Gaps::None,
-            };
+            let list = List { endpoint: COMPONENTS, target, object: "components of projects".to_owned() };
             let components: Vec<Component> =
                 self.pages(list, |component: &Component| component.id.as_deref()).await?;
             for component in &components {

@@ -8,7 +8,7 @@ use entrain_domain::reports::Holdings;
 
 use super::Jira;
 use super::answers;
-use super::pages::{Gaps, List};
+use super::pages::List;
 use super::wire::{AccountReading, GroupName, User, UserHoldings, too_degraded};
 use crate::Error;
 use crate::http::{Answer, Call, Target};
@@ -95,7 +95,7 @@ impl Jira {
 
     /// A list of `group/bulk`; every group in it has an id and a name.
     pub(super) async fn group_list(&self, target: Target, object: &str) -> Result<Vec<SiteGroup>, Error> {
-        let list = List { endpoint: GROUP_BULK, target, object: object.to_owned(), gaps: Gaps::None };
+        let list = List { endpoint: GROUP_BULK, target, object: object.to_owned() };
         let entries: Vec<GroupName> = self.pages(list, |entry: &GroupName| entry.group_id.as_deref()).await?;
         entries
             .iter()
@@ -113,7 +113,7 @@ impl Jira {
     pub async fn members(&self, group: &SiteGroupId) -> Result<Vec<AccountId>, Error> {
         let target =
             Target::new(GROUP_MEMBER).query("groupId", group.as_str()).query("includeInactiveUsers", "true");
-        let list = List { endpoint: GROUP_MEMBER, target, object: group.to_string(), gaps: Gaps::Few };
+        let list = List { endpoint: GROUP_MEMBER, target, object: group.to_string() };
         let members: Vec<User> = self.pages(list, User::key).await?;
         let count = members.len();
         let mut degraded = 0;
@@ -241,7 +241,7 @@ fn whole_enough(answer: &Answer, page: Vec<User>) -> Result<Vec<Account>, Error>
     Ok(readings.into_iter().filter_map(AccountReading::account).collect())
 }
 
-pub(super) fn invalid_list(object: &str, reason: &str) -> Error {
+fn invalid_list(object: &str, reason: &str) -> Error {
     entrain_domain::Failure::new(
         entrain_domain::FailureCode::SiteAnswerInvalid,
         entrain_domain::FailureClass::Transient,

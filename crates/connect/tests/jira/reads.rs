@@ -226,54 +226,6 @@ async fn pages_that_do_not_add_up_are_no_group() {
     }
 }
 
-/// Jira cuts pages first and leaves out afterwards what no longer resolves: it counts entries that it shows nowhere.
-#[tokio::test]
-async fn a_list_with_a_few_gaps_that_stay_is_the_list() {
-    let id = SiteGroupId::parse("g-1").unwrap();
-    let site = Site::start(|asked| {
-        let (all, start) = (people(131), asked.number("startAt"));
-        let shown: Vec<_> = (start..(start + 50).min(131)).filter(|n| n % 19 != 3).map(|n| &all[n]).collect();
-        ok(&json!({"startAt": start, "maxResults": 50, "total": 131, "isLast": start == 100, "values": shown}))
-    })
-    .await;
-    assert_eq!(site.jira.members(&id).await.unwrap().len(), 124);
-    assert_eq!(site.lines().len(), 6, "a list with gaps is read twice");
-    // A list of groups is whole or none: a group that is not there would be made anew.
-    let of_groups = Site::start(|asked| {
-        let (all, start) = (groups(131), asked.number("startAt"));
-        let shown: Vec<_> = (start..(start + 50).min(131)).filter(|n| n % 19 != 3).map(|n| &all[n]).collect();
-        ok(&json!({"startAt": start, "maxResults": 50, "total": 131, "isLast": start == 100, "values": shown}))
-    })
-    .await;
-    assert_eq!(failure(of_groups.jira.groups().await).code, FailureCode::SiteAnswerInvalid);
-    // Other gaps the second time, too many of them, an end before the end: no list.
-    let shifting = Mutex::new(0);
-    let other_gaps = Site::start(move |asked| {
-        let (all, start) = (people(131), asked.number("startAt"));
-        let mut calls = shifting.lock().unwrap();
-        *calls += 1;
-        let gap = if *calls <= 3 { 3 } else { 4 };
-        let shown: Vec<_> = (start..(start + 50).min(131)).filter(|n| n % 19 != gap).map(|n| &all[n]).collect();
-        ok(&json!({"startAt": start, "maxResults": 50, "total": 131, "isLast": start == 100, "values": shown}))
-    })
-    .await;
-    assert_eq!(failure(other_gaps.jira.members(&id).await).code, FailureCode::SiteAnswerInvalid);
-    let too_many = Site::start(|asked| {
-        let (all, start) = (people(131), asked.number("startAt"));
-        let shown: Vec<_> = (start..(start + 50).min(131)).filter(|n| n % 9 != 3).map(|n| &all[n]).collect();
-        ok(&json!({"startAt": start, "maxResults": 50, "total": 131, "isLast": start == 100, "values": shown}))
-    })
-    .await;
-    assert_eq!(failure(too_many.jira.members(&id).await).code, FailureCode::SiteAnswerInvalid);
-    let cut = Site::start(|asked| {
-        let (all, start) = (people(131), asked.number("startAt"));
-        let shown: Vec<_> = (start..(start + 50).min(125)).map(|n| &all[n]).collect();
-        ok(&json!({"startAt": start, "maxResults": 50, "total": 131, "isLast": start == 50, "values": shown}))
-    })
-    .await;
-    assert_eq!(failure(cut.jira.members(&id).await).code, FailureCode::SiteAnswerInvalid);
-}
-
 #[tokio::test]
 async fn a_list_that_moved_while_it_was_read_is_read_once_more() {
     let calls = Mutex::new(0);
