@@ -496,9 +496,9 @@ fn privileged(
         GroupStanding::Listed => "is on the protected list",
     };
     let mended_by = match standing {
-        // The account that an identity provider writes to is given up there.
-        GroupStanding::External => MendedBy::Site,
-        _ => MendedBy::Directory,
+        GroupStanding::Administrative | GroupStanding::Listed => MendedBy::Directory,
+        // What a group is for is changed on the site.
+        _ => MendedBy::Site,
     };
     let remedy = match (standing, group) {
         (GroupStanding::Listed, _) => "take it off [protected] if Entrain is to manage it".to_owned(),
