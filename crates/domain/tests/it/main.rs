@@ -17,6 +17,7 @@ mod ladder_told;
 mod links;
 mod mapped_groups;
 mod marks;
+mod mended;
 mod newcomers;
 mod organization;
 mod planner;
