@@ -209,7 +209,8 @@ fn lagging(fresh: &Plan, applied: &Applied) -> Vec<SiteGroupId> {
     lagging.into_iter().collect()
 }
 
-fn not_shown(object: String) -> SetAside {
+/// What a run wrote and does not find when it reads back.
+pub(crate) fn not_shown(object: String) -> SetAside {
     SetAside {
         object,
         reason: "was written, but the site does not show it yet".into(),

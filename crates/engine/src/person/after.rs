@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use entrain_domain::Failure;
 use entrain_domain::model::{Account, AccountId, Presence, RunId, SiteGroupId, SiteMembers};
-use entrain_domain::plan::{Action, MendedBy, Person, Plan, SetAside, plan};
+use entrain_domain::plan::{Action, Person, Plan, plan};
 use entrain_domain::policy::Rules;
 
 use super::PersonOrder;
@@ -88,12 +88,7 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
         for step in fresh.open_steps() {
             draft.incomplete();
             if applied.done.contains(&step.id()) {
-                draft.set_aside.push(SetAside {
-                    object: crate::report::object_of(step),
-                    reason: "was written, but the site does not show it yet".into(),
-                    remedy: "nothing; the next run looks again".into(),
-                    mended_by: MendedBy::Itself,
-                });
+                draft.set_aside.push(crate::readback::not_shown(crate::report::object_of(step)));
             }
         }
         Ok(())

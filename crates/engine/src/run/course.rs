@@ -141,17 +141,17 @@ impl<D: Directory, S: Site, T: Store, C: Clock, I: Ids> Engine<D, S, T, C, I> {
             Some(report) if matches!(report.trigger, Trigger::Undo | Trigger::Approval) => {
                 Ok(Course::Onward { head, left: Left::Something })
             }
-            Some(report)
-                if report.status == RunStatus::Converged
-                    || match (report.left_to, asker) {
-                        (Some(LeftTo::Directory), _) => true,
-                        (Some(LeftTo::Site { looked_at }), Asker::Clock) => within(looked_at, LOOKS_AGAIN),
-                        (Some(LeftTo::Site { .. }), Asker::Person) | (None, _) => false,
-                    } =>
-            {
-                Ok(Course::Onward { head, left: Left::Nothing(Box::new(report)) })
+            Some(report) => {
+                let nothing_to_look_for = match (report.left_to, asker) {
+                    (Some(LeftTo::Directory), _) => true,
+                    (Some(LeftTo::Site { looked_at }), Asker::Clock) => within(looked_at, LOOKS_AGAIN),
+                    (Some(LeftTo::Site { .. }), Asker::Person) => false,
+                    (None, _) => report.status == RunStatus::Converged,
+                };
+                let left =
+                    if nothing_to_look_for { Left::Nothing(Box::new(report)) } else { Left::Something };
+                Ok(Course::Onward { head, left })
             }
-            Some(_) => Ok(Course::Onward { head, left: Left::Something }),
             None => Err("no run has ended before"),
         })
     }
